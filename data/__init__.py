@@ -1,0 +1,1 @@
+"""Where every figure and every image comes from."""

@@ -1,0 +1,1 @@
+"""Everything needed to say how good a cell is, and to run many searches."""

@@ -1,0 +1,151 @@
+"""One search: ask, evaluate, yield, tell, until the budget is spent.
+
+This loop is the one gate between truth and searcher: a searcher is told validation accuracy alone.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol, TypeVar
+
+from harness.records import Evaluation, Step
+
+C = TypeVar("C")
+C_contra = TypeVar("C_contra", contravariant=True)
+
+Repeats = Literal["charge", "free"]
+Clock = Literal["queries", "epochs", "seconds"]
+
+CLOCKS: Final[tuple[Clock, ...]] = ("queries", "epochs", "seconds")
+STALL: Final = 10_000
+"""Free repeats in a row after which a run ends: the searcher asks for nothing new."""
+
+
+class Searcher(Protocol[C]):
+    """How to choose cells: two verbs."""
+
+    def ask(self) -> Sequence[C]:
+        """The next cells to evaluate; none when the search is over."""
+        ...
+
+    def tell(self, cell: C, accuracy: float) -> None:
+        """The validation accuracy of a cell that was asked for, in percent, in the order asked."""
+        ...
+
+
+class Oracle(Protocol[C_contra]):
+    """Who knows how good a cell is."""
+
+    def evaluate(self, cell: C_contra) -> Evaluation:
+        """Look a cell up, or train it."""
+        ...
+
+
+class InvalidBudget(ValueError):
+    """A budget that nothing can be bought with, or that the oracle cannot measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much a run may spend on one of the benchmark's clocks.
+
+    >>> str(Budget.parse("200")), str(Budget.parse("12000s")), str(Budget.parse("1200 epochs"))
+    ('200 queries', '12000 seconds', '1200 epochs')
+    """
+
+    amount: float
+    clock: Clock = "queries"
+
+    def __post_init__(self) -> None:
+        if self.clock not in CLOCKS:
+            raise InvalidBudget(f"unknown clock {self.clock!r}; choose from {', '.join(CLOCKS)}")
+        if not (math.isfinite(self.amount) and self.amount > 0):
+            raise InvalidBudget(f"a budget of {self.amount:g} {self.clock} buys nothing; give a positive number")
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """Read a number with an optional unit: `200`, `200 queries`, `1200 epochs`, `12000 seconds`, `12000s`.
+
+        Raises InvalidBudget.
+        """
+        stripped = text.strip()
+        number = stripped.rstrip("abcdefghijklmnopqrstuvwxyz ")
+        unit = stripped[len(number) :].strip()
+        clock = next((clock for clock in CLOCKS if unit and clock.startswith(unit)), "queries" if not unit else None)
+        try:
+            amount = float(number)
+        except ValueError:
+            clock = None
+            amount = math.nan
+        if clock is None:
+            raise InvalidBudget(
+                f"budget {text!r} is not understood; write 200 (queries), 1200 epochs or 12000 seconds"
+            )
+        return cls(amount, clock)
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.clock}"
+
+
+def run(
+    searcher: Searcher[C],
+    oracle: Oracle[C],
+    budget: Budget,
+    *,
+    repeats: Repeats = "charge",
+    canonical: Callable[[C], str] | None = None,
+) -> Iterator[Step[C]]:
+    """Search until the budget is spent or the searcher asks for nothing more.
+
+    A query that would overrun the budget ends the run and is not counted (the rule of the
+    NAS-Bench-201 paper's baselines).
+
+    With `repeats="charge"` every query costs, also one that was made before. With `free`, a query of a
+    cell whose `canonical` text was seen in this run costs nothing and is answered with the figures of the
+    first; a run then also ends after `STALL` free queries in a row.
+
+    Raises InvalidBudget if the oracle does not know what a query costs on the budget's clock.
+    """
+    seen: dict[str, Evaluation] | None = {} if repeats == "free" else None
+    structure: Callable[[C], str] = canonical or str
+    clock = time.perf_counter
+    limit, by_query = budget.amount, budget.clock == "queries"
+    cost_of = {"epochs": 2, "seconds": 3}.get(budget.clock, 0)
+    spent, idle, overhead = 0.0, 0, 0.0
+    while True:
+        start = clock()
+        batch = searcher.ask()
+        overhead += clock() - start
+        if not batch:
+            return
+        for cell in batch:
+            charged = True
+            if seen is None:
+                evaluation = oracle.evaluate(cell)
+            else:
+                text = structure(cell)
+                charged = text not in seen
+                evaluation = seen[text] if not charged else oracle.evaluate(cell)
+                seen[text] = evaluation
+            if charged:
+                spent += 1.0 if by_query else _known(evaluation[cost_of], budget)
+                idle = 0
+                if spent > limit:
+                    return
+            else:
+                idle += 1
+                if idle > STALL:
+                    return
+            yield Step(cell, evaluation, charged, overhead)
+            start = clock()
+            searcher.tell(cell, evaluation[0])
+            overhead = clock() - start
+
+
+def _known(cost: float, budget: Budget) -> float:
+    if math.isnan(cost):
+        raise InvalidBudget(
+            f"this table does not say what a query costs in {budget.clock}; give the budget in queries"
+        )
+    return cost

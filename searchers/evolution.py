@@ -1,0 +1,45 @@
+"""Regularized evolution: tournament, mutation, and the oldest dies (Real et al., 2019, algorithm 1)."""
+
+from collections import deque
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from harness.spaces import Space
+
+C = TypeVar("C")
+
+
+class Evolution(Generic[C]):
+    """Ageing evolution with the population of 10 and the tournaments of 3 of Dong and Yang (2020).
+
+    The tournament draws with replacement, and a child is its parent with one decision mutated by the
+    space's own rule, as in the benchmark's scripts.
+    """
+
+    def __init__(
+        self, space: Space[C], rng: np.random.Generator, *, population: int = 10, tournament: int = 3
+    ) -> None:
+        if population < 1 or tournament < 1:
+            raise ValueError(
+                f"population and tournament must be at least 1, not population={population} and "
+                f"tournament={tournament}"
+            )
+        self.space = space
+        self.rng = rng
+        self.population = population
+        self.tournament = tournament
+        self._alive: deque[tuple[float, C]] = deque(maxlen=population)
+
+    def ask(self) -> list[C]:
+        """A random cell until the population is full, then the child of a tournament's winner."""
+        alive = self._alive
+        if len(alive) < self.population:
+            return [self.space.sample(self.rng)]
+        drawn = (self.rng.random(self.tournament) * self.population).astype(np.intp).tolist()
+        winner = max(drawn, key=lambda place: alive[place][0])
+        return [self.space.mutate(alive[winner][1], self.rng)]
+
+    def tell(self, cell: C, accuracy: float) -> None:
+        """Let the cell join; the oldest leaves a full population."""
+        self._alive.append((accuracy, cell))

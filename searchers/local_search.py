@@ -1,0 +1,65 @@
+"""Local search: climb to a better neighbour, start anew at a peak (White et al., 2021: local search)."""
+
+from typing import Final, Generic, Literal, TypeVar, get_args
+
+import numpy as np
+
+from harness.spaces import Space
+
+C = TypeVar("C")
+
+Climb = Literal["first", "steepest"]
+_CLIMBS: Final = get_args(Climb)
+
+
+class LocalSearch(Generic[C]):
+    """Hill climbing with restarts from random cells.
+
+    `climb="first"` goes to the first better neighbour, tried in random order; `"steepest"` evaluates all
+    neighbours and goes to the best of them if it is better.
+    """
+
+    def __init__(
+        self, space: Space[C], rng: np.random.Generator, *, climb: Climb = "first"
+    ) -> None:
+        if climb not in _CLIMBS:
+            raise ValueError(f"climb must be one of {', '.join(_CLIMBS)}, not {climb!r}")
+        self.space = space
+        self.rng = rng
+        self.climb = climb
+        self._centre: tuple[float, C] | None = None
+        self._best: tuple[float, C] | None = None  # of the neighbours told so far
+        self._untried: list[C] = []
+        self._told = self._neighbours = 0
+
+    def ask(self) -> list[C]:
+        """A random cell to start from, the next neighbour, or all neighbours."""
+        if self._centre is None:
+            return [self.space.sample(self.rng)]
+        if self.climb == "steepest":
+            return list(self.space.neighbours(self._centre[1]))
+        if not self._untried:
+            neighbours = self.space.neighbours(self._centre[1])
+            self._untried = [neighbours[place] for place in self.rng.permutation(len(neighbours)).tolist()]
+        return [self._untried.pop()]
+
+    def tell(self, cell: C, accuracy: float) -> None:
+        """Climb if the cell is better than the centre; start anew after the last neighbour that is not."""
+        if self._centre is None:
+            self._move((accuracy, cell))
+            return
+        self._told += 1
+        if self._best is None or accuracy > self._best[0]:
+            self._best = (accuracy, cell)
+        better = self._best[0] > self._centre[0]
+        if self.climb == "first" and better:
+            self._move(self._best)
+        elif self._told == self._neighbours:
+            self._move(self._best if better else None)
+
+    def _move(self, centre: tuple[float, C] | None) -> None:
+        self._centre = centre
+        self._best = None
+        self._untried = []
+        self._told = 0
+        self._neighbours = len(self.space.neighbours(centre[1])) if centre is not None else 0

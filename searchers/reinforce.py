@@ -1,0 +1,75 @@
+"""REINFORCE: a policy of independent logits, one set for each decision (Williams, 1992).
+
+The controller and its settings are those of NAS-Bench-201's baseline (Dong and Yang, 2020, appendix):
+logits drawn near zero, Adam, and an exponential moving average as baseline of the reward.
+"""
+
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from harness.spaces import Space
+
+C = TypeVar("C")
+
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults (Kingma and Ba, 2015)
+
+
+class Reinforce(Generic[C]):
+    """Sample a cell from the policy, move the policy towards it if it beat the moving average.
+
+    The learning rate of 0.5 is that of NAS-Bench-201's published command; NATS-Bench's script has 0.01.
+    """
+
+    def __init__(
+        self,
+        space: Space[C],
+        rng: np.random.Generator,
+        *,
+        learning_rate: float = 0.5,
+        momentum: float = 0.9,
+        initial_scale: float = 1e-3,
+    ) -> None:
+        if learning_rate <= 0 or not 0 <= momentum < 1:
+            raise ValueError(
+                "learning_rate must be positive and momentum in [0, 1), not "
+                f"learning_rate={learning_rate:g} and momentum={momentum:g}"
+            )
+        self.space = space
+        self.rng = rng
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        sizes = np.array(space.decisions)
+        # decisions (D) by options (O); an option that a decision does not have is never drawn
+        self._logits_DO = initial_scale * rng.standard_normal((len(sizes), sizes.max()))
+        self._logits_DO[np.arange(sizes.max()) >= sizes[:, None]] = -np.inf
+        self._decisions = np.arange(len(sizes))
+        self._mean_DO = np.zeros_like(self._logits_DO)
+        self._square_DO = np.zeros_like(self._logits_DO)
+        self._updates = 0
+        self._reward_sum = self._reward_weight = 0.0
+
+    def ask(self) -> list[C]:
+        """A cell drawn from the policy."""
+        weights_DO = np.exp(self._logits_DO - self._logits_DO.max(1, keepdims=True))
+        self._policy_DO = weights_DO / weights_DO.sum(1, keepdims=True)
+        draws_D = self.rng.random(len(self._decisions))
+        choices_D = (self._policy_DO.cumsum(1) < draws_D[:, None]).sum(1)
+        self._choices = np.minimum(choices_D, np.array(self.space.decisions) - 1)
+        return [self.space.decide(tuple(self._choices.tolist()))]
+
+    def tell(self, cell: C, accuracy: float) -> None:  # noqa: ARG002 - the choices that made the cell are kept
+        """One step of Adam on the log-probability of the cell, weighted by its advantage."""
+        keep = self.momentum
+        self._reward_sum = keep * self._reward_sum + (1 - keep) * accuracy
+        self._reward_weight = keep * self._reward_weight + (1 - keep)
+        advantage = accuracy - self._reward_sum / self._reward_weight
+        gradient_DO = self._policy_DO.copy()
+        gradient_DO[self._decisions, self._choices] -= 1
+        gradient_DO *= advantage
+        self._updates += 1
+        self._mean_DO += (1 - _BETA_1) * (gradient_DO - self._mean_DO)
+        self._square_DO += (1 - _BETA_2) * (gradient_DO**2 - self._square_DO)
+        mean_DO = self._mean_DO / (1 - _BETA_1**self._updates)
+        root_DO = np.sqrt(self._square_DO / (1 - _BETA_2**self._updates))
+        self._logits_DO -= self.learning_rate * mean_DO / (root_DO + _EPSILON)
