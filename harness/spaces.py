@@ -3,15 +3,17 @@
 A searcher is handed a space and never builds one, so the same searcher works on any of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import product
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import features
 from harness.cells import EDGES, OPERATIONS, Cell
+from harness.features import ROUTES, Code, Layout
 
 C = TypeVar("C")
 
@@ -49,22 +51,13 @@ class Space(Protocol[C]):
         ...
 
 
-Code = Literal["one_hot", "path"]
-
 N_CELLS: Final = len(OPERATIONS) ** len(EDGES)
 N_CLASSES: Final = 6466
 _NODES: Final = (1, 2, 3)
 _EDGES_INTO: Final = {
     node: tuple(place for place, (_, into) in enumerate(EDGES) if into == node) for node in _NODES
 }
-_ROUTES: Final = ((3,), (0, 4), (1, 5), (0, 2, 5))  # edges of every way from node 0 to node 3
 _LEVELS: Final = ((3,), (0, 4), (1, 2, 5))  # edges that come with the output, with node 1, with node 2
-_PATHS: Final = {
-    path: place
-    for place, path in enumerate(
-        path for length in (1, 2, 3) for path in product(OPERATIONS[1:], repeat=length)
-    )
-}
 
 
 class NB201:
@@ -156,31 +149,27 @@ class NB201:
 
     def is_connected(self, cell: Cell) -> bool:
         """Whether a path without `none` leads from input to output (341 cells have none)."""
-        return any(all(cell.ops[place] != "none" for place in route) for route in _ROUTES)
+        return any(all(cell.ops[place] != "none" for place in route) for route in ROUTES)
 
     def encode(self, cell: Cell, code: Code = "one_hot") -> NDArray[np.float64]:
-        """Features of 0 and 1 for surrogates.
-
-        `one_hot`: (30,), five for each edge in official order. `path`: (84,), one for each sequence of one
-        to three operations, `none` left out, that leads from input to output (White et al., 2021,
-        section 3: BANANAS).
+        """Features of one cell for surrogates, a row of `features`.
 
         >>> cell = Cell(("skip_connect", "none", "nor_conv_3x3", "none", "none", "skip_connect"))
         >>> NB201().encode(cell).sum(), NB201().encode(cell, "path").sum()
         (np.float64(6.0), np.float64(1.0))
         """
-        if code == "one_hot":
-            features = np.zeros((len(EDGES), len(OPERATIONS)))
-            features[range(len(EDGES)), [OPERATIONS.index(op) for op in cell.ops]] = 1
-            return features.ravel()
-        if code == "path":
-            features = np.zeros(len(_PATHS))
-            for route in _ROUTES:
-                place = _PATHS.get(tuple(cell.ops[edge] for edge in route))
-                if place is not None:
-                    features[place] = 1
-            return features
-        raise ValueError(f"unknown encoding {code!r}; choose from one_hot, path")
+        return features.matrix(code)[cell.rank].copy()
+
+    def features(self, cells: Sequence[Cell], code: Code = "one_hot") -> NDArray[np.float64]:
+        """Features of many cells, (cells, features).
+
+        `one_hot`: 30, five for each edge in official order. `path`: 84, one for each sequence of one to
+        three operations, `none` left out, that leads from input to output (White et al., 2021, section 3:
+        BANANAS). `tokens`: those sequences themselves, see `layout`. `structure`: 122, `one_hot`, how
+        often each sequence occurs, how often each operation is in use, and the edges in use, the longest
+        path, the most convolutions on a path and the number of paths.
+        """
+        return features.matrix(code)[[cell.rank for cell in cells]]
 
 
 @cache
