@@ -79,7 +79,9 @@ def bundled_path() -> Path:
     for file in files:
         if file.parts == ("analognasbench", "data.anb"):
             return Path(str(file.locate()))
-    raise ImportFailed("package analog-nasbench holds no data.anb; run: pip install --force-reinstall analog-nasbench")
+    raise ImportFailed(
+        "package analog-nasbench holds no data.anb; run: pip install --force-reinstall analog-nasbench"
+    )
 
 
 def import_bundled(path: Path) -> AccuracyTable:

@@ -174,7 +174,7 @@ class AccuracyTable:
         Raises DamagedTable.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 columns = {Column.parse(name): file[name] for name in file.files if name != "header"}
             if header["format"] != FORMAT:
@@ -207,7 +207,7 @@ def _digest(table: AccuracyTable) -> str:
     digest.update(json.dumps(views, sort_keys=True).encode())
     for column in sorted(table.columns, key=str):
         digest.update(str(column).encode())
-        digest.update(np.ascontiguousarray(table.columns[column], dtype="<f8"))
+        digest.update(np.ascontiguousarray(table.columns[column], dtype="<f8").data)
     return digest.hexdigest()
 
 

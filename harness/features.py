@@ -7,12 +7,9 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.cells import EDGES, OPERATIONS
+from harness.cells import EDGES, OPERATIONS, ROUTES
 
 Code = Literal["one_hot", "path", "tokens", "structure"]
-
-ROUTES: Final = ((3,), (0, 4), (1, 5), (0, 2, 5))
-"""The edges of every way from node 0 to node 3, by their place in `EDGES`."""
 
 _REAL: Final = len(OPERATIONS) - 1  # operations that are not `none`
 _FIRST_PATH: Final = {1: 0, 2: _REAL, 3: _REAL + _REAL**2}  # place of the first sequence of each length
@@ -74,7 +71,7 @@ def _tokens() -> NDArray[np.float64]:
         sequence = codes()[:, route] - 1
         place = sequence @ (_REAL ** np.arange(len(route) - 1, -1, -1)) + _FIRST_PATH[len(route)]
         columns.append(np.where((sequence >= 0).all(1), place + 1, 0))
-    return -np.sort(-np.stack(columns, axis=1), axis=1).astype(np.float64)
+    return np.sort(np.stack(columns, axis=1), axis=1)[:, ::-1].astype(np.float64)
 
 
 def _path_counts() -> NDArray[np.float64]:
