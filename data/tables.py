@@ -28,6 +28,7 @@ Seed = int | Literal["mean", "single"]
 
 FORMAT: Final = 1
 N_CELLS: Final = 15_625
+_OFFICIAL: Final = "official_index"
 
 
 class DamagedTable(ValueError):
@@ -109,6 +110,8 @@ class AccuracyTable:
     """Each (15625,) by `Cell.rank`."""
     views: Mapping[str, View]
     """The honest default of each dataset."""
+    official: NDArray[np.int32] | None = None
+    """The benchmark's own index of each cell, (15625,) by `Cell.rank`; None where the source does not say."""
     sha256: str = field(init=False)
     """Of its own contents."""
 
@@ -116,6 +119,8 @@ class AccuracyTable:
         for column, values in self.columns.items():
             if values.shape != (N_CELLS,):
                 raise ValueError(f"{column} has shape {values.shape}; it takes one figure for each cell")
+        if self.official is not None and not np.array_equal(np.sort(self.official), np.arange(N_CELLS)):
+            raise ValueError(f"the official index takes every number from 0 to {N_CELLS - 1} once")
         object.__setattr__(self, "sha256", _digest(self))
 
     def column(self, column: Column) -> NDArray[np.float64]:
@@ -163,7 +168,11 @@ class AccuracyTable:
                 for dataset, view in self.views.items()
             },
         }
-        arrays = {str(column): values for column, values in self.columns.items()}
+        arrays: dict[str, NDArray[np.generic]] = {
+            str(column): values for column, values in self.columns.items()
+        }
+        if self.official is not None:
+            arrays[_OFFICIAL] = self.official
         with replacing(path) as file:
             np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
 
@@ -176,7 +185,8 @@ class AccuracyTable:
         try:
             with np.load(path, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
-                columns = {Column.parse(name): file[name] for name in file.files if name != "header"}
+                columns = {Column.parse(name): file[name] for name in file.files if "/" in name}
+                official = file[_OFFICIAL] if _OFFICIAL in file.files else None
             if header["format"] != FORMAT:
                 raise DamagedTable(
                     f"{path} is a table of format {header['format']}, this version reads {FORMAT}; "
@@ -191,6 +201,7 @@ class AccuracyTable:
                     dataset: View(Column.parse(view["search"]), Column.parse(view["report"]))
                     for dataset, view in header["views"].items()
                 },
+                official=official,
             )
         except (KeyError, TypeError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
             if isinstance(error, DamagedTable):
@@ -208,6 +219,8 @@ def _digest(table: AccuracyTable) -> str:
     for column in sorted(table.columns, key=str):
         digest.update(str(column).encode())
         digest.update(np.ascontiguousarray(table.columns[column], dtype="<f8"))
+    if table.official is not None:
+        digest.update(np.ascontiguousarray(table.official, dtype="<i4"))
     return digest.hexdigest()
 
 
