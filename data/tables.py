@@ -12,7 +12,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -23,8 +23,8 @@ from harness.atomic import replacing
 from harness.cells import Cell
 
 Split = Literal["train", "valid", "test", "valtest"]
-Metric = Literal["accuracy", "loss", "seconds", "eval_seconds", "latency"]
-Seed = int | Literal["mean", "single"]
+Metric = Literal["accuracy", "loss", "seconds", "latency"]
+Seed = int | Literal["mean", "single", "random"]
 
 FORMAT: Final = 1
 N_CELLS: Final = 15_625
@@ -54,9 +54,12 @@ class Column:
     split: Split
     """Images it was measured on; `valtest` is validation and test images together."""
     seed: Seed
-    """A training seed, the mean over all of a cell's seeds, or one seed that the source does not name."""
+    """A training seed, the mean over all of a cell's seeds, or one seed that the source does not name.
+
+    `random` is no column of a table: a figure of one of the cell's seeds, drawn anew for each query.
+    """
     metric: Metric = "accuracy"
-    """Accuracy in percent; loss is cross-entropy; seconds are for each epoch; latency is in seconds."""
+    """Accuracy in percent; loss is cross-entropy; seconds of one pass over the split; latency in seconds."""
 
     def __str__(self) -> str:
         epochs = "unstated" if self.epochs is None else self.epochs
@@ -143,6 +146,14 @@ class AccuracyTable:
         if np.isnan(value):
             raise NotInTable(f"{cell} has no {column} in table {self.name}")
         return value
+
+    def seeds(self, column: Column) -> tuple[int, ...]:
+        """Seeds that `column`, whose own seed is ignored, has figures of."""
+        return tuple(
+            found.seed
+            for found in self.columns
+            if isinstance(found.seed, int) and replace(found, seed=column.seed) == column
+        )
 
     def view(self, dataset: str) -> View:
         """The default view of a dataset.

@@ -7,11 +7,14 @@ block of stride 2 before the second and the third, and a linear classifier (Dong
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from types import MappingProxyType
 from typing import Final
 
-from harness.cells import OPERATIONS, Cell
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.cells import EDGES, OPERATIONS, Cell
 
 CELLS_IN_STAGE: Final = 5
 CHANNELS: Final = (16, 32, 64)
@@ -72,7 +75,7 @@ def parameters(cell: Cell, dataset: str = "cifar10") -> int:
 
 
 def multiply_adds(cell: Cell, dataset: str = "cifar10") -> int:
-    """Multiply-adds of one image's forward pass, which the benchmark calls FLOPs; pooling and norms have none.
+    """Multiply-adds of one image's forward pass, which the benchmark calls FLOPs; nothing else has any.
 
     >>> multiply_adds(Cell(("none",) * 6)), multiply_adds(Cell(("nor_conv_3x3",) * 6), "ImageNet16-120")
     (7783050, 55037560)
@@ -152,6 +155,24 @@ MEASURED: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
 )
 """Official seconds of a training epoch and of a validation pass on cifar10-valid, 25,000 images each: the
 three cells whose whole records are public."""
+
+
+def query_seconds(dataset: str, epochs: float) -> NDArray[np.float64]:
+    """Modelled GPU seconds of training each cell and validating it once, (15625,) by `Cell.rank`.
+
+    The charge of the benchmark's own baselines (Dong and Yang, 2020, section 5).
+
+    Raises UnknownDataset.
+    """
+    by_counts: dict[tuple[int, ...], float] = {}
+    seconds = np.empty(len(OPERATIONS) ** len(EDGES))
+    for rank, ops in enumerate(product(OPERATIONS, repeat=len(EDGES))):
+        counts = tuple(map(ops.count, OPERATIONS))
+        if counts not in by_counts:
+            cell = Cell(ops)
+            by_counts[counts] = training_seconds(cell, dataset, epochs) + validation_seconds(cell, dataset)
+        seconds[rank] = by_counts[counts]
+    return seconds
 
 
 def training_seconds(cell: Cell, dataset: str, epochs: float) -> float:
