@@ -194,7 +194,7 @@ class AccuracyTable:
         Raises DamagedTable.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 columns = {Column.parse(name): file[name] for name in file.files if "/" in name}
                 official = file[_OFFICIAL] if _OFFICIAL in file.files else None
@@ -229,9 +229,9 @@ def _digest(table: AccuracyTable) -> str:
     digest.update(json.dumps(views, sort_keys=True).encode())
     for column in sorted(table.columns, key=str):
         digest.update(str(column).encode())
-        digest.update(np.ascontiguousarray(table.columns[column], dtype="<f8"))
+        digest.update(np.ascontiguousarray(table.columns[column], dtype="<f8").data)
     if table.official is not None:
-        digest.update(np.ascontiguousarray(table.official, dtype="<i4"))
+        digest.update(np.ascontiguousarray(table.official, dtype="<i4").data)
     return digest.hexdigest()
 
 

@@ -106,7 +106,7 @@ class Steps:
         digest = hashlib.sha256("\n".join(self.cells).encode())
         for name in ("seed", "query", "cell", "validation", "test", "epochs", "seconds", "charged"):
             values: NDArray[np.generic] = getattr(self, name)
-            digest.update(np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False))
+            digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
 
 
@@ -171,14 +171,22 @@ def read(path: Path) -> Record:
     try:
         table = pq.read_table(path, memory_map=False, partitioning=None)
         header = Header.model_validate_json(table.schema.metadata[_HEADER])
-        table = table.combine_chunks()
-        cell = table["cell"].chunk(0) if table.num_rows else pa.DictionaryArray.from_arrays([], [])
+        cell = table["cell"].combine_chunks()
         steps = Steps(
             cell=np.asarray(cell.indices, dtype=np.int32),
             cells=tuple(cell.dictionary.to_pylist()),
             **{
                 name: table[name].to_numpy()
-                for name in ("seed", "query", "validation", "test", "epochs", "seconds", "charged", "overhead")
+                for name in (
+                    "seed",
+                    "query",
+                    "validation",
+                    "test",
+                    "epochs",
+                    "seconds",
+                    "charged",
+                    "overhead",
+                )
             },
         )
     except (OSError, KeyError, TypeError, ValueError, ValidationError, pa.ArrowException) as error:
