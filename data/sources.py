@@ -10,6 +10,7 @@ from typing import Final
 
 import platformdirs
 
+from data.curves import Curves, curves_path
 from data.importers import bundled_path, import_bundled, import_exports, sha256
 from data.tables import FORMAT, AccuracyTable
 
@@ -172,6 +173,15 @@ def open_table(name: str) -> AccuracyTable:
     raise UnknownTable(f"unknown table {name!r}; choose from {', '.join(TABLES)}, or give a .npz file{hint}")
 
 
+def open_curves(name: str) -> Curves | None:
+    """The learning curves beside a table, by the table's name or path; None where there are none.
+
+    Raises DamagedTable.
+    """
+    path = curves_path(Path(name) if name.endswith(".npz") else table_path(name))
+    return Curves.load(path) if path.is_file() else None
+
+
 def table_path(name: str) -> Path:
     """Where the table `name` is kept once it is made."""
     return cache_folder() / f"{name}-v{FORMAT}.npz"
@@ -193,7 +203,7 @@ def build_nb201(folder: Path) -> AccuracyTable:
 def _bundled() -> AccuracyTable:
     source = bundled_path()
     checksum = sha256(source)
-    kept = cache_folder() / f"bundled-v{FORMAT}-{checksum[:16]}.npz"
+    kept = cache_folder() / f"bundled-{checksum[:16]}.npz"
     if kept.is_file():
         return AccuracyTable.load(kept)
     table = import_bundled(source)
