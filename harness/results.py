@@ -42,6 +42,8 @@ class Settings(BaseModel):
     """Seeds 0 to `seeds` - 1."""
     budget: str
     repeats: Literal["charge", "free"] = "charge"
+    signal: str = ""
+    """What searchers are told, as `harness.oracle.Signal`; empty: the table's default view."""
 
 
 class Curve(BaseModel):
