@@ -54,11 +54,14 @@ class Perceptron:
 
     def __call__(self, encoded: Tensor) -> Tensor:
         """Outputs before the sigmoid, (M, N)."""
-        weight, bias = self.first
-        by_slot_MSEH = weight.view(len(weight), self.layout.slots, EMBEDDING, HIDDEN)
-        # table and first layer are both linear: their product first, as tokens are fewer than cells
-        folded = (self.table_MVE[:, None] @ by_slot_MSEH).flatten(1, 2)
-        hidden = torch.relu(encoded @ folded + bias)
+        by_slot_MSEH = self.first[0].view(len(self.table_MVE), self.layout.slots, EMBEDDING, HIDDEN)
+        if self.layout.slots * self.layout.vocabulary < len(encoded):  # two linear maps: the cheaper order
+            folded = (self.table_MVE[:, None] @ by_slot_MSEH).flatten(1, 2)
+            hidden = torch.relu(encoded @ folded + self.first[1])
+        else:
+            counts_SNV = encoded.view(len(encoded), self.layout.slots, -1).transpose(0, 1)
+            joined = (counts_SNV @ self.table_MVE[:, None]).transpose(1, 2).flatten(2)
+            hidden = torch.relu(_apply(self.first, joined))
         hidden = torch.relu(_apply(self.second, hidden))
         return _apply(self.last, hidden)[..., 0]
 
@@ -158,7 +161,7 @@ class NeuralSurrogate:
             order = torch.randperm(cells, generator=self.generator)
             for member in range(members):
                 used_MN[member, order[member::members]] = 0
-        optimizer = torch.optim.Adam(self._net.parameters(), lr=self.learning_rate)
+        optimizer = torch.optim.Adam(self._net.parameters(), lr=self.learning_rate, fused=True)
         rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         for _ in range(self.steps):
             some = torch.randint(cells, (min(cells, self.batch),), generator=self.generator)
