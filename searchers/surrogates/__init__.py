@@ -160,6 +160,11 @@ class Predictor(Generic[C]):
         return values
 
 
+def installed() -> tuple[str, ...]:
+    """The names of `SURROGATES` whose packages are there."""
+    return tuple(name for name, kind in SURROGATES.items() if find_spec(kind.package) is not None)
+
+
 def _known(name: str) -> Kind:
     if name not in SURROGATES:
         raise InvalidSurrogate(f"surrogate must be one of {', '.join(SURROGATES)}, not {name!r}")
