@@ -6,6 +6,7 @@ size at which it appears, so no test cell is a training cell in disguise. Sizes 
 `harness.progressions`): the first level by nodes has four cells, too few to fit anything.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from analysis.predictor_stats import agreement, kendall, kendall_interval
 from data.tables import AccuracyTable, Column
-from harness.cells import Cell
+from harness.cells import ROUTES, Cell
 from harness.spaces import NB201
 from searchers.surrogates import SURROGATES, Predictor
 
@@ -86,6 +87,21 @@ class Ceiling(NamedTuple):
     kendall: float
 
 
+def network(cell: Cell) -> str:
+    """What the cell computes: its structural text without the edges and terms that add nothing.
+
+    Coarser than `NB201.canonical`, which tells a lone node 1 from a lone node 2.
+
+    >>> one = Cell(("nor_conv_3x3", "none", "none", "none", "skip_connect", "none"))
+    >>> other = Cell(("none", "nor_conv_3x3", "none", "none", "avg_pool_3x3", "skip_connect"))
+    >>> network(one), network(one) == network(other)
+    ('(0)@nor_conv_3x3', True)
+    """
+    used = {edge for route in ROUTES if all(cell.ops[e] != "none" for e in route) for edge in route}
+    bare = Cell(tuple(op if edge in used else "none" for edge, op in enumerate(cell.ops)))
+    return re.sub(r"#\+|\+#", "", NB201().canonical(bare))
+
+
 @cache
 def sizes() -> dict[int, tuple[Cell, ...]]:
     """One cell for each connected structural class, by the size at which the class first appears."""
@@ -93,7 +109,7 @@ def sizes() -> dict[int, tuple[Cell, ...]]:
     smallest: dict[str, tuple[int, int]] = {}
     for cell in space:
         if space.is_connected(cell):
-            text, found = space.canonical(cell), (space.level(cell, PROGRESSION), cell.rank)
+            text, found = network(cell), (space.level(cell, PROGRESSION), cell.rank)
             smallest[text] = min(smallest.get(text, found), found)
     by_size: dict[int, list[Cell]] = {}
     for size, rank in sorted(smallest.values()):
@@ -120,10 +136,10 @@ def ceilings(accuracy: Array, seeds: Sequence[Array], rng: np.random.Generator) 
     space = NB201()
     twins: dict[str, list[int]] = {}
     for cell in space:
-        twins.setdefault(space.canonical(cell), []).append(cell.rank)
+        twins.setdefault(network(cell), []).append(cell.rank)
     found = []
     for size, cells in sizes().items():
-        alike = [ranks for ranks in (twins[space.canonical(cell)] for cell in cells) if len(ranks) > 1]
+        alike = [ranks for ranks in (twins[network(cell)] for cell in cells) if len(ranks) > 1]
         pairs = np.array([rng.choice(ranks, 2, replace=False) for ranks in alike], dtype=np.intp).reshape(
             -1, 2
         )

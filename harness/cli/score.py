@@ -80,7 +80,7 @@ def predictors(
     save_text(out / "predictors.tex", latex(means))
     columns = ["surrogate", "size", "tested", "fitted", "cells", "spearman", "kendall", "kendall_low"]
     columns += ["kendall_high", "weighted_tau", "precision", "regret"]
-    columns += [name for name in means if name.startswith(("ceiling", "paper"))]
+    columns += [str(name) for name in means if str(name).startswith(("ceiling", "paper"))]
     _print(means[columns])
     console.out().print(f"written to {out}: trials.parquet, predictors.csv, predictors.tex", markup=False)
 
