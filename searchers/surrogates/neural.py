@@ -28,7 +28,10 @@ _SPREAD: Final = 0.1  # embeddings begin uniform in ±0.1
 class Perceptron:
     """Embed the tokens, join those of a block, average over blocks, two hidden layers.
 
-    The average of embeddings is how often each token occurs in a slot, times the embedding table.
+    The average is over the places for blocks, and an absent block adds zeros: for the cells of one size
+    in the paper's space that is its average but for a factor, and where cells of one size differ in their
+    number of blocks, as paths on NAS-Bench-201, the number is not lost. It is computed as how often each
+    token occurs in a slot, times the embedding table.
     """
 
     def __init__(self, layout: Layout, members: int, generator: torch.Generator) -> None:
@@ -43,14 +46,13 @@ class Perceptron:
         return [self.table_MVE, *self.first, *self.second, *self.last]
 
     def encode(self, tokens_NBS: Tensor) -> Tensor:
-        """How often each token stands in each slot, as a share of the cell's blocks: (N, S * V)."""
+        """How often each token stands in each slot, over the number of places: (N, S * V)."""
         cells, _, slots = tokens_NBS.shape
         counts_NSV = torch.zeros(cells, slots, self.layout.vocabulary + 1)
         counts_NSV.scatter_add_(
             2, tokens_NBS.transpose(1, 2), torch.ones(()).expand(cells, slots, tokens_NBS.shape[1])
         )
-        blocks_N = (tokens_NBS[:, :, 0] > 0).sum(1).clamp(min=1)
-        return (counts_NSV[..., 1:] / blocks_N[:, None, None]).flatten(1)
+        return (counts_NSV[..., 1:] / self.layout.blocks).flatten(1)
 
     def __call__(self, encoded: Tensor) -> Tensor:
         """Outputs before the sigmoid, (M, N)."""
@@ -117,7 +119,7 @@ class NeuralSurrogate:
         network: type[Perceptron | Recurrent],
         *,
         members: int = 1,
-        steps: int = 100,
+        steps: int = 60,
         batch: int = 32,
         learning_rate: float = 0.01,
     ) -> None:
