@@ -6,9 +6,9 @@ best `beam`, and keep those. Section 3.2 of the paper.
 
 The paper stops when the largest size is reached. Here the search goes on while it is asked to: at full
 size the predictor is fitted again after every `batch` evaluations, all remaining children are ranked anew,
-and each round also grows the best cell of the size below that was not kept, so that in the end every cell
-that can be grown is among the candidates, and the search ends when there is none left. `batch` as large as
-`beam`, and a budget that ends after the first round at full size, is the paper's algorithm.
+and each round also grows the best cell of the size below that was not kept, until all have grown and the
+search ends. `batch` as large as `beam`, and a budget that ends after the first round at full size, is the
+paper's algorithm.
 """
 
 from collections.abc import Iterable
@@ -26,8 +26,8 @@ C = TypeVar("C")
 class PNAS(Generic[C]):
     """Progressive search with a surrogate; on NAS-Bench-201 a block is a node with its edges.
 
-    Cells that are structurally equal to one that was a candidate before are not proposed; neither are cells
-    without a path from input to output, which cost nothing and are grown in turn. `explore` is beyond the
+    Cells that are structurally equal to one that was a candidate before are not proposed, but may grow
+    later; neither are cells without a path from input to output, which cost nothing and grow in turn. `explore` is beyond the
     paper. An empty `progression` is the space's best way to grow.
 
     Raises ValueError, InvalidSurrogate.
@@ -39,7 +39,7 @@ class PNAS(Generic[C]):
         rng: np.random.Generator,
         *,
         beam: int = 16,
-        batch: int = 8,
+        batch: int = 16,
         surrogate: str | Surrogate = "mlp-ensemble",
         explore: Explore = "none",
         kappa: float = 0.5,
@@ -53,6 +53,7 @@ class PNAS(Generic[C]):
         self._level = 1
         self._seen: set[str] = set()
         self._unconnected: list[C] = []
+        self._repeats: list[C] = []
         self._pool: list[C] = self._new(space.grow(None, self.progression))
         self._parents: list[C] = []
         self._waiting: list[C] = []
@@ -94,7 +95,8 @@ class PNAS(Generic[C]):
     def _climb(self) -> None:
         """Go one level up: the candidates are all new children of the cells that were kept."""
         parents = [*self._parents, *self._unconnected]
-        below, self._waiting, self._unconnected = self._waiting, [], []
+        below = [*self._waiting, *self._repeats]
+        self._waiting, self._unconnected, self._repeats = [], [], []
         self._level += 1
         self._pool = self._children(parents)
         self._full = not self._pool or not self.space.grow(self._pool[0], self.progression)
@@ -113,14 +115,22 @@ class PNAS(Generic[C]):
         return [cell for parent in parents for cell in self._new(self.space.grow(parent, self.progression))]
 
     def _new(self, cells: Iterable[C]) -> list[C]:
-        """Those of this level that are no structural repeats; the unconnected ones are put aside."""
+        """Those of this level that are no structural repeats; these and the unconnected are put aside."""
         found: list[C] = []
         for cell in cells:
             if self.space.level(cell, self.progression) != self._level:
                 continue
-            connected = self.space.is_connected(cell)
-            text = self.space.canonical(cell) if connected else str(cell)
-            if text not in self._seen:
-                self._seen.add(text)
-                (found if connected else self._unconnected).append(cell)
+            if not self.space.is_connected(cell):
+                self._unconnected += self._first_time(str(cell), cell)
+            elif new := self._first_time(self.space.canonical(cell), cell):
+                found += new
+            else:
+                self._repeats += self._first_time(str(cell), cell)
         return found
+
+    def _first_time(self, text: str, cell: C) -> list[C]:
+        """The cell, or nothing if there was one with this text."""
+        if text in self._seen:
+            return []
+        self._seen.add(text)
+        return [cell]
