@@ -164,8 +164,9 @@ class NeuralSurrogate:
             for member in range(members):
                 used_MN[member, order[member::members]] = 0
         optimizer = torch.optim.Adam(self._net.parameters(), lr=self.learning_rate, fused=True)
-        rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
-        for _ in range(self.steps):
+        for step in range(self.steps):
+            falling = (1 + math.cos(math.pi * step / self.steps)) / 2
+            optimizer.param_groups[0]["lr"] = self.learning_rate * falling
             some = torch.randint(cells, (min(cells, self.batch),), generator=self.generator)
             error_MN = (torch.sigmoid(self._net(encoded[some])) - target_N[some]).abs()
             weight_MN = used_MN[:, some]
@@ -173,7 +174,6 @@ class NeuralSurrogate:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimizer.step()
-            rate.step()
 
 
 def mlp(seed: int, layout: Layout) -> NeuralSurrogate:
