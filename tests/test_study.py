@@ -29,7 +29,8 @@ rng = np.random.default_rng
 def test_agreement_of_a_perfect_and_of_a_reversed_ranking() -> None:
     true = np.array([10.0, 20.0, 30.0, 40.0])
     perfect, reversed_ = agreement(true, true, top=2), agreement(-true, true, top=2)
-    assert perfect == {"spearman": 1, "kendall": 1, "weighted_tau": 1, "precision": 1, "regret": 0}
+    best = {"spearman": 1, "kendall": 1, "weighted_tau": 1, "precision": 1, "regret": 0}
+    assert perfect == pytest.approx(best)
     assert reversed_["kendall"] == -1
     assert reversed_["precision"] == 0
     assert reversed_["regret"] == 20, "the two thought best are 10 and 20; the best is 40"
@@ -62,12 +63,12 @@ def test_the_interval_of_tau_holds_the_tau_of_a_known_relation() -> None:
     """Kendall's tau of two normals with correlation r is 2/pi asin(r)."""
     draw = rng(0)
     inside = 0
-    for _ in range(60):
+    for _ in range(30):
         one = draw.standard_normal(80)
         other = 0.7 * one + np.sqrt(1 - 0.7**2) * draw.standard_normal(80)
-        low, high = kendall_interval(one, other, draw)
+        low, high = kendall_interval(one, other, draw, resamples=100)
         inside += low < 2 / np.pi * np.arcsin(0.7) < high
-    assert inside >= 50, "95 % of 60 are 57"
+    assert inside >= 25, "95 % of 30 are 28"
 
 
 def test_means_of_the_best_so_far() -> None:
@@ -177,6 +178,7 @@ def test_all_surrogates_are_fitted_on_the_same_cells_and_tested_on_three_sets() 
     assert all(row.spearman > 0.5 for row in forest if row.tested == "larger" and row.size > 1)
 
 
+@pytest.mark.slow
 def test_a_study_does_not_depend_on_the_number_of_workers() -> None:
     protocol = Protocol(surrogates=("forest",), cells=30, trials=1, resamples=5)
     once = list(trials(figures(), protocol, seed=2, workers=1))
@@ -189,7 +191,7 @@ def test_the_ceiling_is_the_tau_of_two_trainings() -> None:
     texts = {network(cell): place for place, cell in enumerate(space)}
     same = np.array([float(texts[network(cell)]) for cell in space])
     noise = rng(0).normal(size=len(space))
-    assert {c.kendall for c in ceilings(same, [], rng(0))} == pytest.approx({1.0})
+    assert [c.kendall for c in ceilings(same, [], rng(0))] == pytest.approx([1.0] * 4)
     apart = [c for c in ceilings(noise, [same, -same], rng(0)) if c.size > 1]
     assert all(abs(c.kendall) < 0.15 for c in apart if c.kind == "twins")
     assert all(c.kendall == pytest.approx(-1) for c in apart if c.kind == "seeds")
