@@ -33,10 +33,10 @@ class Line(NamedTuple):
     rival: str
     target: str
     """`top 5`: mean signal of a run's five best cells; `reported`: reported accuracy of its leader on it."""
+    evaluations: int
+    """Ours."""
     accuracy: float
-    """Mean over our runs at our last evaluation, percent."""
-    ours_needs: float
-    """Evaluations until our mean curve was there."""
+    """Mean over our runs after these, percent."""
     rival_needs: float
     """Infinite if the rival never gets there within its own evaluations."""
     rival_made: int
@@ -81,29 +81,35 @@ def steps_of(folder: Path) -> dict[tuple[str, str], list[Steps]]:
     return found
 
 
-def compare(ours: Group, rivals: Group, rng: np.random.Generator, *, resamples: int = 1000) -> list[Line]:
-    """Every rival against every searcher of ours, on the datasets that both have."""
+def compare(
+    ours: Group, rivals: Group, evaluations: Sequence[int], rng: np.random.Generator, *, resamples: int = 1000
+) -> list[Line]:
+    """Every rival against every searcher of ours after some numbers of evaluations, dataset by dataset."""
     lines = []
     curves = {key: _curves(parts) for key, parts in rivals.items()}
     for (dataset, name), parts in ours.items():
         for target, mine in _curves(parts).items():
-            accuracy = float(mine.mean(0)[-1])
-            for (other_dataset, rival), theirs in curves.items():
-                if other_dataset != dataset:
+            for at in evaluations:
+                if at > mine.shape[1] or np.isnan(mine[0, at - 1]):
                     continue
-                lines.append(
-                    Line(
-                        dataset=dataset,
-                        ours=name,
-                        rival=rival,
-                        target=target,
-                        accuracy=accuracy,
-                        ours_needs=evaluations_for(mine.mean(0), accuracy),
-                        rival_needs=evaluations_for(theirs[target].mean(0), accuracy),
-                        rival_made=theirs[target].shape[1],
-                        speed_up=speed_up(mine, theirs[target], accuracy, rng, resamples=resamples),
+                accuracy = float(mine[:, at - 1].mean())
+                for (other_dataset, rival), found in curves.items():
+                    if other_dataset != dataset or target not in found:
+                        continue
+                    theirs = found[target]
+                    lines.append(
+                        Line(
+                            dataset=dataset,
+                            ours=name,
+                            rival=rival,
+                            target=target,
+                            evaluations=at,
+                            accuracy=accuracy,
+                            rival_needs=evaluations_for(theirs.mean(0), accuracy),
+                            rival_made=theirs.shape[1],
+                            speed_up=speed_up(mine, theirs, at, rng, resamples=resamples),
+                        )
                     )
-                )
     return lines
 
 
@@ -136,7 +142,7 @@ def frame(lines: Sequence[Line] | Sequence[Answer]) -> pd.DataFrame:
 
 def latex(lines: pd.DataFrame) -> str:
     """The layout of the paper's Table 2, with the paper's rows below ours."""
-    names = ["dataset", "ours", "rival", "target", "accuracy", "ours_needs", "rival_needs", "speed_up"]
+    names = ["dataset", "ours", "rival", "target", "accuracy", "evaluations", "rival_needs", "speed_up"]
     ours = lines[[*names, "low", "high"]] if len(lines) else pd.DataFrame(columns=[*names, "low", "high"])
     paper = pd.DataFrame(
         [

@@ -76,32 +76,29 @@ def evaluations_for(curve: Array, target: float) -> float:
 def speed_up(
     ours: Array,
     theirs: Array,
-    target: float,
+    at: int,
     rng: np.random.Generator,
     *,
     level: float = 0.95,
     resamples: int = 1000,
 ) -> Ratio:
-    """Evaluations of theirs over ours until the mean curve reaches `target`; (runs, queries) each.
+    """Evaluations that theirs need for what ours have after `at`, over `at`; (runs, queries) each.
 
-    The interval resamples the runs of both. Where theirs never gets there within its queries the ratio is
-    at least its queries over ours, and counts as that; where ours never gets there it counts as 0.
+    The interval resamples the runs of both. Where theirs never get there within their queries, these count.
 
     >>> ours, theirs = np.array([[1.0, 2.0]]), np.array([[0.0, 1.0, 1.0, 2.0]])
-    >>> speed_up(ours, theirs, 2.0, np.random.default_rng(0)).value
+    >>> speed_up(ours, theirs, 2, np.random.default_rng(0)).value
     2.0
     """
 
     def ratio(one: Array, other: Array) -> float:
-        return min(evaluations_for(other, target), float(len(other))) / evaluations_for(one, target)
+        return min(evaluations_for(other, float(one[at - 1])), float(len(other))) / at
 
-    drawn = [
-        ratio(
-            ours[rng.integers(len(ours), size=len(ours))].mean(0),
-            theirs[rng.integers(len(theirs), size=len(theirs))].mean(0),
-        )
-        for _ in range(resamples)
-    ]
+    def means(runs: Array) -> Array:
+        n = len(runs)
+        return np.asarray(rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n @ runs)
+
+    drawn = [ratio(one, other) for one, other in zip(means(ours), means(theirs), strict=True)]
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Ratio(ratio(ours.mean(0), theirs.mean(0)), float(low), float(high))

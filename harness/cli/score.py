@@ -92,7 +92,9 @@ def efficiency(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables.")] = Path(
         "results/efficiency"
     ),
-    queries: Annotated[str, typer.Option(help="Where to compare final answers, by comma.")] = "50,100,192",
+    queries: Annotated[
+        str, typer.Option(help="Numbers of evaluations to compare at, by comma.")
+    ] = "50,100,192",
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """How many times more evaluations the rivals need for the same accuracy: PNAS, Table 2.
@@ -116,7 +118,7 @@ def efficiency(
         raise console.BadOption(f"--queries takes numbers by comma, not {queries!r}") from None
     rng = np.random.default_rng(seed)
     mine = steps_of(ours)
-    lines = frame(compare(mine, steps_of(rivals), rng))
+    lines = frame(compare(mine, steps_of(rivals), points, rng))
     chosen = frame(answers(mine, points, rng))
     save_csv(out / "efficiency.csv", lines)
     save_csv(out / "answers.csv", chosen)
