@@ -17,7 +17,7 @@ from analysis.efficiency_stats import (
     top_means,
 )
 from harness.records import Steps
-from harness.results import records_of
+from harness.results import Curve, records_of
 
 TOPS: Final = (1, 5, 25)
 
@@ -32,7 +32,8 @@ class Line(NamedTuple):
     ours: str
     rival: str
     target: str
-    """`top 5`: mean signal of a run's five best cells; `reported`: reported accuracy of its leader on it."""
+    """`top 5`: mean signal of a run's five best cells. `reported`: reported accuracy of its leader on the
+    signal. `answer`: that of the searcher's own answer, which is the leader where it gives none."""
     evaluations: int
     """Ours."""
     accuracy: float
@@ -58,6 +59,10 @@ class Answer(NamedTuple):
     gain_low: float
     """Ends of the 95 % interval of the difference, paired by run."""
     gain_high: float
+    random_by_signal: float
+    """Queries of an exact random search for the same mean reported accuracy; infinite: never, as far as the
+    curve of the rivals' folder goes."""
+    random_by_searcher: float
 
 
 Group = Mapping[tuple[str, str], Sequence[Steps]]
@@ -113,8 +118,13 @@ def compare(
     return lines
 
 
-def answers(ours: Group, queries: Sequence[int], rng: np.random.Generator) -> list[Answer]:
-    """The two ways to choose the final cell, at some numbers of queries."""
+def answers(
+    ours: Group, queries: Sequence[int], random: Mapping[str, Curve], rng: np.random.Generator
+) -> list[Answer]:
+    """The two ways to choose the final cell, at some numbers of queries, and what random search pays for it.
+
+    `random` is the closed-form curve of each dataset.
+    """
     found = []
     for (dataset, name), parts in ours.items():
         signal, report, answer = matrices(parts, _longest(parts))
@@ -125,10 +135,22 @@ def answers(ours: Group, queries: Sequence[int], rng: np.random.Generator) -> li
             one, other = leader[:, query - 1], answer[:, query - 1]
             drawn = rng.integers(len(one), size=(2000, len(one)))
             low, high = np.quantile((other - one)[drawn].mean(1), [0.025, 0.975])
-            found.append(
-                Answer(dataset, name, query, float(one.mean()), float(other.mean()), float(low), float(high))
-            )
+            means = float(one.mean()), float(other.mean())
+            paid = [equivalent(random[dataset], mean) if dataset in random else np.nan for mean in means]
+            found.append(Answer(dataset, name, query, *means, float(low), float(high), *paid))
     return found
+
+
+def equivalent(random: Curve, accuracy: float) -> float:
+    """The fewest queries after which random search reports at least `accuracy` in the mean; else infinite.
+
+    >>> equivalent(Curve(queries=(1, 2, 4), mean=(50.0, 60.0, 70.0), sd=(1.0, 1.0, 1.0)), 65.0)
+    4.0
+    """
+    reached = [
+        float(query) for query, mean in zip(random.queries, random.mean, strict=True) if mean >= accuracy
+    ]
+    return min(reached, default=float("inf"))
 
 
 def frame(lines: Sequence[Line] | Sequence[Answer]) -> pd.DataFrame:
@@ -166,9 +188,9 @@ def latex(lines: pd.DataFrame) -> str:
 
 
 def _curves(parts: Sequence[Steps]) -> dict[str, Array]:
-    signal, report, _ = matrices(parts, _longest(parts))
+    signal, report, answer = matrices(parts, _longest(parts))
     curves = {f"top {top}": top_means(signal, top) for top in TOPS if signal.shape[1] >= top}
-    return {**curves, "reported": incumbents(signal, report)}
+    return {**curves, "reported": incumbents(signal, report), "answer": answer}
 
 
 def _longest(parts: Sequence[Steps]) -> int:

@@ -16,6 +16,7 @@ from data.tables import AccuracyTable, Column
 from harness.cells import Cell
 from harness.cli import app
 from harness.records import Evaluation, Step, gather
+from harness.results import Curve
 from harness.spaces import NB201
 from harness.study import InvalidStudy, Protocol, ceilings, network, seed_columns, sizes, trials
 
@@ -117,8 +118,10 @@ def test_the_two_ways_to_answer() -> None:
     assert signal.tolist() == [[50, 60, 55]]
     assert incumbents(signal, report).tolist() == [[90, 70, 70]]
     assert own.tolist() == [[90, 90, 90]]
-    [found] = answers({("toy", "pnas"): [part]}, [3], rng(0))  # type: ignore[list-item]
+    curve = Curve(queries=(1, 8, 64), mean=(60.0, 75.0, 85.0), sd=(1.0, 1.0, 1.0))
+    [found] = answers({("toy", "pnas"): [part]}, [3], {"toy": curve}, rng(0))  # type: ignore[list-item]
     assert (found.by_signal, found.by_searcher, found.gain_low) == (70, 90, 20)
+    assert (found.random_by_signal, found.random_by_searcher) == (8, np.inf)
 
 
 def test_a_run_that_ended_early_repeats_its_last_step() -> None:
@@ -137,6 +140,7 @@ def test_a_rival_is_compared_on_the_datasets_that_both_have() -> None:
     assert [(line.target, line.evaluations, line.rival_needs) for line in lines] == [
         ("top 1", 2, 6),
         ("reported", 2, 6),
+        ("answer", 2, 6),
     ]
     assert lines[0].speed_up.value == 3
 
@@ -265,7 +269,7 @@ def test_score_efficiency_compares_two_results_folders(toy_file: Path, tmp_path:
     assert done.exit_code == 0, done.output
     lines = pd.read_csv(tmp_path / "out" / "efficiency.csv")
     last = lines[lines["evaluations"] == 60].set_index("target")
-    assert last.index.tolist() == ["top 1", "top 5", "top 25", "reported"]
+    assert last.index.tolist() == ["top 1", "top 5", "top 25", "reported", "answer"]
     assert (last.loc["top 1":"top 25", "speed_up"] > 3).all()
     assert pd.read_csv(tmp_path / "out" / "answers.csv")["queries"].tolist() == [30, 60]
     assert "5808" in (tmp_path / "out" / "efficiency.tex").read_text()

@@ -111,6 +111,7 @@ def efficiency(
 
     from analysis.efficiency import answers, compare, frame, latex, steps_of
     from analysis.files import save_csv, save_text
+    from harness.results import references_of
 
     try:
         points = [int(text) for text in queries.split(",")]
@@ -118,8 +119,9 @@ def efficiency(
         raise console.BadOption(f"--queries takes numbers by comma, not {queries!r}") from None
     rng = np.random.default_rng(seed)
     mine = steps_of(ours)
+    curves = {name: reference.random for name, reference in references_of(rivals).items()}
     lines = frame(compare(mine, steps_of(rivals), points, rng))
-    chosen = frame(answers(mine, points, rng))
+    chosen = frame(answers(mine, points, curves, rng))
     save_csv(out / "efficiency.csv", lines)
     save_csv(out / "answers.csv", chosen)
     save_text(out / "efficiency.tex", latex(lines))
