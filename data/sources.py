@@ -1,6 +1,7 @@
 """What tables exist, where they come from, and where they are kept."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,7 +12,8 @@ from typing import Final
 import platformdirs
 
 from data.curves import Curves, curves_path
-from data.importers import bundled_path, import_bundled, import_exports, sha256
+from data.download import Progress, download, mirrored
+from data.importers import CellProgress, bundled_path, import_bundled, import_exports, import_official, sha256
 from data.tables import FORMAT, AccuracyTable
 
 CACHE_VARIABLE: Final = "NASGAUGE_CACHE"
@@ -185,6 +187,60 @@ def open_curves(name: str) -> Curves | None:
 def table_path(name: str) -> Path:
     """Where the table `name` is kept once it is made."""
     return cache_folder() / f"{name}-v{FORMAT}.npz"
+
+
+def fetch_nb201(
+    *, mirror: str | None = None, progress: Progress = lambda _count: None, timeout: float = 20.0
+) -> AccuracyTable:
+    """Download the four exports, import them, and keep the table; files that are there are kept.
+
+    Raises DownloadFailed, WrongFile, ImportFailed.
+    """
+    folder = cache_folder() / "nb201"
+    for file in NB201_FILES:
+        path = folder / file.name
+        if not path.is_file() or sha256(path) != file.sha256:
+            download(
+                mirrored(file.address, file.name, mirror),
+                path,
+                size=file.size,
+                sha256=file.sha256,
+                timeout=timeout,
+                progress=progress,
+            )
+    return build_nb201(folder)
+
+
+def keep_official(
+    path: Path,
+    name: str,
+    *,
+    curves: bool = True,
+    partial: bool = False,
+    progress: CellProgress = lambda _done, _total: None,
+) -> AccuracyTable:
+    """Import an official file or folder and keep the table, and its learning curves, under `name`.
+
+    Raises WrongFile, ImportFailed.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or name in SOURCES:
+        raise WrongFile(f"{name!r} cannot be a table's name; give letters, digits and - with --name")
+    kept = table_path(name)
+    beside = curves_path(kept)
+    table = import_official(
+        path, name=name, curves=beside if curves else None, partial=partial, progress=progress
+    )
+    if not curves:
+        beside.unlink(missing_ok=True)
+    table.save(kept)
+    return table
+
+
+def imported_tables() -> list[str]:
+    """Names of the official tables that were imported on this machine."""
+    ending = f"-v{FORMAT}.npz"
+    names = sorted(path.name.removesuffix(ending) for path in cache_folder().glob(f"*{ending}"))
+    return [name for name in names if name not in SOURCES]
 
 
 def build_nb201(folder: Path) -> AccuracyTable:
