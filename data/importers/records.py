@@ -170,16 +170,17 @@ def _curve(source: Mapping[Any, Any] | None, prefix: str, epochs: int) -> NDArra
     """Figures of all epochs, or of the last alone, or none."""
     if not source:
         return None
-    taken = source.get(f"{prefix}{ALL}")
-    if taken is not None and len(taken) == epochs:
-        curve: NDArray[np.float64] = taken
-        return curve
 
     def name(epoch: int) -> str | int:
         return f"{prefix}{epoch}" if prefix else epoch
 
-    if name(0) in source:
-        return np.array([source[name(epoch)] for epoch in range(epochs)], dtype=np.float64)
+    start = source.get(f"{prefix}{ALL}", ())  # the first 12 of 200 where a pickle's frame ends among them
+    if len(start) == epochs:
+        curve: NDArray[np.float64] = start
+        return curve
+    if len(start) or name(0) in source:
+        rest = [source[name(epoch)] for epoch in range(len(start), epochs)]
+        return np.array([*start, *rest], dtype=np.float64)
     last = source.get(name(epochs - 1))
     return None if last is None else np.array([last], dtype=np.float64)
 

@@ -37,7 +37,7 @@ Allowed = Mapping[tuple[str, str], Callable[..., Any]]
 class PickleStream:
     """One pickle in an open file.
 
-    A dictionary that holds a figure for each of 12 or 200 epochs comes as one array under `ALL`.
+    Figures of epochs 0 to 11 or 0 to 199 in a row come as one array under `ALL`.
     """
 
     def __init__(self, file: IO[bytes], allowed: Allowed) -> None:
