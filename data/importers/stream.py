@@ -68,6 +68,9 @@ class PickleStream:
     def items(self, key: str) -> Iterator[tuple[Any, Any]]:
         """The items of the dictionary under `key` of the next object, and last `None` with all else of it.
 
+        Where names are numbers and values are dictionaries under texts, an item comes when the next one
+        begins; others come when a thousand are there.
+
         Raises ImportFailed.
         """
         return self._objects(key)
@@ -105,7 +108,7 @@ class PickleStream:
         except ImportFailed:
             raise
         except IndexError:
-            raise ImportFailed("it ends in the middle") from None
+            raise ImportFailed("it ends in the middle, or is no pickle of this kind") from None
         except Exception as error:  # a malformed pickle raises nearly anything
             raise ImportFailed(f"it does not read as a pickle: {type(error).__name__} {error}") from error
 
@@ -142,7 +145,7 @@ class PickleStream:
             elif code == _MEMOIZE:
                 self._put(self._memoised, stack[-1])
             elif code == _MARK:
-                if key is not None and watched is None and len(outer) == 1 and stack[-2:-1] == [key]:
+                if key is not None and watched is None and len(outer) <= 1 and stack[-2:-1] == [key]:
                     watched = stack[-1]
                 outer.append(stack)
                 new: list[Any] = []
@@ -158,7 +161,9 @@ class PickleStream:
                     _set_items(stack[-1], items)
             elif code == _S:
                 value, name = stack.pop(), stack.pop()
-                if stack[-1] is watched and watched is not None:
+                if key is not None and watched is None and len(outer) <= 1 and stack[-2:-1] == [key]:
+                    watched = stack[-1]
+                if watched is not None and stack[-1] is watched:
                     yield from self._hand_out([name, value], 0)
                 else:
                     stack[-1][name] = value
@@ -173,7 +178,7 @@ class PickleStream:
                 return
             else:
                 stack = self._rare(bytes([code]), stack, outer)
-            if stack is level and len(stack) > 2:
+            if stack is level and len(stack) > 2 and type(stack[2]) is int and isinstance(stack[1], dict):
                 yield from self._hand_out(stack, 1)
 
     def _hand_out(self, waiting: list[Any], keep: int) -> Iterator[tuple[Any, Any]]:
@@ -273,7 +278,7 @@ class PickleStream:
         for first, (count, text) in self._ranges.items():
             if first <= place < first + count:
                 return f"{text}{_MARKED}{place - first}"
-        raise ImportFailed("it refers back to a piece that was let go; such a file cannot be streamed")
+        raise ImportFailed("it refers to a piece that is not kept; such a file cannot be read in pieces")
 
     # -- curves
 
