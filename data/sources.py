@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +15,7 @@ import platformdirs
 from data.curves import Curves, curves_path
 from data.download import Progress, download, mirrored
 from data.importers import CellProgress, bundled_path, import_bundled, import_exports, import_official, sha256
-from data.tables import FORMAT, AccuracyTable
+from data.tables import FORMAT, AccuracyTable, DamagedTable
 
 CACHE_VARIABLE: Final = "NASGAUGE_CACHE"
 
@@ -154,7 +155,7 @@ def open_table(name: str) -> AccuracyTable:
     """A table by name, or from the path of a `.npz` file.
 
     `bundled` is imported on first use, kept in the cache, and imported anew when the installed file
-    changes; others are opened once they have been fetched or imported.
+    changes or the kept one is spoilt; others are opened once they have been fetched or imported.
 
     Raises UnknownTable, NotFetched, DamagedTable, ImportFailed.
     """
@@ -261,7 +262,8 @@ def _bundled() -> AccuracyTable:
     checksum = sha256(source)
     kept = cache_folder() / f"bundled-{checksum[:16]}.npz"
     if kept.is_file():
-        return AccuracyTable.load(kept)
+        with suppress(DamagedTable):  # of another format, or spoilt: its source is at hand
+            return AccuracyTable.load(kept)
     table = import_bundled(source)
     table.save(kept)
     return table

@@ -89,6 +89,15 @@ def import_official(
 
 
 def _import(path: Path, name: str, figures: Figures, partial: bool, progress: CellProgress) -> AccuracyTable:
+    with ThreadPoolExecutor(1) as pool:  # hashing works without Python's lock
+        checksum = pool.submit(_checksum, path)
+        ranks = _gather(path, figures, partial, progress)
+    official = np.empty(N_CELLS, dtype=np.int32)
+    official[ranks] = np.arange(N_CELLS)
+    return figures.table(name, checksum.result(), official)
+
+
+def _gather(path: Path, figures: Figures, partial: bool, progress: CellProgress) -> list[int]:
     ranks: list[int] = []
     seen: list[tuple[int, int]] = []
     for done, (index, states) in enumerate(
@@ -107,9 +116,7 @@ def _import(path: Path, name: str, figures: Figures, partial: bool, progress: Ce
         raise ImportFailed(
             f"it lacks {N_CELLS - len(figures.ranks)} of {N_CELLS} cells; to import it as it is, add --partial"
         )
-    official = np.empty(N_CELLS, dtype=np.int32)
-    official[ranks] = np.arange(N_CELLS)
-    return figures.table(name, _checksum(path), official)
+    return ranks
 
 
 def _records(

@@ -383,25 +383,28 @@ class _Template:
             figures.append(range(len(fixed), len(fixed) + 8))
             fixed += bytes(8)
         self.size = len(fixed)
-        self._known = np.array(known)
-        self._fixed = np.frombuffer(bytes(fixed), np.uint8)[self._known]
+        self._fixed = np.frombuffer(bytes(fixed), np.uint8)
+        self._mask = np.zeros(self.size, np.uint8)
+        self._mask[known] = 255
+        self._last = known[-1], fixed[known[-1]]
         self._figures = np.array([list(where) for where in figures])
         self._places = np.array([list(where) for where in places])
 
     def read(self, data: bytes, start: int) -> NDArray[np.float64] | None:
         """The figures, if the bytes from `start` are of this form."""
-        if len(data) - start < self.size:
+        place, byte = self._last
+        if len(data) - start < self.size or data[start + place] != byte:
             return None
         found = np.frombuffer(data, np.uint8, self.size, start)
-        if not np.array_equal(found[self._known], self._fixed):
+        if ((found ^ self._fixed) & self._mask).any():
             return None
-        figures: NDArray[np.float64] = found[self._figures].view(">f8")[:, 0].astype(np.float64)
+        figures: NDArray[np.float64] = found.take(self._figures).view(">f8")[:, 0].astype(np.float64)
         return figures
 
     def places(self, data: bytes, start: int) -> NDArray[np.uint32]:
         """The places in the memo."""
         found = np.frombuffer(data, np.uint8, self.size, start)
-        places: NDArray[np.uint32] = found[self._places].view("<u4")[:, 0]
+        places: NDArray[np.uint32] = found.take(self._places).view("<u4")[:, 0]
         return places
 
 
