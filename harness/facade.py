@@ -17,21 +17,15 @@ from typing import Final, Literal
 import numpy as np
 
 from data.curves import Curves
+from data.importers import SETS
 from data.sources import open_curves, open_table
-from data.tables import AccuracyTable, Column, Metric, NotInTable, Split
+from data.tables import AccuracyTable, Column, NotInTable, Split
 from harness.cells import Cell, InvalidCell
 from harness.costs import TASKS, multiply_adds, parameters, training_seconds, validation_seconds
 from harness.spaces import NB201
+from harness.trials import Trials, mean
 
 Info = dict[str, float | str | None]
-
-_SETS: Final[dict[str, tuple[tuple[str, Split], ...]]] = {
-    "cifar10-valid": (("x-valid", "valid"), ("ori-test", "test")),
-    "cifar10": (("ori-test", "test"),),
-    "cifar100": (("x-valid", "valid"), ("x-test", "test"), ("ori-test", "valtest")),
-    "ImageNet16-120": (("x-valid", "valid"), ("x-test", "test"), ("ori-test", "valtest")),
-}
-"""The old names of the sets that each training was evaluated on."""
 
 _COMMENT: Final = (
     "In this dict, train-loss/accuracy/time is the metric on the train{} of CIFAR-10. The "
@@ -55,12 +49,13 @@ class NASBench201API:
         rng: random.Random | None = None,
     ) -> None:
         if isinstance(file_path_or_dict, AccuracyTable):
-            self.table, self._curves = file_path_or_dict, curves
+            self.table = file_path_or_dict
         else:
             self.table = open_table(file_path_or_dict)
-            self._curves = curves or open_curves(file_path_or_dict)
+            curves = curves or open_curves(file_path_or_dict)
         if self.table.official is None:
             raise NotInTable(f"table {self.table.name} does not say the official index of its cells")
+        self._trials = Trials(self.table, curves)
         self._rng = rng or random.Random(0)
         self._used_time = 0.0
 
@@ -138,7 +133,7 @@ class NASBench201API:
         Raises NotInTable.
         """
         index = self.query_index_by_arch(arch)
-        names = [name for name in _SETS if self._seeds(index, name, hp)]
+        names = [name for name in SETS if self._trials.seeds(self._cell(index), name, int(hp))]
         lines = [self.arch(index), f"datasets : {names}, extra-info : arch-index={index}"]
         for name in names:
             costs = self.get_cost_info(index, name, hp)
@@ -147,17 +142,22 @@ class NASBench201API:
             lines.append(
                 f"{name:14s} FLOP={costs['flops']:6.2f} M, Params={costs['params']:.3f} MB, latency={shown} ms."
             )
-            parts = []
-            for title, split in (("train", "train"), ("valid", "valid"), ("test ", "test")):
-                if split == "test" and name == "cifar10-valid":
-                    continue
-                if split != "train" and split not in dict(_SETS[name]).values():
-                    continue
-                figures = self._metrics(index, name, split, None, hp, self._seeds(index, name, hp))  # type: ignore[arg-type]  # a split
-                label = title if split != "test" or name == "cifar10" else "test"
-                parts.append(f"{label} : [loss = {figures['loss']:.3f} & top1 = {figures['accuracy']:.2f}%]")
-            lines.append(f"{name:14s} {', '.join(parts)}")
+            lines.append(f"{name:14s} {', '.join(self._sets(index, name, int(hp)))}")
         return "\n".join(lines)
+
+    def _sets(self, index: int, dataset: str, epochs: int) -> list[str]:
+        cell = self._cell(index)
+        seeds = self._trials.seeds(cell, dataset, epochs)
+        shown: dict[Split, str] = {"train": "train", "valid": "valid", "test": "test"}
+        if dataset == "cifar10":
+            shown = {"train": "train", "test": "test "}
+        elif dataset == "cifar10-valid":
+            shown = {"train": "train", "valid": "valid"}
+        parts = []
+        for split, label in shown.items():
+            found = self._trials.figures(cell, dataset, epochs, split, None, seeds)
+            parts.append(f"{label} : [loss = {found['loss']:.3f} & top1 = {found['accuracy']:.2f}%]")
+        return parts
 
     def get_more_info(
         self,
@@ -174,7 +174,7 @@ class NASBench201API:
         Raises NotInTable.
         """
         place, epochs = self.query_index_by_arch(index), int(hp)
-        known = self._seeds(place, dataset, str(hp))
+        known = self._trials.seeds(self._cell(place), dataset, epochs)
         if is_random is True:
             if not known:
                 raise NotInTable(
@@ -197,10 +197,10 @@ class NASBench201API:
             ("valtest", "valtest"),
         )
         for name, split in named:
-            if split != "train" and split not in dict(_SETS[dataset]).values():
+            if split != "train" and split not in SETS[dataset].values():
                 continue
             try:
-                figures = self._metrics(place, dataset, split, iepoch, str(hp), seeds)
+                figures = self._trials.figures(self._cell(place), dataset, epochs, split, iepoch, seeds)
             except NotInTable:
                 if split == "train" and self.times == "table":
                     raise
@@ -224,22 +224,26 @@ class NASBench201API:
 
         Raises NotInTable.
         """
-        seeds = self._seeds(index, dataset, hp)
+        seeds = self._trials.seeds(self._cell(index), dataset, int(hp))
         cell, epochs = Cell.parse(self.arch(index)), int(hp)
         count = max(len(seeds), 1)
-        latencies = [self._final(index, dataset, epochs, "test", seed, "latency") for seed in seeds]
+        latencies = [
+            self._trials.last(cell, Column(dataset, epochs, "test", seed, "latency")) for seed in seeds
+        ]
         known = [value for value in latencies if value is not None]
         costs: dict[str, float | None] = {
-            "flops": _mean([multiply_adds(cell, dataset) / 1e6] * count),
-            "params": _mean([parameters(cell, dataset) / 1e6] * count),
-            "latency": _mean(known) if known else None,
+            "flops": mean([multiply_adds(cell, dataset) / 1e6] * count),
+            "params": mean([parameters(cell, dataset) / 1e6] * count),
+            "latency": mean(known) if known else None,
         }
-        splits: list[tuple[str, Split]] = [("train", "train"), *_SETS[dataset]]
+        splits: list[tuple[str, Split]] = [("train", "train"), *SETS[dataset].items()]
         for name, split in splits:
-            each = [self._final(index, dataset, epochs, split, seed, "seconds") for seed in seeds]
+            each = [
+                self._trials.last(cell, Column(dataset, epochs, split, seed, "seconds")) for seed in seeds
+            ]
             paid = [[value] * epochs for value in each if value is not None]
-            costs[f"T-{name}@epoch"] = _mean([_mean(values) for values in paid]) if paid else None
-            costs[f"T-{name}@total"] = _mean([sum(values) for values in paid]) if paid else None
+            costs[f"T-{name}@epoch"] = mean([mean(values) for values in paid]) if paid else None
+            costs[f"T-{name}@total"] = mean([sum(values) for values in paid]) if paid else None
         return costs
 
     def get_latency(self, index: int, dataset: str, hp: str = "12") -> float | None:
@@ -265,7 +269,7 @@ class NASBench201API:
         training = "cifar10-valid" if dataset == "cifar10" else dataset
         if training not in TASKS or dataset == "cifar10-valid":
             raise NotInTable(f"unknown dataset {dataset!r}; choose from cifar10, cifar100, ImageNet16-120")
-        drawn = bool(self._seeds(index, training, hp))
+        drawn = bool(self._trials.seeds(self._cell(index), training, int(hp)))
         info = self.get_more_info(index, training, iepoch, hp, is_random=drawn)
         if "valid-accuracy" in info:
             accuracy, held_out = info["valid-accuracy"], info["valid-per-time"]
@@ -292,61 +296,8 @@ class NASBench201API:
         """A text that structurally equal cells share."""
         return NB201().canonical(Cell.parse(self.arch(self.query_index_by_arch(arch))))
 
-    def _seeds(self, index: int, dataset: str, hp: str) -> list[int]:
-        """Seeds that a cell was trained with, ascending."""
-        if dataset not in _SETS:
-            raise NotInTable(f"unknown dataset {dataset!r}; choose from {', '.join(_SETS)}")
-        rank, epochs = Cell.parse(self.arch(index)).rank, int(hp)
-        return sorted(
-            {
-                column.seed
-                for column, values in self.table.columns.items()
-                if isinstance(column.seed, int)
-                and (column.dataset, column.epochs) == (dataset, epochs)
-                and not np.isnan(values[rank])
-            }
-        )
-
-    def _metrics(
-        self, index: int, dataset: str, split: Split, iepoch: int | None, hp: str, seeds: Sequence[int]
-    ) -> dict[Metric, float | None]:
-        """Means over `seeds`, or the table's own mean where it has no single seeds."""
-        epochs = int(hp)
-        found: dict[Metric, float | None] = {}
-        metrics: tuple[Metric, ...] = ("loss", "accuracy", "seconds")
-        for metric in metrics:
-            each = []
-            chosen: Sequence[int | Literal["mean"]] = seeds or ("mean",)
-            for seed in chosen:
-                value = self._final(index, dataset, epochs, split, seed, metric)
-                if metric == "seconds":
-                    value = (
-                        None if value is None else sum([value] * (epochs if iepoch is None else iepoch + 1))
-                    )
-                elif iepoch is not None and iepoch != epochs - 1:
-                    value = self._at(index, Column(dataset, epochs, split, seed, metric), iepoch)
-                each.append(value)
-            known = [value for value in each if value is not None]
-            found[metric] = _mean(known) if len(known) == len(each) else None
-        if found["accuracy"] is None:
-            raise NotInTable(f"{self.arch(index)} has no {dataset}/{hp}/{split} in table {self.table.name}")
-        return found
-
-    def _at(self, index: int, column: Column, iepoch: int) -> float | None:
-        if self._curves is None:
-            raise NotInTable(f"table {self.table.name} has no learning curves; ask with iepoch=None")
-        if not 0 <= iepoch < (column.epochs or 0):
-            raise NotInTable(f"a run of {column.epochs} epochs has no epoch {iepoch}, counted from 0")
-        return float(self._curves.curve(Cell.parse(self.arch(index)), column)[iepoch])
-
-    def _final(
-        self, index: int, dataset: str, epochs: int, split: Split, seed: int | Literal["mean"], metric: Metric
-    ) -> float | None:
-        values = self.table.columns.get(Column(dataset, epochs, split, seed, metric))
-        if values is None:
-            return None
-        value = float(values[Cell.parse(self.arch(index)).rank])
-        return None if np.isnan(value) else value
+    def _cell(self, index: int) -> Cell:
+        return Cell.parse(self.arch(index))
 
 
 def create(
@@ -362,7 +313,3 @@ def create(
     if search_space not in ("tss", "topology"):
         raise NotInTable(f"search space {search_space!r} is not here; choose tss")
     return NASBench201API(file_path_or_dict, verbose)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -17,7 +17,7 @@ from data.tables import N_CELLS, AccuracyTable, Column, Metric, Split, View
 FORMS: Final = MappingProxyType({"full": "200", "less": "12", "200": "200", "12": "12"})
 """Epochs of a run, by the names that the official files have for it."""
 
-_SETS: Final[Mapping[str, Mapping[str, Split]]] = MappingProxyType(
+SETS: Final[Mapping[str, Mapping[str, Split]]] = MappingProxyType(
     {
         "cifar10-valid": {"x-valid": "valid", "ori-test": "test"},
         "cifar10": {"ori-test": "test"},
@@ -36,7 +36,7 @@ _CURVES_OF_200: Final = MappingProxyType(
 
 def _layout() -> np.dtype[np.void]:
     columns: list[Column] = []
-    for dataset, sets in _SETS.items():
+    for dataset, sets in SETS.items():
         for epochs, seeds in _SEEDS.items():
             every = (_CURVES_OF_200[dataset],) if epochs == 200 else tuple(sets.values())
             columns += [
@@ -79,7 +79,7 @@ class Figures:
             row[RANK] = rank
         for form, state in states.items():
             for (dataset, seed), trial in state["all_results"].items():
-                if dataset not in _SETS:
+                if dataset not in SETS:
                     raise ImportFailed(f"it has a training on {dataset!r}, which the benchmark has not")
                 self._add_trial(rank, Column(dataset, int(form), "train", int(seed)), trial, row)
         if self._file is not None and row is not None:
@@ -98,7 +98,7 @@ class Figures:
             self._set(rank, replace(column, split="test", metric="latency"), sum(latencies) / len(latencies))
         evaluated = (trial["eval_acc1es"], trial["eval_losses"], trial["eval_times"])
         for name in trial["eval_names"]:
-            split = _SETS[column.dataset].get(name)
+            split = SETS[column.dataset].get(name)
             if split is None:
                 raise ImportFailed(f"a training on {column.dataset} was evaluated on {name!r}")
             self._add_set(rank, replace(column, split=split), f"{name}@", evaluated, row)
