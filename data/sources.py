@@ -127,7 +127,7 @@ SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
             name="bundled",
             title="AnalogNAS-Bench's digital CIFAR-10 accuracies of all 15,625 cells",
             origin="package analog-nasbench (arXiv 2506.18495)",
-            licence="Apache-2.0",
+            licence="none stated in the package",
             answers="one CIFAR-10 test accuracy for each cell; Kendall tau with the official one is 0.926",
         ),
         "nb201": Source(

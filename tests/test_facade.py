@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from data.curves import Curves
 from data.importers import import_official
 from data.tables import NotInTable
+from harness.cells import Cell
+from harness.costs import query_seconds
 from harness.facade import NASBench201API, create
 
 RECORDS = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw" / "NATS-tss-v1_0-3ffb9-simple"
@@ -116,3 +119,16 @@ def test_what_is_not_there_is_refused(ours: NASBench201API) -> None:
         ours.arch(15625)
     with pytest.raises(NotInTable, match="choose tss"):
         create(ours.table, "sss")
+
+
+def test_a_table_without_times_charges_modelled_seconds(ours: NASBench201API) -> None:
+    timeless = {
+        column: values for column, values in ours.table.columns.items() if column.metric == "accuracy"
+    }
+    bare = NASBench201API(replace(ours.table, columns=timeless))
+
+    assert (bare.times, ours.times) == ("modelled", "table")
+    _, latency, cost, total = bare.simulate_train_eval(11, "cifar10")
+    assert latency is None
+    assert cost == total == query_seconds("cifar10-valid", 12)[Cell.parse(bare[11]).rank]
+    assert cost == pytest.approx(ours.simulate_train_eval(11, "cifar10")[2], rel=0.05)

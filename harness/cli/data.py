@@ -23,11 +23,14 @@ def list_tables() -> None:
     say = console.out().print
     for source in SOURCES.values():
         ready = not source.files or table_path(source.name).is_file()
-        state = "ready" if ready else f"nasgauge data fetch {source.name}"
-        say(f"{source.name:<10} {source.title} ({state})", markup=False)
+        size = sum(file.size for file in source.files) / 1e6
+        state = "ready" if ready else f"not here; get {size:.1f} MB with: nasgauge data fetch {source.name}"
+        say(f"{source.name}  {source.title} ({state})", markup=False)
+        say(f"  answers: {source.answers}", markup=False)
+        say(f"  from {source.origin}; licence: {source.licence}", markup=False)
     for name in imported_tables():
-        say(f"{name:<10} imported from an official file (ready)", markup=False)
-    say("official files: nasgauge data import PATH")
+        say(f"{name}  imported from an official file (ready)", markup=False)
+    say("official files come in with: nasgauge data import PATH")
 
 
 @app.command()
