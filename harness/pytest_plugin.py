@@ -116,4 +116,4 @@ def _file(config: pytest.Config, name: str) -> Path:
     setting: Any = config.getini(name)
     if not setting:
         pytest.skip(f"give --{name.replace('_', '-')} FILE, or set {name} in pytest's settings")
-    return Path(config.inipath.parent if config.inipath else config.rootpath) / setting
+    return Path(config.inipath.parent if config.inipath else config.rootpath) / str(setting)

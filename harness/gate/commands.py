@@ -1,7 +1,7 @@
 """The two things that are done with a baseline: make it, and hold searchers against it."""
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,9 +11,8 @@ from pydantic import ValidationError
 
 from harness.gate.baseline import BadBaseline, BadSettings, Baseline, Settings, assemble, checked, load, save
 from harness.gate.compare import Report, compare
-from harness.gate.measure import accuracies, datasets_of, measure, truth
+from harness.gate.measure import Crew, Measured, accuracies, crew, datasets_of, describe, measure, truth
 from harness.gate.verdicts import seeds_needed
-from searchers import Spec
 
 DEFAULTS: Final = Settings(table="bundled", budgets=(50, 150), first_seed=0, seeds=300, margin="25%")
 SEARCHERS: Final = ("random", "evolution", "local", "reinforce")
@@ -30,11 +29,6 @@ class Bounds:
     """Processes; -1: one for each core."""
     advance: Callable[[int, int], object] | None = None
     """Told the number of runs that ended since, and of all runs."""
-
-    def told(self, total: int) -> Callable[[int], object]:
-        """`advance` where the number of all runs is known; of no effect where there is none."""
-        advance = self.advance
-        return (lambda ended: advance(ended, total)) if advance is not None else int
 
 
 def update(
@@ -53,24 +47,14 @@ def update(
     """
     stored = load(path) if path.exists() else None
     settings = _with(stored.settings if stored else DEFAULTS, asked)
-    names = _names(searchers or (stored.searchers if stored else SEARCHERS))
     if not datasets:
         same_table = stored is not None and stored.settings.table == settings.table
         datasets = tuple(stored.datasets) if stored and same_table else datasets_of(settings.table)
     truths = {name: truth(settings.table, name, settings.budgets) for name in datasets}
-    total = settings.seeds * len(names) * len(truths)
-    measured = measure(
-        settings.table,
-        tuple(truths),
-        names,
-        settings.budgets,
-        range(settings.first_seed, settings.first_seed + settings.seeds),
-        time_limit=bounds.time_limit,
-        workers=bounds.workers,
-        advance=bounds.told(total),
-    )
+    with crew(bounds.workers, bounds.time_limit) as workers:
+        options = describe(workers, searchers or (stored.searchers if stored else SEARCHERS))
+        measured = _measure(workers, settings, tuple(truths), tuple(options), bounds)
     made = {"python": platform.python_version(), "numpy": np.__version__}
-    options = {name: Spec.parse(name).settings() for name in names}
     baseline = assemble(made, settings, truths, options, measured)
     save(path, baseline)
     return baseline
@@ -100,35 +84,19 @@ def against(
             raise BadSettings(
                 f"baseline {path} was made with {name} {then}, not {now}; leave the option out, or make it again with --update"
             )
-    names = _names(searchers or baseline.searchers)
-    for kind, named, known in (
-        ("searcher", names, tuple(baseline.searchers)),
-        ("dataset", tuple(datasets), tuple(baseline.datasets)),
-    ):
-        for name in named:
-            if name not in known:
-                raise BadSettings(
-                    f"baseline {path} has no {kind} {name}, it has {', '.join(known)}; to add one, make it again with --update"
-                )
-    datasets = tuple(datasets) or tuple(baseline.datasets)
+    datasets = tuple(dict.fromkeys(datasets)) or tuple(baseline.datasets)
+    _check_known(path, "dataset", datasets, baseline.datasets)
     for name in datasets:
         if truth(settings.table, name, settings.budgets).sha256 != baseline.datasets[name].sha256:
             raise BadBaseline(
                 f"baseline {path} was made on another table: {settings.table} has other figures of {name} now; "
                 "give that table, or make the baseline again with --update"
             )
-    total = settings.seeds * len(names) * len(datasets)
-    measured = measure(
-        settings.table,
-        datasets,
-        names,
-        settings.budgets,
-        range(settings.first_seed, settings.first_seed + settings.seeds),
-        time_limit=bounds.time_limit,
-        workers=bounds.workers,
-        advance=bounds.told(total),
-    )
-    return compare(baseline, measured, {name: Spec.parse(name).settings() for name in names}, speed=speed)
+    with crew(bounds.workers, bounds.time_limit) as workers:
+        options = describe(workers, searchers or baseline.searchers)
+        _check_known(path, "searcher", options, baseline.searchers)
+        measured = _measure(workers, settings, datasets, tuple(options), bounds)
+    return compare(baseline, measured, options, speed=speed)
 
 
 def seeds_for(baseline: Baseline) -> dict[str, int]:
@@ -152,5 +120,25 @@ def _with(settings: Settings, asked: Mapping[str, object]) -> Settings:
         raise BadSettings(f"these settings cannot be ({why})") from error
 
 
-def _names(texts: Sequence[str] | Mapping[str, object]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(Spec.parse(text)) for text in texts))
+def _check_known(path: Path, kind: str, named: Iterable[str], known: Iterable[str]) -> None:
+    for name in named:
+        if name not in known:
+            raise BadSettings(
+                f"baseline {path} has no {kind} {name}, it has {', '.join(known)}; to add one, make it again with --update"
+            )
+
+
+def _measure(
+    workers: Crew, settings: Settings, datasets: Sequence[str], searchers: Sequence[str], bounds: Bounds
+) -> dict[tuple[str, str], Measured]:
+    total = settings.seeds * len(searchers) * len(datasets)
+    advance = bounds.advance
+    return measure(
+        workers,
+        settings.table,
+        datasets,
+        searchers,
+        settings.budgets,
+        range(settings.first_seed, settings.first_seed + settings.seeds),
+        lambda ended: advance and advance(ended, total),
+    )

@@ -2,12 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,9 @@ from harness.oracle import Table
 from harness.records import Step, gather
 from harness.runner import Budget, Searcher, run
 from harness.spaces import NB201
-from searchers import Spec
+from searchers import InvalidOption, Option, Spec, UnknownSearcher
+
+R = TypeVar("R")
 
 BLOCK: Final = 10
 """Runs of one searcher that share a process and a time limit."""
@@ -57,6 +60,10 @@ class Block:
     dataset: str
     first: int
     runs: int
+
+    def __str__(self) -> str:
+        last = self.first + self.runs - 1
+        return f"searcher {self.searcher} on {self.dataset}, seeds {self.first} to {last},"
 
 
 class Measured(NamedTuple):
@@ -106,64 +113,87 @@ def datasets_of(table: str) -> tuple[str, ...]:
     return tuple(open_table(table).views)
 
 
-def measure(
-    table: str,
-    datasets: Sequence[str],
-    searchers: Sequence[str],
-    budgets: Sequence[int],
-    seeds: range,
-    *,
-    time_limit: float,
-    workers: int,
-    advance: Callable[[int], object],
-) -> dict[tuple[str, str], Measured]:
-    """Runs of each searcher on each dataset, in order of seeds, from `workers` processes (-1: one a core).
+@dataclass(frozen=True)
+class Crew:
+    """Processes in which searchers run, so that one that hangs or dies takes nothing with it."""
 
-    `time_limit` is in seconds, for `BLOCK` runs; `advance` is told the number of runs that ended.
+    pool: ProcessPool
+    time_limit: float
+    """Seconds for `BLOCK` runs."""
 
-    Raises SearcherFailed at the first searcher that gives no result.
-    """
-    blocks = [
-        Block(searcher, dataset, first, min(BLOCK, seeds.stop - first))
-        for first in range(seeds.start, seeds.stop, BLOCK)
-        for dataset in datasets
-        for searcher in searchers
-    ]
-    runs: dict[tuple[str, str], list[Run]] = {(s, d): [] for s in searchers for d in datasets}
-    ratios: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
-    for block, (found, ratio) in _execute(table, blocks, tuple(budgets), time_limit, workers):
-        runs[block.searcher, block.dataset] += found
-        ratios[block.searcher, block.dataset].append(ratio)
-        advance(block.runs)
-    return {key: Measured(tuple(runs[key]), float(np.median(ratios[key]))) for key in runs}
+    def call(self, what: str, function: Callable[..., R], *arguments: object) -> Callable[[], R]:
+        """Start a call; its result, when it is asked for, or SearcherFailed with what hung or died."""
+        future = self.pool.schedule(function, args=list(arguments), timeout=self.time_limit)
 
-
-def _execute(
-    table: str, blocks: Sequence[Block], budgets: tuple[int, ...], time_limit: float, workers: int
-) -> Iterator[tuple[Block, tuple[list[Run], float]]]:
-    """Results in the order of `blocks`; all processes are stopped when this ends, for whatever reason."""
-    count = workers if workers > 0 else os.cpu_count() or 1
-    pool = ProcessPool(max_workers=min(count, len(blocks)), context=get_context("spawn"))
-    try:
-        futures = [
-            pool.schedule(run_block, args=[table, block, budgets], timeout=time_limit) for block in blocks
-        ]
-        for block, future in zip(blocks, futures, strict=True):
+        def result() -> R:
             try:
-                yield block, future.result()
+                found: R = future.result()
             except TookTooLong:
                 raise SearcherFailed(
-                    f"searcher {block.searcher} hangs: seeds {block.first} to {block.first + block.runs - 1} on "
-                    f"{block.dataset} did not end within {time_limit:g} seconds; raise --time-limit if it is only slow"
+                    f"{what} hangs: it did not end within {self.time_limit:g} seconds; raise the time limit "
+                    "if it is only slow"
                 ) from None
             except ProcessExpired as error:
-                raise SearcherFailed(
-                    f"searcher {block.searcher} ended its process with exit code {error.exitcode} on "
-                    f"{block.dataset}, between seeds {block.first} and {block.first + block.runs - 1}"
-                ) from error
+                raise SearcherFailed(f"{what} ended its process with exit code {error.exitcode}") from error
+            return found
+
+        return result
+
+
+@contextmanager
+def crew(workers: int, time_limit: float) -> Iterator[Crew]:
+    """`workers` processes (-1: one for each core), which all end with the block, whatever ends it."""
+    count = workers if workers > 0 else os.cpu_count() or 1
+    pool = ProcessPool(max_workers=count, context=get_context("spawn"))
+    try:
+        yield Crew(pool, time_limit)
     finally:
         pool.stop()  # type: ignore[no-untyped-call]  # pebble types the rest
         pool.join()
+
+
+def describe(crew: Crew, searchers: Iterable[str]) -> dict[str, Mapping[str, Option]]:
+    """Full name and every option of each searcher.
+
+    Raises UnknownSearcher, InvalidOption, SearcherFailed.
+    """
+    return dict([crew.call(f"searcher {text}", _describe, text)() for text in searchers])
+
+
+def _describe(text: str) -> tuple[str, Mapping[str, Option]]:
+    with _blaming(text, "when it was made"):
+        spec = Spec.parse(text)
+        return str(spec), spec.settings()
+
+
+def measure(
+    crew: Crew,
+    table: str,
+    datasets: Sequence[str],
+    searchers: Iterable[str],
+    budgets: Sequence[int],
+    seeds: range,
+    advance: Callable[[int], object],
+) -> dict[tuple[str, str], Measured]:
+    """Runs of each searcher on each dataset, in order of seeds; `advance` is told how many runs ended.
+
+    Raises SearcherFailed at the first searcher that gives no result.
+    """
+    pairs = [(searcher, dataset) for dataset in datasets for searcher in searchers]
+    blocks = [
+        Block(searcher, dataset, first, min(BLOCK, seeds.stop - first))
+        for first in range(seeds.start, seeds.stop, BLOCK)
+        for searcher, dataset in pairs
+    ]
+    results = [crew.call(str(block), run_block, table, block, tuple(budgets)) for block in blocks]
+    runs: dict[tuple[str, str], list[Run]] = {pair: [] for pair in pairs}
+    ratios: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
+    for block, result in zip(blocks, results, strict=True):
+        found, ratio = result()
+        runs[block.searcher, block.dataset] += found
+        ratios[block.searcher, block.dataset].append(ratio)
+        advance(block.runs)
+    return {pair: Measured(tuple(runs[pair]), float(np.median(ratios[pair]))) for pair in pairs}
 
 
 def run_block(table: str, block: Block, budgets: tuple[int, ...]) -> tuple[list[Run], float]:
@@ -172,21 +202,23 @@ def run_block(table: str, block: Block, budgets: tuple[int, ...]) -> tuple[list[
     Raises SearcherFailed.
     """
     oracle = _oracle(table, block.dataset)
-    spec = Spec.parse(block.searcher)
     seeds = range(block.first, block.first + block.runs)
-    doing = ""
+    with _blaming(block.searcher, f"on {block.dataset}, seeds {seeds[0]} to {seeds[-1]}"):
+        spec = Spec.parse(block.searcher)
+        runs = [_search(spec, oracle, seed, budgets) for seed in seeds]
+        return runs, pace(spec, oracle, block.first, budgets[-1])
+
+
+@contextmanager
+def _blaming(searcher: str, where: str) -> Iterator[None]:
+    """Whatever a searcher raises is a finding about the searcher."""
     try:
-        found = []
-        for seed in seeds:
-            doing = f"seed {seed}"
-            found.append(_search(spec, oracle, seed, budgets))
-        doing = f"timing seed {block.first}"
-        return found, pace(spec, oracle, block.first, budgets[-1])
-    except SearcherFailed:
+        yield
+    except (SearcherFailed, UnknownSearcher, InvalidOption):
         raise
-    except Exception as error:  # whatever a searcher raises is a finding about the searcher
+    except (Exception, SystemExit) as error:
         raise SearcherFailed(
-            f"searcher {block.searcher} raised {type(error).__name__}: {error} (on {block.dataset}, {doing})"
+            f"searcher {searcher} raised {type(error).__name__}: {error} ({where})"
         ) from error
 
 
