@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, check, console, gate
+from harness.cli import bench, check, console, data, gate
 
 app = typer.Typer(
     name="nasgauge",
@@ -26,6 +26,7 @@ app.command()(bench.search)
 app.command()(bench.report)
 app.command()(check.check)
 app.command()(gate.gate)
+app.add_typer(data.app, name="data")
 
 
 @app.callback()

@@ -141,6 +141,9 @@ class Watched:
         self.trial = trial
         self.searcher = searcher
         self.asks = self.tells = 0
+        self.told: set[Cell] = set()
+        if hasattr(searcher, "recommend"):  # the runner asks for answers where there are any
+            self.recommend = self._recommend
 
     def ask(self) -> Sequence[Cell]:
         """What the searcher asks for, if it is valid.
@@ -174,8 +177,19 @@ class Watched:
         Raises Broken.
         """
         self.tells += 1
+        self.told.add(cell)
         with self.trial.watched(f"tell number {self.tells}"):
             self.searcher.tell(cell, accuracy)
+
+    def _recommend(self) -> Cell | None:
+        with self.trial.watched(f"the answer after tell number {self.tells}"):
+            answer: Cell | None = getattr(self.searcher, "recommend")()  # noqa: B009 - the protocol has none
+        if answer is not None and answer not in self.told:
+            raise Broken(
+                "valid cells",
+                f"the answer after tell number {self.tells} is {_short(answer)}, which was never evaluated",
+            )
+        return answer
 
 
 def search(trial: Trial, landscape: Landscape, queries: int) -> list[Step[Cell]]:

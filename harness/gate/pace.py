@@ -37,6 +37,7 @@ def _seconds(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
     """Seconds for each query of a search that nobody records."""
     searcher = spec.make(NB201(), generators(seed)[0])
     evaluate, done = oracle.evaluate, 0
+    recommend = getattr(searcher, "recommend", None)
     waits, wall, processor = _waits(), time.perf_counter(), time.process_time()
     while done < queries:
         batch = searcher.ask()
@@ -44,6 +45,8 @@ def _seconds(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
             break
         for cell in batch[: queries - done]:
             searcher.tell(cell, evaluate(cell).validation)
+            if recommend is not None:
+                recommend()
             done += 1
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     return (wall if _waits() != waits else processor) / max(done, 1)
