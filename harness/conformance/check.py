@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from harness.conformance.laws import LAWS, Broken, compare
+from harness.conformance.laws import LAWS, compare
+from harness.conformance.trial import Broken
 from searchers import UnknownSearcher
 
 QUERIES: Final = 60

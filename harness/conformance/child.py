@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.conformance import laws
+from harness.conformance.trial import Broken, Trial
 from searchers import InvalidOption, UnknownSearcher
 
 
@@ -24,7 +25,7 @@ def main(job: dict[str, Any], report: Path) -> None:
             file.write(json.dumps(line) + "\n")
             file.flush()
 
-        trial = laws.Trial(job["target"], job["queries"])
+        trial = Trial(job["target"], job["queries"])
         sys.addaudithook(trial.hook)
         say(begins=job["law"])
         try:
@@ -32,12 +33,12 @@ def main(job: dict[str, Any], report: Path) -> None:
             _do(job, trial, say)
         except (UnknownSearcher, InvalidOption) as error:
             say(unknown=str(error))
-        except laws.Broken as broken:
+        except Broken as broken:
             say(law=broken.law, broken=broken.evidence)
         say(done=True)
 
 
-def _do(job: dict[str, Any], trial: laws.Trial, say: Any) -> None:
+def _do(job: dict[str, Any], trial: Trial, say: Any) -> None:
     checkpoint = Path(job["checkpoint"])
     if job["part"] == "laws":
         base = laws.runs(trial)
@@ -46,7 +47,7 @@ def _do(job: dict[str, Any], trial: laws.Trial, say: Any) -> None:
             say(begins=name)
             try:
                 law(trial, base)
-            except laws.Broken as broken:
+            except Broken as broken:
                 say(law=broken.law, broken=broken.evidence)
     elif job["part"] == "again":
         random.seed(job["disturb"])
