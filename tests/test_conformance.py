@@ -96,8 +96,8 @@ def test_an_answer_that_was_never_evaluated_is_no_valid_cell() -> None:
     trial = Trial("planted:AnswersUnseen", 30)
     trial.load()
     searcher = Watched(trial, trial.make())
-    searcher.tell(*[(cell, 50.0) for cell in searcher.ask()][0])
-    with pytest.raises(Broken, match="the answer after tell number 1 is Cell.* never evaluated"):
+    searcher.tell(searcher.ask()[0], 50.0)
+    with pytest.raises(Broken, match=r"the answer after tell number 1 is Cell.* never evaluated"):
         searcher.recommend()
 
 

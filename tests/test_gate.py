@@ -12,11 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from data.tables import AccuracyTable, Column, NotInTable, View
-from harness.gate import commands
-from harness.gate.baseline import BadBaseline, BadSettings, Baseline, load, margins
+from harness.gate.baseline import BadBaseline, BadSettings, Baseline, load, margins, save
 from harness.gate.commands import Bounds, against, seeds_for, update
-from harness.gate.compare import Report, UnpairedSeeds
-from harness.gate.measure import Run, Saturated, SearcherFailed, Truth, accuracies, truth
+from harness.gate.compare import Report, UnpairedSeeds, compare
+from harness.gate.measure import Measured, Saturated, Truth, accuracies, truth
 from harness.gate.render import junit, markdown
 from harness.gate.verdicts import (
     ALPHA,
@@ -29,6 +28,7 @@ from harness.gate.verdicts import (
     seeds_needed,
     two_sample,
 )
+from harness.gate.work import Run, SearcherFailed
 from searchers import InvalidOption, UnknownSearcher
 
 Array = NDArray[np.float64]
@@ -252,7 +252,7 @@ def test_a_share_is_one_of_random_search_s_regret_or_of_the_searcher_s_own_if_th
 
 @pytest.mark.parametrize("text", ["", "-1", "0", "0%", "many", "25 percent", "nan", "%"])
 def test_a_margin_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match="write 0.1"):
+    with pytest.raises(BadSettings, match=r"write 0\.1"):
         update(tmp_path / "base.json", {"margin": text})
 
 
@@ -292,7 +292,10 @@ def base(tmp_path: Path) -> Path:
     return tmp_path / "base.json"
 
 
-QUICK: dict[str, object] = {"seeds": 60, "budgets": (50, 120)}
+QUICK: dict[str, object] = {"seeds": 40, "budgets": (50, 120)}
+
+
+ONE = Bounds(workers=1)
 
 
 def words(report: Report) -> set[Word]:
@@ -304,7 +307,7 @@ def test_untouched_runs_are_identical_and_pass(install: Install, base: Path) -> 
     assert load(base) == made
     report = against(base, {})
     assert report.code == 0
-    assert {c.identical for c in report.comparisons} == {60}
+    assert {c.identical for c in report.comparisons} == {40}
     assert {c.verdict.difference.mean for c in report.comparisons} == {0.0}
     assert {s.word for s in report.speeds} == {"same"}
     assert report.summary == "not worse: all 4 comparisons"
@@ -347,17 +350,17 @@ def test_a_slower_searcher_is_named_although_it_finds_the_same(
 
 
 def test_a_change_that_only_draws_otherwise_is_judged_by_its_pairs(install: Install, base: Path) -> None:
-    update(base, {"seeds": 60, "budgets": (100,), "margin": "0.3"}, [install("Healthy")])
+    update(base, {"seeds": 60, "budgets": (100,), "margin": "0.3"}, [install("Healthy")], bounds=ONE)
     install("Refactored")
-    report = against(base, {})
+    report = against(base, {}, bounds=ONE)
     assert report.comparisons[0].identical == 0
     assert report.comparisons[0].verdict.difference.design == "paired"
     assert words(report) == {"same"}
 
 
 def test_fresh_seeds_are_two_samples_and_mixed_seeds_are_refused(install: Install, base: Path) -> None:
-    update(base, {"seeds": 60, "budgets": (100,), "margin": "0.3"}, [install("Healthy")])
-    report = against(base, {"first_seed": 60})
+    update(base, {"seeds": 60, "budgets": (100,), "margin": "0.3"}, [install("Healthy")], bounds=ONE)
+    report = against(base, {"first_seed": 60}, bounds=ONE)
     assert report.comparisons[0].verdict.difference.design == "two-sample"
     assert words(report) == {"same"}
     with pytest.raises(UnpairedSeeds, match="take all of them from the baseline, or none"):
@@ -365,8 +368,8 @@ def test_fresh_seeds_are_two_samples_and_mixed_seeds_are_refused(install: Instal
 
 
 def test_too_few_seeds_cannot_tell_and_say_how_many_are_needed(install: Install, base: Path) -> None:
-    update(base, {"seeds": 20, "budgets": (50,), "margin": "1%"}, [install("Healthy")])
-    report = against(base, {"first_seed": 100})
+    update(base, {"seeds": 20, "budgets": (50,), "margin": "1%"}, [install("Healthy")], bounds=ONE)
+    report = against(base, {"first_seed": 100}, bounds=ONE)
     assert report.code == 2
     needed = report.comparisons[0].verdict.seeds_needed
     assert needed > 1000
@@ -375,12 +378,12 @@ def test_too_few_seeds_cannot_tell_and_say_how_many_are_needed(install: Install,
         against(base, {"seeds": 19})
 
 
-def test_changed_options_are_noted(install: Install, base: Path) -> None:
-    update(base, {"seeds": 20, "budgets": (20,)}, ["evolution"])
+def test_changed_options_are_noted(base: Path) -> None:
+    update(base, {"seeds": 20, "budgets": (20,)}, ["evolution"], bounds=ONE)
     content = load(base)
     then = content.searchers["evolution"].model_copy(update={"options": {"population": 50, "elders": 3}})
-    commands.save(base, content.model_copy(update={"searchers": {"evolution": then}}))
-    notes = against(base, {}).notes
+    save(base, content.model_copy(update={"searchers": {"evolution": then}}))
+    notes = against(base, {}, bounds=ONE).notes
     assert "option population of evolution was 50, is 10" in notes
     assert "option elders of evolution was 3, is absent" in notes
 
@@ -402,7 +405,7 @@ def test_changed_options_are_noted(install: Install, base: Path) -> None:
     ],
 )
 def test_a_searcher_without_results_stops_gate_and_update(
-    name: str, says: str, install: Install, base: Path, toy_file: Path, golden_baseline: bytes
+    name: str, says: str, install: Install, base: Path, golden_baseline: bytes
 ) -> None:
     base.write_bytes(golden_baseline)
     install(name)
@@ -445,11 +448,11 @@ def test_a_baseline_has_a_line_for_each_run(golden_baseline: bytes) -> None:
         (lambda text: text.replace("[0, ", "[0,  "), None),
         (lambda text: text.replace('"format": 1', '"format": 2'), "has format 2, this version reads 1"),
         (lambda text: text[: len(text) // 2], "is no baseline"),
-        (lambda text: "", "is no baseline"),
-        (lambda text: "[]", "is no baseline"),
-        (lambda text: "\xff\xfe", "is no baseline"),
-        (lambda text: '{"format": 1}', "is no baseline"),
-        (lambda text: "# README", "is no baseline"),
+        (lambda _: "", "is no baseline"),
+        (lambda _: "[]", "is no baseline"),
+        (lambda _: "\xff\xfe", "is no baseline"),
+        (lambda _: '{"format": 1}', "is no baseline"),
+        (lambda _: "# README", "is no baseline"),
     ],
 )
 def test_an_altered_baseline_is_refused_by_gate_and_update(
@@ -491,7 +494,7 @@ def test_what_the_baseline_was_not_made_with_is_refused(
         update(tmp_path / "new.json", {"table": str(toy_file)}, ["evolution:population=0"])
     with pytest.raises(NotInTable):
         update(tmp_path / "new.json", {"table": str(toy_file)}, ["random"], ["cifar11"])
-    with pytest.raises(BadBaseline, match="there is no baseline .* make it with: nasgauge gate --update"):
+    with pytest.raises(BadBaseline, match=r"there is no baseline .* make it with: nasgauge gate --update"):
         against(tmp_path / "new.json", {})
     assert not (tmp_path / "new.json").exists()
     assert base.read_bytes() == golden_baseline
@@ -500,7 +503,7 @@ def test_what_the_baseline_was_not_made_with_is_refused(
 def test_another_table_under_the_same_name_is_refused(base: Path, tmp_path: Path, toy: AccuracyTable) -> None:
     path = tmp_path / "table.npz"
     toy.save(path)
-    update(base, {"table": str(path), "seeds": 20, "budgets": (10,)}, ["random"])
+    update(base, {"table": str(path), "seeds": 20, "budgets": (10,)}, ["random"], bounds=ONE)
     before = base.read_bytes()
     search, report = Column("toy", 12, "valid", "mean"), Column("toy", 200, "test", "mean")
     changed = dict(toy.columns)
@@ -508,8 +511,8 @@ def test_another_table_under_the_same_name_is_refused(base: Path, tmp_path: Path
     AccuracyTable(
         name="toy", limits="", source_sha256="", columns=changed, views={"toy": View(search, report)}
     ).save(path)
-    with pytest.raises(BadBaseline, match="was made on another table: .* has other figures of toy now"):
-        against(base, {})
+    with pytest.raises(BadBaseline, match=r"was made on another table: .* has other figures of toy now"):
+        against(base, {}, bounds=ONE)
     assert base.read_bytes() == before
 
 
@@ -530,11 +533,14 @@ def test_update_keeps_the_settings_that_are_stored(base: Path, golden_baseline: 
 def mixed(stored: Baseline) -> Report:
     """Random search's stored runs handed in as evolution's, and a searcher that became slower."""
     measured = {
-        (name, "cifar10"): commands.Measured(stored.searchers[other].datasets["cifar10"].runs, speed)
+        (name, "cifar10"): Measured(stored.searchers[other].datasets["cifar10"].runs, speed)
         for name, other, speed in (("evolution", "random", 2.0), ("local", "local", 50.0))
     }
-    options = {"evolution": {"population": 11, "tournament": 3}, "local": {"climb": "first"}}
-    return commands.compare(stored, measured, options)
+    options: dict[str, dict[str, object]] = {
+        "evolution": {"population": 11, "tournament": 3},
+        "local": {"climb": "first"},
+    }
+    return compare(stored, measured, options)
 
 
 def test_markdown_names_what_is_worse(mixed: Report) -> None:
@@ -543,9 +549,7 @@ def test_markdown_names_what_is_worse(mixed: Report) -> None:
     assert "**worse**" in page
     assert "**slower**" in page
     assert "Note: option population of evolution was 10, is 11." in page
-    table = [
-        line for line in page.splitlines() if line.startswith("| evolution") or line.startswith("| local")
-    ]
+    table = [line for line in page.splitlines() if line.startswith(("| evolution", "| local"))]
     assert len(table) == len(mixed.comparisons) + len(mixed.speeds)
 
 
@@ -601,7 +605,7 @@ def test_exit_codes_of_the_command_line(tmp_path: Path) -> None:
         (("--time-limit", "0"), "--time-limit 0 allows nothing"),
     ):
         done = nasgauge(*common, *arguments, cwd=tmp_path)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
         assert done.stderr.startswith("error: ")
         assert says in done.stderr
     assert (tmp_path / "b.json").read_bytes() == before

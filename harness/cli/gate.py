@@ -112,13 +112,18 @@ def _progress() -> "Iterator[Callable[[int, int], object]]":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console.err(), transient=True) as progress:
-        task = progress.add_task("runs", total=None)
+    progress = Progress(*columns, console=console.err(), transient=True)
+    task = progress.add_task("runs", total=None)
 
-        def advance(ended: int, total: int) -> None:
-            progress.update(task, total=total, advance=ended)
+    def advance(ended: int, total: int) -> None:
+        progress.start()
+        progress.update(task, total=total, advance=ended)
 
+    try:
         yield advance
+    finally:
+        if progress.live.is_started:  # an error before the first run is one line, and nothing else
+            progress.stop()
 
 
 def _say_made(path: Path, made: "Baseline") -> None:

@@ -20,8 +20,9 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.atomic import replacing
-from harness.gate.measure import DECIMALS, Measured, Run, Truth, accuracies
+from harness.gate.measure import Measured, Truth, accuracies
 from harness.gate.verdicts import MIN_SEEDS
+from harness.gate.work import DECIMALS, Run
 
 FORMAT: Final = 1
 _SHARE: Final = re.compile(r"(\d+(?:\.\d*)?)\s*(%?)")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing import get_context
 from typing import Final, NamedTuple, TypeVar
 
@@ -14,56 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
-from analysis.curves import align
 from analysis.stats import random_search
 from data.sources import open_table
-from harness.campaign import generators
-from harness.cells import Cell
-from harness.gate.pace import pace
+from harness.gate.work import DECIMALS, Block, Run, SearcherFailed, describe_one, run_block
 from harness.oracle import Table
-from harness.records import Step, gather
-from harness.runner import Budget, Searcher, run
-from harness.spaces import NB201
-from searchers import InvalidOption, Option, Spec, UnknownSearcher
+from searchers import Option
 
 R = TypeVar("R")
 
 BLOCK: Final = 10
 """Runs of one searcher that share a process and a time limit."""
-DECIMALS: Final = 4
-"""Of a stored accuracy, percent."""
-
-
-class SearcherFailed(ValueError):
-    """A searcher that raised, hung, died or asked for nothing: there is nothing to judge."""
 
 
 class Saturated(ValueError):
     """A budget with which random search finds the best cell, so that no loss could be seen."""
-
-
-class Run(NamedTuple):
-    """One search."""
-
-    seed: int
-    cells: str
-    """Beginning of the sha256 of the cells asked for."""
-    accuracies: tuple[float, ...]
-    """Reported accuracy of the validation leader after each budget, percent."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A searcher on a dataset, for `runs` seeds from `first`."""
-
-    searcher: str
-    dataset: str
-    first: int
-    runs: int
-
-    def __str__(self) -> str:
-        last = self.first + self.runs - 1
-        return f"searcher {self.searcher} on {self.dataset}, seeds {self.first} to {last},"
 
 
 class Measured(NamedTuple):
@@ -90,7 +53,7 @@ def truth(table: str, dataset: str, budgets: Sequence[int]) -> Truth:
 
     Raises UnknownTable, DamagedTable, NotInTable, Saturated.
     """
-    oracle = _oracle(table, dataset)
+    oracle = Table(open_table(table), dataset)  # not the cached one: the file may have changed since
     digest = hashlib.sha256(f"{oracle.view.search}\n{oracle.view.report}\n".encode())
     for column in (oracle.validation, oracle.test):
         digest.update(np.ascontiguousarray(column, "<f8").data)
@@ -157,13 +120,7 @@ def describe(crew: Crew, searchers: Iterable[str]) -> dict[str, Mapping[str, Opt
 
     Raises UnknownSearcher, InvalidOption, SearcherFailed.
     """
-    return dict([crew.call(f"searcher {text}", _describe, text)() for text in searchers])
-
-
-def _describe(text: str) -> tuple[str, Mapping[str, Option]]:
-    with _blaming(text, "when it was made"):
-        spec = Spec.parse(text)
-        return str(spec), spec.settings()
+    return dict([crew.call(f"searcher {text}", describe_one, text)() for text in searchers])
 
 
 def measure(
@@ -194,48 +151,6 @@ def measure(
         ratios[block.searcher, block.dataset].append(ratio)
         advance(block.runs)
     return {pair: Measured(tuple(runs[pair]), float(np.median(ratios[pair]))) for pair in pairs}
-
-
-def run_block(table: str, block: Block, budgets: tuple[int, ...]) -> tuple[list[Run], float]:
-    """The runs of a block, and the searcher's pace in the first.
-
-    Raises SearcherFailed.
-    """
-    oracle = _oracle(table, block.dataset)
-    seeds = range(block.first, block.first + block.runs)
-    with _blaming(block.searcher, f"on {block.dataset}, seeds {seeds[0]} to {seeds[-1]}"):
-        spec = Spec.parse(block.searcher)
-        runs = [_search(spec, oracle, seed, budgets) for seed in seeds]
-        return runs, pace(spec, oracle, block.first, budgets[-1])
-
-
-@contextmanager
-def _blaming(searcher: str, where: str) -> Iterator[None]:
-    """Whatever a searcher raises is a finding about the searcher."""
-    try:
-        yield
-    except (SearcherFailed, UnknownSearcher, InvalidOption):
-        raise
-    except (Exception, SystemExit) as error:
-        raise SearcherFailed(
-            f"searcher {searcher} raised {type(error).__name__}: {error} ({where})"
-        ) from error
-
-
-def _search(spec: Spec, oracle: Table, seed: int, budgets: tuple[int, ...]) -> Run:
-    searcher: Searcher[Cell] = spec.make(NB201(), generators(seed)[0])
-    steps: list[Step[Cell]] = list(run(searcher, oracle, Budget(budgets[-1])))
-    if not steps:
-        raise SearcherFailed(f"searcher {spec} asked for nothing: its run of seed {seed} has no step")
-    places = np.minimum(np.array(budgets), len(steps)) - 1
-    leaders = align([gather([(seed, steps)])]).incumbent[0, places]
-    cells = hashlib.sha256("\n".join(str(step.cell) for step in steps).encode()).hexdigest()
-    return Run(seed, cells[:8], tuple(round(float(value), DECIMALS) for value in leaders))
-
-
-@lru_cache(maxsize=16)
-def _oracle(table: str, dataset: str) -> Table:
-    return Table(open_table(table), dataset)
 
 
 def accuracies(runs: Sequence[Run]) -> NDArray[np.float64]:

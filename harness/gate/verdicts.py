@@ -21,7 +21,7 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 Word = Literal["worse", "same", "better", "cannot tell"]
@@ -52,17 +52,17 @@ class Difference:
         """p of H0: the true difference is at least `value`."""
         if self.error == 0:
             return float(self.mean >= value)
-        return float(stats.t.cdf((self.mean - value) / self.error, self.freedom))
+        return float(stdtr(self.freedom, (self.mean - value) / self.error))
 
     def above(self, value: float) -> float:
         """p of H0: the true difference is at most `value`."""
         if self.error == 0:
             return float(self.mean <= value)
-        return float(stats.t.sf((self.mean - value) / self.error, self.freedom))
+        return float(stdtr(self.freedom, (value - self.mean) / self.error))
 
     def bound(self, level: float = ALPHA) -> tuple[float, float]:
         """Lower and upper confidence bound, each one-sided at `level`."""
-        width = float(stats.t.isf(level, self.freedom)) * self.error if self.error else 0.0
+        width = float(-stdtrit(self.freedom, level)) * self.error if self.error else 0.0
         return self.mean - width, self.mean + width
 
 
@@ -139,7 +139,7 @@ def seeds_needed(spread: float, margin: float, comparisons: int) -> int:
     >>> seeds_needed(spread=0.3, margin=0.1, comparisons=8)
     155
     """
-    z = stats.norm.isf(ALPHA) + stats.norm.isf((1 - POWER) / comparisons)
+    z = -float(ndtri(ALPHA) + ndtri((1 - POWER) / comparisons))
     return max(MIN_SEEDS, math.ceil((z * spread / margin) ** 2))
 
 
