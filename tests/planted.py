@@ -4,23 +4,26 @@ Tests put this folder on the path, so a searcher is named `planted:Class`.
 """
 # ruff: noqa: ARG002 - a broken searcher does not use what it is given
 
+import importlib
 import itertools
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.cells import EDGES, OPERATIONS, Cell
 from harness.spaces import NB201
 from searchers.evolution import Evolution
 from searchers.random_search import RandomSearch
 
+Array = NDArray[np.float64]
 Random = RandomSearch[Cell]
 
 # --- before and after a regression
@@ -65,8 +68,30 @@ class Sleeping(Evolution[Cell]):
         return super().ask()
 
 
+class Ridge:
+    """The least that predicts."""
+
+    def fit(self, x: Array, y: Array) -> "Ridge":
+        self.mean = float(y.mean())
+        self.weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ (y - self.mean))
+        return self
+
+    def predict(self, x: Array) -> Array:
+        expected: Array = self.mean + x @ self.weights
+        return expected
+
+
+class ShuffledRidge(Ridge):
+    """The same, learning from accuracies that were dealt to the wrong cells."""
+
+    def fit(self, x: Array, y: Array) -> Ridge:
+        return super().fit(x, np.random.default_rng(len(y)).permutation(y))
+
+
 class Surrogate:
     """Ask for the cells of which a ridge regression expects most."""
+
+    ridge: Callable[[], Ridge] = Ridge
 
     def __init__(self, space: NB201, rng: np.random.Generator) -> None:
         self.space = space
@@ -78,14 +103,12 @@ class Surrogate:
         candidates = [self.space.sample(self.rng) for _ in range(100)]
         if len(self.cells) < 20:
             return candidates[:10]
-        x = np.stack([self.space.encode(cell) for cell in self.cells])
-        y = np.array(self.targets())
-        weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ (y - y.mean()))
-        expected = np.stack([self.space.encode(cell) for cell in candidates]) @ weights
+        model = self.ridge().fit(self.encode(self.cells), np.array(self.accuracies))
+        expected = model.predict(self.encode(candidates))
         return [candidates[place] for place in np.argsort(-expected, kind="stable")[:10].tolist()]
 
-    def targets(self) -> list[float]:
-        return self.accuracies
+    def encode(self, cells: list[Cell]) -> Array:
+        return np.stack([self.space.encode(cell) for cell in cells])
 
     def tell(self, cell: Cell, accuracy: float) -> None:
         self.cells.append(cell)
@@ -93,10 +116,28 @@ class Surrogate:
 
 
 class ShuffledSurrogate(Surrogate):
-    """The same, learning from accuracies that were dealt to the wrong cells."""
+    """The same, with a surrogate that learns nothing."""
 
-    def targets(self) -> list[float]:
-        return [self.accuracies[place] for place in self.rng.permutation(len(self.accuracies)).tolist()]
+    ridge = ShuffledRidge
+
+
+def progressive(ridge: Callable[[], Ridge]) -> Callable[..., object]:
+    """Progressive search with a surrogate of ours, where that searcher is part of the package."""
+    pnas = importlib.import_module("searchers.pnas").PNAS
+
+    class Progressive(pnas):  # type: ignore[misc]  # the searcher is found by its name
+        def __init__(self, space: NB201, rng: np.random.Generator) -> None:
+            super().__init__(space, rng, surrogate=ridge())
+
+    return Progressive
+
+
+def __getattr__(name: str) -> object:
+    """`PNAS` and `ShuffledPNAS`, made when they are asked for."""
+    kinds = {"PNAS": Ridge, "ShuffledPNAS": ShuffledRidge}
+    if name not in kinds:
+        raise AttributeError(name)
+    return progressive(kinds[name])
 
 
 # --- broken

@@ -29,7 +29,7 @@ from harness.gate.verdicts import (
     two_sample,
 )
 from harness.gate.work import Run, SearcherFailed
-from searchers import InvalidOption, UnknownSearcher
+from searchers import SEARCHERS, InvalidOption, UnknownSearcher
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parents[1]
@@ -298,6 +298,9 @@ QUICK: dict[str, object] = {"seeds": 40, "budgets": (50, 120)}
 ONE = Bounds(workers=1)
 
 
+needs_pnas = pytest.mark.skipif("pnas" not in SEARCHERS, reason="the package has no progressive search")
+
+
 def words(report: Report) -> set[Word]:
     return {comparison.verdict.word for comparison in report.comparisons}
 
@@ -327,7 +330,7 @@ def test_a_planted_regression_is_named(
 ) -> None:
     update(base, settings, [install(before), "random"])
     install(after)
-    report = against(base, {})
+    report = against(base, {}, speed=False)
     assert report.code == 1
     assert "worse: mine:Mine on cifar10 after" in report.summary
     verdicts = {(c.searcher, c.verdict.word) for c in report.comparisons}
