@@ -125,7 +125,7 @@ def progressive(ridge: Callable[[], Ridge]) -> Callable[..., object]:
     """Progressive search with a surrogate of ours, where that searcher is part of the package."""
     pnas = importlib.import_module("searchers.pnas").PNAS
 
-    class Progressive(pnas):  # type: ignore[misc]  # the searcher is found by its name
+    class Progressive(pnas):  # type: ignore[misc, valid-type]  # the searcher is found by its name
         def __init__(self, space: NB201, rng: np.random.Generator) -> None:
             super().__init__(space, rng, surrogate=ridge())
 
