@@ -323,6 +323,7 @@ def test_untouched_runs_are_identical_and_pass(install: Install, base: Path) -> 
     [
         ("Healthy", "NoSelection", {"seeds": 200, "budgets": (150,)}),
         ("Surrogate", "ShuffledSurrogate", QUICK),
+        pytest.param("PNAS", "ShuffledPNAS", QUICK, marks=needs_pnas),
     ],
 )
 def test_a_planted_regression_is_named(
