@@ -31,9 +31,14 @@ def _planted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     random.setstate(python)
 
 
-@pytest.mark.parametrize("name", SEARCHERS)
+QUICK = ("evolution", "local", "random", "reinforce")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SEARCHERS]
+)
 def test_our_own_searchers_keep_every_law(name: str) -> None:
-    assert [str(finding) for finding in check(name)] == [f"{law}: kept" for law in laws.LAWS]
+    assert [str(finding) for finding in check(name, time_limit=300)] == [f"{law}: kept" for law in laws.LAWS]
 
 
 test_the_laws_as_pytest_functions = conformance("random")
@@ -174,7 +179,7 @@ def test_the_command_line_names_the_law_and_ends_with_1(tmp_path: Path) -> None:
         assert says in done.stderr
 
 
-@pytest.mark.parametrize("name", ["evolution", "local", "random", "reinforce"])
+@pytest.mark.parametrize("name", QUICK)
 def test_our_searchers_ask_for_the_cells_they_always_asked_for(name: str) -> None:
     """A moved trajectory is a decision: store it anew with --nasgauge-update-golden, and say why."""
     assert golden.moved(GOLDEN, name) == ""

@@ -7,10 +7,12 @@ those that need a second process (see `harness.conformance.check`).
 import os
 import signal
 from collections.abc import Callable, Sequence
-from multiprocessing.reduction import ForkingPickler
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+
+import joblib
 
 from harness.atomic import replacing
 from harness.cells import Cell
@@ -126,7 +128,7 @@ def picklable(trial: Trial, base: Sequence[Step[Cell]]) -> None:
     half = len(base) // 2
     searcher = trial.make()
     cells, waiting = advance(trial, searcher, half, [])
-    copy, waiting = _pickled(lambda: ForkingPickler.loads(ForkingPickler.dumps((searcher, waiting))))
+    copy, waiting = _pickled(lambda: joblib.load(_written((searcher, waiting))))
     cells += advance(trial, copy, len(base) - half, waiting)[0]
     compare("picklable", cells_of(base), cells, f"pickled after {half} queries")
 
@@ -135,7 +137,7 @@ def interrupted(trial: Trial, queries: int, checkpoint: Path) -> None:
     """Search, save the searcher after `queries`, and die by SIGKILL in the middle of the next move."""
     searcher = trial.make()
     cells, waiting = advance(trial, searcher, queries, [])
-    content = _pickled(lambda: bytes(ForkingPickler.dumps((searcher, cells, waiting))))
+    content = _pickled(lambda: _written((searcher, cells, waiting)).getvalue())
     with replacing(checkpoint) as file:
         file.write(content)
     advance(trial, searcher, 1, waiting)
@@ -144,7 +146,7 @@ def interrupted(trial: Trial, queries: int, checkpoint: Path) -> None:
 
 def resumed(trial: Trial, queries: int, checkpoint: Path) -> list[str]:
     """Go on from a checkpoint of `interrupted`, up to `queries` in all; the cells of the whole run."""
-    searcher, cells, waiting = _pickled(lambda: ForkingPickler.loads(checkpoint.read_bytes()))
+    searcher, cells, waiting = _pickled(lambda: joblib.load(checkpoint))
     return [*cells, *advance(trial, searcher, queries - len(cells), waiting)[0]]
 
 
@@ -184,8 +186,15 @@ IN_ONE_PROCESS: Final[tuple[tuple[str, Callable[[Trial, Sequence[Step[Cell]]], N
 
 
 def _pickled(action: Callable[[], Any]) -> Any:
-    """A checkpoint of our own making, written and read by the standard library's pickler for processes."""
+    """A checkpoint, written or read: its pickle is our own, made a moment ago in the same trial."""
     try:
         return action()
     except Exception as error:  # whatever a foreign class raises when it is pickled
         raise Broken("picklable", f"it cannot be pickled: {type(error).__name__}: {error}") from error
+
+
+def _written(value: object) -> BytesIO:
+    file = BytesIO()
+    joblib.dump(value, file)
+    file.seek(0)
+    return file
