@@ -3,7 +3,7 @@
 from xml.etree import ElementTree
 
 from harness.gate.compare import SLOWER, Comparison, Report, Speed
-from harness.gate.verdicts import ALPHA, POWER
+from harness.gate.verdicts import ALPHA, MISS, POWER
 
 _PASS, _FAIL, _UNCLEAR = "pass", "fail", "cannot tell"
 _OUTCOMES = (_PASS, _FAIL, _UNCLEAR)
@@ -71,9 +71,9 @@ def markdown(report: Report) -> str:
         ]
     lines += [
         "",
-        f"One-sided tests of means at {ALPHA:.0%}: *worse* and *better* adjusted by Holm over all comparisons; low "
-        f"and high are {1 - ALPHA:.0%} bounds; seeds needed are for {POWER:.0%} power at a loss of the "
-        f"margin. Slower: a factor over {SLOWER:g}.",
+        f"One-sided tests of means: *worse* and *better* at {ALPHA:.1%}, adjusted by Holm over all comparisons; "
+        f"*same* if a loss of the margin is rejected at {MISS:.1%}; low and high are {1 - ALPHA:.0%} bounds; seeds "
+        f"needed are for {POWER:.0%} power at a loss of the margin. Slower: a factor over {SLOWER:g}.",
     ]
     lines += [f"\nNote: {note}." for note in report.notes]
     return "\n".join(lines) + "\n"

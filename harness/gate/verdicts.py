@@ -6,8 +6,8 @@ Three questions are put to each comparison; all tests are one-sided, on means, b
   nothing changed has a false alarm with a probability of at most `ALPHA`.
 - *Is it better than before?* Likewise, Holm over all comparisons.
 - *Is it not worse by the margin?* H0: the mean fell by the margin or more (non-inferiority). Each at level
-  `ALPHA`: a family passes only when all of its H0 are rejected, which is an intersection-union test, so that
-  one comparison that lost the margin or more lets it pass with a probability of at most `ALPHA`, however few
+  `MISS`: a family passes only when all of its H0 are rejected, which is an intersection-union test, so that
+  one comparison that lost the margin or more lets it pass with a probability of at most `MISS`, however few
   the seeds (Berger, 1982).
 
 A loss that is shown to be smaller than the margin is no alarm, even if it is shown to be real: shown
@@ -28,7 +28,9 @@ Word = Literal["worse", "same", "better", "cannot tell"]
 Design = Literal["paired", "two-sample"]
 
 ALPHA: Final = 0.05
-"""Probability, at most, of a false alarm in the family, and of passing a loss of the margin."""
+"""Probability, at most, of a false alarm in the family."""
+MISS: Final = 0.025
+"""Probability, at most, of passing a loss of the margin: half of what `POWER` leaves for all ways to miss it."""
 POWER: Final = 0.95
 """Probability that `seeds_needed` is made for: of alarm at a loss of the margin, of passing without one."""
 MIN_SEEDS: Final = 20
@@ -120,7 +122,7 @@ def judge(differences: Sequence[Difference], margins: Sequence[float]) -> list[V
         word: Word = "cannot tell"
         if p_better <= ALPHA:
             word = "better"
-        elif p_inferior <= ALPHA:
+        elif p_inferior <= MISS:
             word = "same"
         elif p_worse <= ALPHA:
             word = "worse"
@@ -133,13 +135,13 @@ def seeds_needed(spread: float, margin: float, comparisons: int) -> int:
     """Seeds on each side for a family of `comparisons` to keep its promises.
 
     With them, a family without a change passes with probability `POWER`, and a comparison that lost the
-    margin raises the alarm with probability `POWER`: the two ask for the same number. Normal approximation,
-    with Bonferroni over the family.
+    margin raises the alarm with at least that: both ask for the same distance between "no loss" and "the
+    margin", in standard errors. Normal approximation, with Bonferroni over the family.
 
     >>> seeds_needed(spread=0.3, margin=0.1, comparisons=8)
-    155
+    180
     """
-    z = -float(ndtri(ALPHA) + ndtri((1 - POWER) / comparisons))
+    z = -float(ndtri(MISS) + ndtri((1 - POWER) / comparisons))
     return max(MIN_SEEDS, math.ceil((z * spread / margin) ** 2))
 
 
