@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, check, console, data, gate
+from harness.cli import bench, check, console, data, gate, score
 
 app = typer.Typer(
     name="nasgauge",
@@ -27,6 +27,7 @@ app.command()(bench.report)
 app.command()(check.check)
 app.command()(gate.gate)
 app.add_typer(data.app, name="data")
+app.add_typer(score.app, name="score")
 
 
 @app.callback()

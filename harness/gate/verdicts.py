@@ -139,7 +139,7 @@ def seeds_needed(spread: float, margin: float, comparisons: int) -> int:
     margin", in standard errors. Normal approximation, with Bonferroni over the family.
 
     >>> seeds_needed(spread=0.3, margin=0.1, comparisons=8)
-    180
+    179
     """
     z = -float(ndtri(MISS) + ndtri((1 - POWER) / comparisons))
     return max(MIN_SEEDS, math.ceil((z * spread / margin) ** 2))
