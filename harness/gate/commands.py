@@ -14,7 +14,7 @@ from harness.gate.compare import Report, compare
 from harness.gate.measure import Crew, Measured, accuracies, crew, datasets_of, describe, measure, truth
 from harness.gate.verdicts import seeds_needed
 
-DEFAULTS: Final = Settings(table="bundled", budgets=(50, 150), first_seed=0, seeds=300, margin="25%")
+DEFAULTS: Final = Settings(table="bundled", budgets=(50, 150), first_seed=0, seeds=400, margin="25%")
 SEARCHERS: Final = ("random", "evolution", "local", "reinforce")
 TIME_LIMIT: Final = 120.0
 """Seconds for ten runs of one searcher."""

@@ -14,7 +14,7 @@ from harness.oracle import Table
 from harness.spaces import NB201
 from searchers import Spec
 
-_TURNS: Final = 6
+_TURNS: Final = 4
 _ENOUGH: Final = 1.0  # seconds, after which no further turn is begun
 _RANDOM: Final = Spec("random")
 
