@@ -208,7 +208,7 @@ def test_it_cries_wolf_rarely_and_catches_a_loss_of_the_margin(stored: Baseline)
 @pytest.mark.slow
 def test_error_rates_with_many_repeats(stored: Baseline) -> None:
     for name, (passed, alarmed, unclear) in check_error_rates(
-        Family(stored), repeats=4000, seeds=max(seeds_for(stored).values())
+        Family(stored), repeats=2000, seeds=max(seeds_for(stored).values())
     ).items():
         sys.stderr.write(f"{name}: passed {passed:.4f}, alarmed {alarmed:.4f}, unclear {unclear:.4f}\n")
 
