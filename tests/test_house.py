@@ -22,6 +22,9 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+NAMES = {name_of(path) for path in MODULES}
+
+
 @cache
 def rows() -> dict[str, int]:
     """The table of rows in CONTRIBUTING.md: a number, then the modules (or packages of them) on that row."""
@@ -44,9 +47,8 @@ def imports(path: Path, *, top_level: bool = False) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            modules = {name_of(path) for path in MODULES}
             found |= {
-                f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in modules else node.module
+                f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in NAMES else node.module
                 for alias in node.names
             }
     return found
