@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, console, data, score
+from harness.cli import bench, check, console, data, gate, score
 
 app = typer.Typer(
     name="nasgauge",
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(bench.report)
+app.command()(check.check)
+app.command()(gate.gate)
 app.add_typer(data.app, name="data")
 app.add_typer(score.app, name="score")
 
