@@ -20,6 +20,7 @@ K columns of unfolded inputs, P weights. Cotangents are (N, B, C, H, W): what co
 together, small enough for the cache.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -36,6 +37,32 @@ from harness.network.unchanged import unchanged
 _CACHE: Final = 2**18
 """Elements of the cotangents that one pass works on: about what a core's second-level cache holds."""
 _CUDA: Final = 2**27
+
+
+class Workspace:
+    """Memory for cotangents, kept from one kernel to the next.
+
+    Fresh pages cost several times the arithmetic on them; give one workspace to all calls of a search.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[Tensor] = []
+
+    def take(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """A tensor of any content."""
+        size = math.prod(shape)
+        fitting = [
+            flat for flat in self._free if flat.numel() >= size and (flat.dtype, flat.device) == (like.dtype, like.device)
+        ]
+        if not fitting:
+            return like.new_empty(size).view(shape)
+        flat = min(fitting, key=Tensor.numel)
+        self._free = [other for other in self._free if other is not flat]
+        return flat[:size].view(shape)
+
+    def give(self, tensor: Tensor) -> None:
+        """Take back a tensor that `take` gave."""
+        self._free.append(tensor._base if tensor._base is not None else tensor)
 
 
 class InvalidImages(ValueError):
@@ -97,16 +124,17 @@ def kernel_by_rows(network: nn.Module, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def kernel(network: Network, images: Tensor) -> Tensor:
+def kernel(network: Network, images: Tensor, workspace: Workspace | None = None) -> Tensor:
     """The kernel (B, B) in float64 of a NAS-Bench-201 network or supernet, all rows at once.
 
     The network's running statistics, gradients and mode are not touched.
 
     Raises InvalidImages.
     """
-    if network.stem is None:
-        return kernel_by_rows(network, images)
     check_images(network, images, network.skeleton.image_channels)
+    if network.stem is None or any(side % 2 ** (network.skeleton.stages - 1) for side in images.shape[2:]):
+        return kernel_by_rows(network, images)
+    memory = workspace or Workspace()
     total_BB = torch.zeros((len(images),) * 2, dtype=torch.float64, device=images.device)
     conv, norm = network.stem
     stem = _Branch.of(images, conv, norm)
@@ -115,10 +143,11 @@ def kernel(network: Network, images: Tensor) -> Tensor:
     for module in network.body:
         passes.append(_CellPass(module, values) if isinstance(module, CellModule) else _BlockPass(module, values))
         values = passes[-1].output
-    cotangent = _head(network, values, total_BB)
+    cotangent = _head(network, values, total_BB, memory)
     while passes:
-        cotangent = passes.pop().back(cotangent, total_BB)
+        cotangent = passes.pop().back(cotangent, total_BB, memory)
     _Inputs([stem.columns(images)]).receive(cotangent, [[stem]], total_BB)
+    memory.give(cotangent)
     return total_BB
 
 
@@ -217,12 +246,12 @@ class _Inputs:
 class _Relu:
     """The way back from the ends of branches, through them and the ReLU they share, to the ReLU's input."""
 
-    def __init__(self, inputs: Tensor, branches: Sequence[_Branch]) -> None:
+    def __init__(self, inputs: Tensor, coefficients_BK: Tensor, span_NKP: Tensor) -> None:
         self.mask = (inputs > 0).to(inputs.dtype)
-        self.span_NKP = torch.cat([branch.span() for branch in branches], 1)
-        self.coefficients_BK = torch.cat([branch.coefficients() for branch in branches], 1)
+        self.coefficients_BK = coefficients_BK
+        self.span_NKP = span_NKP
 
-    def back(self, sent: Tensor, part: slice, constant: Tensor, direct: Tensor | None) -> Tensor:
+    def back(self, sent: Tensor, part: slice, constant: Tensor, direct: Tensor | None, out: Tensor) -> None:
         """Mask what the convolutions sent back, (n, B, C, H, W), and add what went past the ReLU."""
         n, B = sent.shape[:2]
         fixed = torch.baddbmm(
@@ -232,7 +261,10 @@ class _Relu:
         ).view(sent.shape)
         fixed += sent
         mask = self.mask[part][:, None]
-        return fixed.mul_(mask) if direct is None else torch.addcmul(direct, fixed, mask)
+        if direct is None:
+            torch.mul(fixed, mask, out=out)
+        else:
+            torch.addcmul(direct, fixed, mask, out=out)
 
 
 class _CellPass:
@@ -271,17 +303,17 @@ class _CellPass:
                 total += share * self.nodes[source]
         return total
 
-    def back(self, cotangent: Tensor, total_BB: Tensor) -> Tensor:
+    def back(self, cotangent: Tensor, total_BB: Tensor, memory: Workspace) -> Tensor:
         """From the cotangents of the output to those of the input; adds to the kernel."""
         if 3 not in self.reached:
-            return torch.zeros_like(cotangent)
+            return cotangent.zero_()
         cotangents, means = {3: cotangent}, {}
         for node in (3, 2, 1, 0):
             if node < 3:
                 ends = [j for j in cotangents if self._joined(node, j)]
                 if node not in self.reached or not ends:
                     continue
-                cotangents[node] = self._leave(node, ends, cotangents, means)
+                cotangents[node] = self._leave(node, ends, cotangents, means, memory)
             sources = [s for s in range(node) if s in self.reached and (s, node) in self.branches]
             if sources:
                 arms = [self.branches[s, node] for s in sources]
@@ -290,6 +322,9 @@ class _CellPass:
                     for s, arm in zip(sources, arms, strict=True)
                 ]
                 means[node], _ = _Inputs(columns).receive(cotangents[node], arms, total_BB)
+        for node in cotangents:
+            if node:
+                memory.give(cotangents[node])
         return cotangents[0]
 
     def _joined(self, source: int, into: int) -> bool:
@@ -297,7 +332,12 @@ class _CellPass:
         return edge in self.branches or edge in self.skips or edge in self.pools
 
     def _leave(
-        self, node: int, ends: list[int], cotangents: dict[int, Tensor], means: dict[int, Tensor]
+        self,
+        node: int,
+        ends: list[int],
+        cotangents: dict[int, Tensor],
+        means: dict[int, Tensor],
+        memory: Workspace,
     ) -> Tensor:
         """The cotangents of a node from those of the nodes its edges end in."""
         N, B, C, H, W = cotangents[3].shape
@@ -322,11 +362,12 @@ class _CellPass:
         kernels = ([main] if branches else []) + ([direct] if pooled or skipped else [])
         merged = torch.cat(kernels).flatten(1, 2)
         if branches:
-            relu = _Relu(self.nodes[node], branches)
+            coefficients = torch.cat([branch.coefficients() for branch in branches], 1)
+            relu = _Relu(self.nodes[node], coefficients, torch.cat([branch.span() for branch in branches], 1))
             fields = [-means[end] if end in means else like.new_zeros((B, C)) for end in ends]
             field = torch.cat([*fields, *([torch.zeros_like(fields[0])] if pooled else [])], 1)
             constant = F.conv2d(field[:, :, None, None].expand(-1, -1, H, W), merged[:C], padding=size // 2)
-        result = torch.empty_like(like)
+        result = memory.take(like.shape, like)
         for part in _parts(like):
             inputs = [cotangents[end][part].flatten(0, 1) for end in ends]
             if pooled:
@@ -334,7 +375,7 @@ class _CellPass:
             sent = F.conv2d(torch.cat(inputs, 1), merged, padding=size // 2).unflatten(0, (-1, B))
             if branches:
                 past = sent[:, :, C:] if len(kernels) == 2 else None
-                result[part] = relu.back(sent[:, :, :C], part, constant, past)
+                relu.back(sent[:, :, :C], part, constant, past, result[part])
             else:
                 result[part] = sent
         return result
@@ -351,7 +392,7 @@ class _BlockPass:
         self.second = _Branch.of(self.first.output.relu(), block.second.conv, block.second.norm)
         self.output = self.second.output + F.conv2d(self.pooled, self.shortcut)
 
-    def back(self, cotangent: Tensor, total_BB: Tensor) -> Tensor:
+    def back(self, cotangent: Tensor, total_BB: Tensor, memory: Workspace) -> Tensor:
         """From the cotangents of the output to those of the input; adds to the kernel."""
         N, B = cotangent.shape[:2]
         middle, first, second = self.first.output.relu(), self.first, self.second
@@ -360,30 +401,46 @@ class _BlockPass:
         _add(total_BB, shortcut.flatten(1))
         kernel = second.scaled().transpose(0, 1).flip(2, 3)
         constant = F.conv2d(_field(-mean, cotangent), kernel, padding=1)
-        relu = _Relu(first.output, [second])
-        inner = torch.empty_like(cotangent)
+        relu = _Relu(first.output, second.coefficients(), second.span())
+        inner = memory.take(cotangent.shape, cotangent)
         for part in _parts(cotangent):
             sent = F.conv2d(cotangent[part].flatten(0, 1), kernel, padding=1).unflatten(0, (-1, B))
-            inner[part] = relu.back(sent, part, constant, None)
+            relu.back(sent, part, constant, None, inner[part])
 
+        # Stride 2: the four pixels that share a place of the smaller map stand as channels until the end.
         mean, _ = _Inputs([first.columns(self.inputs.relu())]).receive(inner, [[first]], total_BB)
-        kernel = first.scaled()
-
-        def transposed(field: Tensor) -> Tensor:
-            return F.conv_transpose2d(field, kernel, stride=2, padding=1, output_padding=1)
-
-        constant = transposed(_field(-mean, inner))
-        relu = _Relu(self.inputs, [first])
-        result = cotangent.new_empty((N, B, *self.inputs.shape[1:]))
+        kernel = _by_phase(first.scaled())
+        past = (self.shortcut.transpose(0, 1) / 4).repeat_interleave(4, 0)
+        constant = F.conv2d(_field(-mean, inner), kernel, padding=1)
+        span = F.pixel_unshuffle(first.span().unflatten(2, self.inputs.shape[1:]), 2).flatten(2)
+        relu = _Relu(F.pixel_unshuffle(self.inputs, 2), first.coefficients(), span)
+        result = memory.take((N, B, *self.inputs.shape[1:]), cotangent)
         for part in _parts(result):
-            sent = transposed(inner[part].flatten(0, 1)).unflatten(0, (-1, B))
-            past = F.conv2d(cotangent[part].flatten(0, 1), self.shortcut.transpose(0, 1) / 4)
-            past = F.interpolate(past, scale_factor=2.0).unflatten(0, (-1, B))
-            result[part] = relu.back(sent, part, constant, past)
+            sent = F.conv2d(inner[part].flatten(0, 1), kernel, padding=1).unflatten(0, (-1, B))
+            direct = F.conv2d(cotangent[part].flatten(0, 1), past).unflatten(0, (-1, B))
+            relu.back(sent, part, constant, direct, direct)
+            result[part] = F.pixel_shuffle(direct, 2)
+        memory.give(cotangent)
+        memory.give(inner)
         return result
 
 
-def _head(network: Network, values: Tensor, total_BB: Tensor) -> Tensor:
+def _by_phase(kernel: Tensor) -> Tensor:
+    """The way back through a 3x3 convolution of stride 2 as one of stride 1, (C, Ci, 3, 3) to (4 Ci, C, 3, 3).
+
+    Row 2y of the input met the window's middle row at y; row 2y + 1 its last row at y and its first at y + 1.
+    """
+    phases = kernel.new_zeros((*kernel.shape[:2], 2, 2, 3, 3))
+    met: tuple[tuple[tuple[int, int], ...], ...] = (((1, 1),), ((1, 2), (2, 0)))  # (place in the new window, old row)
+    for row, rows in enumerate(met):
+        for column, columns in enumerate(met):
+            for y, old_y in rows:
+                for x, old_x in columns:
+                    phases[:, :, row, column, y, x] = kernel[:, :, old_y, old_x]
+    return phases.permute(1, 2, 3, 0, 4, 5).flatten(0, 2)
+
+
+def _head(network: Network, values: Tensor, total_BB: Tensor, memory: Workspace) -> Tensor:
     """Classifier, pooling, ReLU and last normalisation: the cotangents (N, B, C, H, W) of their input."""
     N, C, H, W = values.shape
     norm = network.norm
@@ -399,7 +456,9 @@ def _head(network: Network, values: Tensor, total_BB: Tensor) -> Tensor:
     gain_C = norm.weight / deviation_C
     mean_BC = local.sum((2, 3)) / (N * H * W) * gain_C
     product_BC = scale_BC / (N * H * W) * gain_C
-    cotangent = -(xhat[:, None] * product_BC[:, :, None, None] + mean_BC[:, :, None, None])
+    cotangent = memory.take((N, N, C, H, W), values)
+    torch.mul(xhat[:, None], -product_BC[:, :, None, None], out=cotangent)
+    cotangent -= mean_BC[:, :, None, None]
     places = torch.arange(N, device=values.device)
     cotangent[places, places] += local * _over_pixels(gain_C)
     return cotangent
