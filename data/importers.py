@@ -4,6 +4,7 @@ Every unpickler here builds classes from a list of allowed names and nothing els
 neither run code nor bring in a class.
 """
 
+import codecs
 import hashlib
 import importlib.metadata
 import pickle
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from typing import IO, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.tables import N_CELLS, AccuracyTable, Column, View
 from harness.cells import ENCODINGS
@@ -27,8 +29,8 @@ class _Record:
 
 
 class _Whitelist(pickle.Unpickler):
-    def __init__(self, file: IO[bytes], allowed: Mapping[tuple[str, str], Any]) -> None:
-        super().__init__(file)
+    def __init__(self, file: IO[bytes], allowed: Mapping[tuple[str, str], Any], encoding: str) -> None:
+        super().__init__(file, encoding=encoding)
         self._allowed = allowed
 
     def find_class(self, module: str, name: str) -> Any:
@@ -40,13 +42,15 @@ class _Whitelist(pickle.Unpickler):
             ) from None
 
 
-def unpickle(file: IO[bytes], allowed: Mapping[tuple[str, str], Any]) -> Any:
+def unpickle(file: IO[bytes], allowed: Mapping[tuple[str, str], Any], *, encoding: str = "ASCII") -> Any:
     """Read a pickle in which only `allowed` (module, name) pairs may be named.
+
+    `encoding` is how the texts of Python 2 are read.
 
     Raises ImportFailed for any other class and for a file that is no whole pickle.
     """
     try:
-        return _Whitelist(file, allowed).load()
+        return _Whitelist(file, allowed, encoding).load()
     except ImportFailed:
         raise
     except Exception as error:  # a malformed pickle raises nearly anything
@@ -109,6 +113,36 @@ def import_bundled(path: Path) -> AccuracyTable:
         columns={column: accuracy},
         views={"cifar10": View(search=column, report=column)},
     )
+
+
+_CIFAR: Final = MappingProxyType(
+    {
+        ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
+        ("numpy._core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("_codecs", "encode"): codecs.encode,
+    }
+)
+
+
+def import_cifar_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (N, 3, 32, 32) and labels (N,) of one of CIFAR-10's python batches.
+
+    Raises ImportFailed.
+    """
+    try:
+        with path.open("rb") as file:
+            batch = unpickle(file, _CIFAR, encoding="bytes")
+        pixels = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
+        labels = np.asarray(batch[b"labels"], dtype=np.int64)
+    except ImportFailed as error:
+        raise ImportFailed(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ImportFailed(f"{path} is no python batch of CIFAR-10: {error}") from error
+    if len(labels) != len(pixels):
+        raise ImportFailed(f"{path} holds {len(pixels)} images and {len(labels)} labels")
+    return pixels, labels
 
 
 def sha256(path: Path) -> str:
