@@ -35,7 +35,7 @@ from harness.network.inputs import check_images
 from harness.network.nb201 import CellModule, ReLUConvBN, ResidualBlock
 from harness.network.unchanged import unchanged
 
-_CACHE: Final = 2**18
+_CACHE: Final = 2**16
 """Elements of the cotangents that one pass works on: about what a core's second-level cache holds."""
 _CUDA: Final = 2**27
 
@@ -52,16 +52,16 @@ class Workspace:
     def take(self, shape: Sequence[int], like: Tensor) -> Tensor:
         """A tensor of any content."""
         size = math.prod(shape)
-        fitting = [
-            flat
-            for flat in self._free
-            if flat.numel() >= size and (flat.dtype, flat.device) == (like.dtype, like.device)
-        ]
-        if not fitting:
+        alike = [flat for flat in self._free if (flat.dtype, flat.device) == (like.dtype, like.device)]
+        fitting = [flat for flat in alike if flat.numel() >= size]
+        if fitting:
+            chosen = min(fitting, key=Tensor.numel)
+        elif alike:  # what is too small now would not be missed later: the larger one will do
+            chosen = max(alike, key=Tensor.numel)
+        else:
             return like.new_empty(size).view(shape)
-        flat = min(fitting, key=Tensor.numel)
-        self._free = [other for other in self._free if other is not flat]
-        return flat[:size].view(shape)
+        self._free = [other for other in self._free if other is not chosen]
+        return chosen[:size].view(shape) if fitting else like.new_empty(size).view(shape)
 
     def give(self, tensor: Tensor) -> None:
         """Take back a tensor that `take` gave."""
