@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.importers import ImportFailed, import_cifar_batch
+from data.importers import ImportFailed
+from data.importers.cifar import import_cifar_batch
 from data.sources import cache_folder
 from harness.atomic import replacing
 

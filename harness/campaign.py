@@ -1,142 +1,30 @@
 """Many searches at once: units of work, spread over processes, each leaving one result file.
 
-A results folder belongs to one campaign, whose settings are in `campaign.json`. A unit (a searcher on a
-dataset, for a block of seeds) that has its file is done: running the campaign again makes just what is
-missing. Searchers may be added to a folder later; everything else is fixed.
+A unit that has its file is done: running a campaign again makes just what is missing. Searchers may be
+added to a folder later; everything else is fixed.
 """
 
 import importlib.metadata
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
 
 import joblib
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from data.sources import open_table
+from data.sources import open_curves, open_table
 from data.tables import AccuracyTable, DamagedTable
-from harness.atomic import PARTIAL, replacing
-from harness.oracle import Table
-from harness.records import Header, gather, read, write
+from harness.cells import Cell
+from harness.oracle import Signal, Table
+from harness.records import Header, Step, gather, write
+from harness.results import Settings, Unit
 from harness.runner import Budget, run
 from harness.spaces import NB201
 from searchers import Spec
-
-FORMAT: Final = 1
-SETTINGS_FILE: Final = "campaign.json"
-BLOCK: Final = 10
-"""Seeds in one unit of work."""
-
-
-class OtherCampaign(ValueError):
-    """A folder that holds the results of another campaign, or of none."""
-
-
-class Settings(BaseModel):
-    """What all units of a campaign share."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = FORMAT
-    table: str
-    table_sha256: str
-    limits: str
-    datasets: tuple[str, ...]
-    seeds: int = Field(gt=0)
-    """Seeds 0 to `seeds` - 1."""
-    budget: str
-    repeats: Literal["charge", "free"] = "charge"
-
-
-@dataclass(frozen=True, order=True)
-class Unit:
-    """A searcher on a dataset, for seeds `first` to `last`."""
-
-    searcher: str
-    dataset: str
-    first: int
-    last: int
-
-    @property
-    def file(self) -> str:
-        """Name of its result file."""
-        searcher = "".join(c if c.isalnum() or c in "._=-" else "+" for c in self.searcher)
-        return f"{searcher}@{self.dataset}@{self.first:05d}-{self.last:05d}.parquet"
-
-
-def plan(settings: Settings, searchers: Iterable[str]) -> list[Unit]:
-    """The units of a campaign, so ordered that all searchers advance together."""
-    return [
-        Unit(searcher, dataset, first, min(first + BLOCK, settings.seeds) - 1)
-        for first in range(0, settings.seeds, BLOCK)
-        for dataset in settings.datasets
-        for searcher in searchers
-    ]
-
-
-def claim(folder: Path, settings: Settings) -> None:
-    """Make `folder` this campaign's, or check that it is; remove what killed processes left half-written.
-
-    Raises OtherCampaign.
-    """
-    if (folder / SETTINGS_FILE).exists():
-        found = settings_of(folder)
-        differing = [
-            f"{name} {getattr(found, name)!r}, not {getattr(settings, name)!r}"
-            for name in Settings.model_fields
-            if getattr(found, name) != getattr(settings, name)
-        ]
-        if differing:
-            raise OtherCampaign(
-                f"{folder} holds another campaign, with {'; '.join(differing)}; "
-                "give another folder with --out, or the same settings"
-            )
-    elif folder.exists() and not folder.is_dir():
-        raise OtherCampaign(f"{folder} is a file; give a folder with --out")
-    elif folder.exists() and any(not path.name.startswith(PARTIAL) for path in folder.iterdir()):
-        raise OtherCampaign(f"{folder} holds files but no {SETTINGS_FILE}; give a new folder with --out")
-    else:
-        with replacing(folder / SETTINGS_FILE) as file:
-            file.write(settings.model_dump_json(indent=2).encode() + b"\n")
-    for partial in folder.glob(f"{PARTIAL}*"):
-        partial.unlink(missing_ok=True)
-
-
-def settings_of(folder: Path) -> Settings:
-    """The settings of the campaign in `folder`.
-
-    Raises OtherCampaign.
-    """
-    path = folder / SETTINGS_FILE
-    try:
-        return Settings.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise OtherCampaign(f"{folder} holds no campaign: it has no {SETTINGS_FILE}") from None
-    except (ValidationError, OSError, ValueError) as error:
-        why = str(error).splitlines()[0]
-        raise OtherCampaign(f"{path} is damaged ({why}); give another folder, or mend the file") from error
-
-
-def missing(folder: Path, units: Iterable[Unit]) -> list[Unit]:
-    """The units that have no result file yet; a file that is there is checked.
-
-    Raises DamagedRecord.
-    """
-    todo = []
-    for unit in units:
-        path = folder / unit.file
-        if path.exists():
-            read(path)
-        else:
-            todo.append(unit)
-    return todo
 
 
 def execute(folder: Path, settings: Settings, units: Sequence[Unit], *, workers: int) -> Iterator[Unit]:
@@ -144,7 +32,7 @@ def execute(folder: Path, settings: Settings, units: Sequence[Unit], *, workers:
 
     Any joblib back end can be chosen around this call with `joblib.parallel_config`.
     """
-    header = _provenance(settings)
+    header = _provenance()
     jobs = (joblib.delayed(run_unit)(folder, settings, unit, header) for unit in units)
     with closing(joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)) as done:
         yield from done
@@ -159,28 +47,19 @@ def run_unit(folder: Path, settings: Settings, unit: Unit, provenance: dict[str,
     if table.sha256 != settings.table_sha256:
         raise DamagedTable(
             f"table {settings.table} has checksum {table.sha256[:12]}, the campaign began with "
-            f"{settings.table_sha256[:12]}; give another folder with --out"
+            f"{settings.table_sha256[:12]}; give another folder"
         )
-    oracle = _oracle(settings.table, unit.dataset)
+    oracle = _oracle(settings.table, unit.dataset, settings.signal)
     spec = Spec.parse(unit.searcher)
     budget = Budget.parse(settings.budget)
     space = NB201()
-    seeds = range(unit.first, unit.last + 1)
-    steps = gather(
-        (
-            seed,
-            list(
-                run(
-                    spec.make(space, generators(seed)[0]),
-                    oracle,
-                    budget,
-                    repeats=settings.repeats,
-                    canonical=space.canonical,
-                )
-            ),
-        )
-        for seed in seeds
-    )
+
+    def one(seed: int) -> list[Step[Cell]]:
+        searcher_rng, oracle_rng = generators(seed)
+        searcher, truth = spec.make(space, searcher_rng), oracle.for_run(oracle_rng)
+        return list(run(searcher, truth, budget, repeats=settings.repeats, canonical=space.canonical))
+
+    steps = gather((seed, one(seed)) for seed in range(unit.first, unit.last + 1))
     header = Header.model_validate(
         provenance
         | {
@@ -188,7 +67,8 @@ def run_unit(folder: Path, settings: Settings, unit: Unit, provenance: dict[str,
             "table_sha256": table.sha256,
             "limits": table.limits,
             "dataset": unit.dataset,
-            "signal": str(oracle.view.search),
+            "signal": oracle.signal,
+            "seconds": oracle.times,
             "report": str(oracle.view.report),
             "warning": oracle.view.warning,
             "searcher": unit.searcher,
@@ -214,11 +94,12 @@ def _table(name: str) -> AccuracyTable:
 
 
 @lru_cache(maxsize=16)
-def _oracle(name: str, dataset: str) -> Table:
-    return Table(_table(name), dataset)
+def _oracle(name: str, dataset: str, signal: str) -> Table:
+    chosen = Signal.parse(signal) if signal else None
+    return Table(_table(name), dataset, signal=chosen, curves=open_curves(name))
 
 
-def _provenance(settings: Settings) -> dict[str, object]:  # noqa: ARG001
+def _provenance() -> dict[str, object]:
     packages = ("nasgauge", "numpy", "pyarrow", "joblib")
     versions = {"python": platform.python_version()}
     for package in packages:

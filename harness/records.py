@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -71,6 +71,8 @@ class Header(BaseModel):
     report: str
     """The column of the reported accuracy."""
     warning: str
+    seconds: Literal["table", "modelled", "none"] = "none"
+    """Where simulated seconds come from: measured by the benchmark, a cost model, or nowhere."""
     searcher: str
     """Name, and options that differ from the defaults: `evolution:population=50`."""
     settings: dict[str, int | float | str | bool]
@@ -106,7 +108,7 @@ class Steps:
         digest = hashlib.sha256("\n".join(self.cells).encode())
         for name in ("seed", "query", "cell", "validation", "test", "epochs", "seconds", "charged"):
             values: NDArray[np.generic] = getattr(self, name)
-            digest.update(np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False))
+            digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
 
 
@@ -171,14 +173,22 @@ def read(path: Path) -> Record:
     try:
         table = pq.read_table(path, memory_map=False, partitioning=None)
         header = Header.model_validate_json(table.schema.metadata[_HEADER])
-        table = table.combine_chunks()
-        cell = table["cell"].chunk(0) if table.num_rows else pa.DictionaryArray.from_arrays([], [])
+        cell = table["cell"].combine_chunks()
         steps = Steps(
             cell=np.asarray(cell.indices, dtype=np.int32),
             cells=tuple(cell.dictionary.to_pylist()),
             **{
                 name: table[name].to_numpy()
-                for name in ("seed", "query", "validation", "test", "epochs", "seconds", "charged", "overhead")
+                for name in (
+                    "seed",
+                    "query",
+                    "validation",
+                    "test",
+                    "epochs",
+                    "seconds",
+                    "charged",
+                    "overhead",
+                )
             },
         )
     except (OSError, KeyError, TypeError, ValueError, ValidationError, pa.ArrowException) as error:

@@ -61,7 +61,9 @@ class Budget:
         if self.clock not in CLOCKS:
             raise InvalidBudget(f"unknown clock {self.clock!r}; choose from {', '.join(CLOCKS)}")
         if not (math.isfinite(self.amount) and self.amount > 0):
-            raise InvalidBudget(f"a budget of {self.amount:g} {self.clock} buys nothing; give a positive number")
+            raise InvalidBudget(
+                f"a budget of {self.amount:g} {self.clock} buys nothing; give a positive number"
+            )
 
     @classmethod
     def parse(cls, text: str) -> "Budget":
@@ -72,7 +74,9 @@ class Budget:
         stripped = text.strip()
         number = stripped.rstrip("abcdefghijklmnopqrstuvwxyz ")
         unit = stripped[len(number) :].strip()
-        clock = next((clock for clock in CLOCKS if unit and clock.startswith(unit)), "queries" if not unit else None)
+        clock = next(
+            (clock for clock in CLOCKS if unit and clock.startswith(unit)), "queries" if not unit else None
+        )
         try:
             amount = float(number)
         except ValueError:
@@ -110,8 +114,6 @@ def run(
     seen: dict[str, Evaluation] | None = {} if repeats == "free" else None
     structure: Callable[[C], str] = canonical or str
     clock = time.perf_counter
-    limit, by_query = budget.amount, budget.clock == "queries"
-    cost_of = {"epochs": 2, "seconds": 3}.get(budget.clock, 0)
     spent, idle, overhead = 0.0, 0, 0.0
     while True:
         start = clock()
@@ -129,9 +131,9 @@ def run(
                 evaluation = seen[text] if not charged else oracle.evaluate(cell)
                 seen[text] = evaluation
             if charged:
-                spent += 1.0 if by_query else _known(evaluation[cost_of], budget)
+                spent += cost(evaluation, budget.clock)
                 idle = 0
-                if spent > limit:
+                if spent > budget.amount:
                     return
             else:
                 idle += 1
@@ -143,9 +145,16 @@ def run(
             overhead = clock() - start
 
 
-def _known(cost: float, budget: Budget) -> float:
-    if math.isnan(cost):
+def cost(evaluation: Evaluation, clock: Clock) -> float:
+    """What a query costs on a clock.
+
+    Raises InvalidBudget if the oracle does not say.
+    """
+    if clock == "queries":
+        return 1.0
+    value = evaluation.epochs if clock == "epochs" else evaluation.seconds
+    if math.isnan(value):
         raise InvalidBudget(
-            f"this table does not say what a query costs in {budget.clock}; give the budget in queries"
+            f"this table does not say what a query costs in {clock}; give the budget in queries"
         )
-    return cost
+    return value

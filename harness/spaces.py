@@ -51,8 +51,9 @@ class Space(Protocol[C]):
 
 Code = Literal["one_hot", "path"]
 
-N_CELLS: Final = len(OPERATIONS) ** len(EDGES)
+N_CELLS: Final = 15_625
 N_CLASSES: Final = 6466
+_STRIDES: Final = (3125, 625, 125, 25, 5, 1)  # how far one operation more moves `Cell.rank`
 _NODES: Final = (1, 2, 3)
 _EDGES_INTO: Final = {
     node: tuple(place for place, (_, into) in enumerate(EDGES) if into == node) for node in _NODES
@@ -108,7 +109,7 @@ class NB201:
         into = _EDGES_INTO[_NODES[int(draw[0] * 3)]]
         place = into[int(draw[1] * len(into))]
         shift = 1 + int(draw[2] * (len(OPERATIONS) - 1))
-        stride = len(OPERATIONS) ** (len(EDGES) - 1 - place)
+        stride = _STRIDES[place]
         code = cell.rank // stride % len(OPERATIONS)
         return _cells()[cell.rank + ((code + shift) % len(OPERATIONS) - code) * stride]
 
@@ -147,7 +148,8 @@ class NB201:
 
         Written from the input, `0`: a sum joins its sorted terms with `+`, a zero is `#`, a skip repeats
         its input, and any other operation on x is `(x)@op`. Cells with the same text are the same network
-        up to the order of nodes and of sums.
+        up to the order of sums. Some equal networks have two texts, for the zeros of a sum are written; the
+        benchmark counts them apart, and so does this.
 
         >>> NB201().canonical(Cell(("skip_connect", "none", "nor_conv_3x3", "none", "none", "skip_connect")))
         '#+#+#+(0)@nor_conv_3x3'
@@ -170,9 +172,9 @@ class NB201:
         (np.float64(6.0), np.float64(1.0))
         """
         if code == "one_hot":
-            features = np.zeros((len(EDGES), len(OPERATIONS)))
-            features[range(len(EDGES)), [OPERATIONS.index(op) for op in cell.ops]] = 1
-            return features.ravel()
+            one_hot = np.zeros((len(EDGES), len(OPERATIONS)))
+            one_hot[range(len(EDGES)), [OPERATIONS.index(op) for op in cell.ops]] = 1
+            return one_hot.ravel()
         if code == "path":
             features = np.zeros(len(_PATHS))
             for route in _ROUTES:

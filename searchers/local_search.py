@@ -19,9 +19,7 @@ class LocalSearch(Generic[C]):
     neighbours and goes to the best of them if it is better.
     """
 
-    def __init__(
-        self, space: Space[C], rng: np.random.Generator, *, climb: Climb = "first"
-    ) -> None:
+    def __init__(self, space: Space[C], rng: np.random.Generator, *, climb: Climb = "first") -> None:
         if climb not in _CLIMBS:
             raise ValueError(f"climb must be one of {', '.join(_CLIMBS)}, not {climb!r}")
         self.space = space

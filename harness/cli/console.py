@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 _OURS = ("analysis", "data", "harness", "searchers")
 
 
+class BadOption(ValueError):
+    """A value that an option of the command line does not take."""
+
+
 @cache
 def out() -> "Console":
     """The terminal, for results."""

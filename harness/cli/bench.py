@@ -1,0 +1,240 @@
+"""`bench`, `search` and `report`: run searchers on a table, and draw what they did."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli import console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from analysis.report import Report
+    from data.tables import AccuracyTable
+    from harness.oracle import Table
+    from harness.results import Reference, Settings
+    from harness.runner import Budget
+
+DEFAULT_SEARCHERS = "random,evolution,local,reinforce"
+
+
+class Repeats(StrEnum):
+    """What a repeated query costs."""
+
+    charge = "charge"
+    free = "free"
+
+
+_Out = Annotated[
+    Path, typer.Option("--out", "-o", help="Results folder; running again goes on where it stopped.")
+]
+_Table = Annotated[str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")]
+_Dataset = Annotated[
+    str, typer.Option("--dataset", "-d", help="Datasets, by comma; all that the table has by default.")
+]
+_Seeds = Annotated[int, typer.Option("--seeds", "-n", help="Runs of each searcher: seeds 0 to N-1.")]
+_Budget = Annotated[
+    str, typer.Option("--budget", "-b", help="Of each run: 200 (queries), '1200 epochs' or 12000s.")
+]
+_Repeats = Annotated[
+    Repeats, typer.Option(help="Queries of a cell, or of a structural twin, that was seen before.")
+]
+_Workers = Annotated[int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.")]
+
+
+def bench(
+    out: _Out = Path("results/bench"),
+    table: _Table = "bundled",
+    dataset: _Dataset = "",
+    searchers: Annotated[
+        str, typer.Option("--searchers", "-s", help="Names by comma, with options as name:option=value.")
+    ] = DEFAULT_SEARCHERS,
+    seeds: _Seeds = 100,
+    budget: _Budget = "200",
+    repeats: _Repeats = Repeats.charge,
+    workers: _Workers = -1,
+) -> None:
+    """Run several searchers on a table and draw their efficiency curves.
+
+    Examples:
+
+      nasgauge bench
+
+      nasgauge bench --searchers random,evolution:population=50 --seeds 500 --out results/population
+    """
+    _run(out, table, dataset, searchers, seeds, budget, repeats, workers)
+    _print(_draw(out), out)
+
+
+def search(
+    searcher: Annotated[str, typer.Argument(help="Name of a searcher, with options as name:option=value.")],
+    out: _Out = Path("results/search"),
+    table: _Table = "bundled",
+    dataset: _Dataset = "",
+    seeds: _Seeds = 10,
+    budget: _Budget = "200",
+    repeats: _Repeats = Repeats.charge,
+    workers: _Workers = -1,
+) -> None:
+    """Run one searcher on a table; results are one file for each block of seeds.
+
+    Examples:
+
+      nasgauge search evolution --seeds 20
+
+      nasgauge search local:climb=steepest --budget 100 && nasgauge report results/search
+    """
+    _run(out, table, dataset, searcher, seeds, budget, repeats, workers)
+    console.out().print(f"results are in {out}; draw them with: nasgauge report {out}", markup=False)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="A results folder of bench or search.")],
+    clock: Annotated[str, typer.Option(help="Cost axis: queries, epochs, seconds or overhead.")] = "queries",
+) -> None:
+    """Draw the figures and tables of a results folder again.
+
+    Example:
+
+      nasgauge report results/bench
+    """
+    _print(_draw(folder, clock), folder)
+
+
+def _run(
+    out: Path,
+    table: str,
+    dataset: str,
+    searchers: str,
+    seeds: int,
+    budget: str,
+    repeats: Repeats,
+    workers: int,
+) -> None:
+    from data.sources import open_table
+    from harness.campaign import execute
+    from harness.oracle import Table
+    from harness.results import Settings, claim, missing, plan
+    from harness.runner import Budget, cost
+    from harness.spaces import NB201
+    from searchers import Spec
+
+    specs = tuple(dict.fromkeys(str(Spec.parse(text)) for text in searchers.split(",")))
+    if seeds < 1:
+        raise console.BadOption(f"--seeds {seeds} runs nothing; give at least 1")
+    if workers == 0:
+        raise console.BadOption("--workers 0 does nothing; give a number, or -1 for one a core")
+    money = Budget.parse(budget)
+    opened = open_table(table)
+    oracles = {
+        name: Table(opened, name) for name in (dict.fromkeys(dataset.split(",")) if dataset else opened.views)
+    }
+    for oracle in oracles.values():
+        cost(oracle.evaluate(NB201()[0]), money.clock)
+    settings = Settings(
+        table=table,
+        table_sha256=opened.sha256,
+        limits=opened.limits,
+        datasets=tuple(oracles),
+        seeds=seeds,
+        budget=str(money),
+        repeats=repeats.value,
+    )
+    claim(out, settings, {name: _reference(oracle, money) for name, oracle in oracles.items()})
+    units = plan(settings, specs)
+    todo = missing(out, units)
+    _announce(opened, settings, oracles, len(units) - len(todo))
+    if todo:
+        with _progress() as progress:
+            total = sum(unit.last - unit.first + 1 for unit in units)
+            done = total - sum(unit.last - unit.first + 1 for unit in todo)
+            bar = progress.add_task("runs", total=total, completed=done)
+            for unit in execute(out, settings, todo, workers=workers):
+                progress.advance(bar, unit.last - unit.first + 1)
+
+
+def _reference(oracle: "Table", budget: "Budget") -> "Reference":
+    import numpy as np
+
+    from analysis.stats import random_search
+    from harness.results import Curve, Reference
+    from harness.spaces import NB201
+
+    longest = int(budget.amount) if budget.clock == "queries" else 1000
+    queries = np.unique(np.geomspace(1, max(longest, 1), 1000).round().astype(np.int64))
+    curve = random_search(oracle.validation, oracle.test, queries)
+    best = int(oracle.test.argmax())
+    return Reference(
+        optimum=float(oracle.test[best]),
+        optimum_cell=str(NB201()[best]),
+        leader=float(oracle.test[int(oracle.validation.argmax())]),
+        random=Curve(
+            queries=tuple(queries.tolist()), mean=tuple(curve.mean.tolist()), sd=tuple(curve.sd.tolist())
+        ),
+    )
+
+
+def _announce(table: "AccuracyTable", settings: "Settings", oracles: "dict[str, Table]", done: int) -> None:
+    say = console.err().print
+    say(f"table {table.name} ({table.sha256[:12]}): {table.limits}", markup=False)
+    for name, oracle in oracles.items():
+        warning = f"; note: {oracle.view.warning}" if oracle.view.warning else ""
+        say(f"{name}: signal {oracle.view.search}, reported {oracle.view.report}{warning}", markup=False)
+    say(f"budget {settings.budget}, repeated queries: {settings.repeats}, seeds 0 to {settings.seeds - 1}")
+    if done:
+        say(f"{done} finished units are kept")
+
+
+def _progress() -> "Progress":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Eta
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TextColumn("left"), Eta(), console=console.err())
+
+
+def _draw(folder: Path, clock: str = "queries") -> "Report":
+    from analysis.curves import CLOCKS
+    from analysis.report import report as make
+
+    for known in CLOCKS:
+        if clock == known:
+            return make(folder, clock=known)
+    raise console.BadOption(f"--clock {clock} is unknown; choose from {', '.join(CLOCKS)}")
+
+
+def _print(made: "Report", folder: Path) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as Grid
+
+    say = console.out().print
+    grid = Grid(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        title="test accuracy of the last validation leader, %",
+        title_justify="left",
+    )
+    for column in made.final.columns:
+        grid.add_column(
+            column,
+            justify="left" if column in ("dataset", "searcher") else "right",
+            no_wrap=True,
+            min_width=4,
+        )
+    for row in made.final.itertuples(index=False):
+        grid.add_row(*(_cell(name, value) for name, value in zip(made.final.columns, row, strict=True)))
+    say(grid)
+    say("regret: to the table's best cell; p: Wilcoxon against random, paired by seed")
+    for note in made.notes:
+        say(f"note: {note}", markup=False)
+    say(f"{len(made.files)} files in {folder}: {', '.join(file.name for file in made.files)}", markup=False)
+
+
+def _cell(column: str, value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if value != value:
+        return "-"
+    return f"{value:.0e}" if column == "p" else f"{value:.2f}"

@@ -1,0 +1,196 @@
+"""Many runs: the same bytes with any number of workers, after a kill, and in any process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data.tables import DamagedTable
+from harness.atomic import PARTIAL
+from harness.campaign import execute, run_unit
+from harness.records import DamagedRecord, read
+from harness.results import (
+    Curve,
+    OtherCampaign,
+    Reference,
+    Settings,
+    Unit,
+    claim,
+    missing,
+    plan,
+    records_of,
+    settings_of,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCES = {
+    "toy": Reference(optimum=60, optimum_cell="", leader=60, random=Curve(queries=(1,), mean=(1,), sd=(1,)))
+}
+
+
+@pytest.fixture
+def settings(toy_file: Path, toy: object) -> Settings:
+    return Settings(
+        table=str(toy_file),
+        table_sha256=getattr(toy, "sha256"),  # noqa: B009
+        limits="",
+        datasets=("toy",),
+        seeds=25,
+        budget="30 queries",
+    )
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: read(path).header.digest for path in folder.glob("*.parquet")}
+
+
+def finish(folder: Path, settings: Settings, workers: int) -> dict[str, str]:
+    claim(folder, settings, REFERENCES)
+    todo = missing(folder, plan(settings, ["random", "evolution"]))
+    assert sorted(execute(folder, settings, todo, workers=workers)) == sorted(todo)
+    return digests(folder)
+
+
+def test_a_plan_covers_every_seed_once(settings: Settings) -> None:
+    units = plan(settings, ["random", "local"])
+    assert [(u.searcher, u.first, u.last) for u in units] == [
+        (name, first, last) for first, last in ((0, 9), (10, 19), (20, 24)) for name in ("random", "local")
+    ]
+    assert len({unit.file for unit in units}) == 6
+
+
+def test_step_data_is_the_same_with_one_and_with_two_workers(settings: Settings, tmp_path: Path) -> None:
+    one, two = finish(tmp_path / "one", settings, 1), finish(tmp_path / "two", settings, 2)
+    assert one == two
+    assert len(one) == 6
+
+
+def test_a_header_says_how_to_get_the_file_again(settings: Settings, tmp_path: Path) -> None:
+    finish(tmp_path, settings, 1)
+    header = read(tmp_path / Unit("evolution", "toy", 10, 19).file).header
+    assert header.settings == {"population": 10, "tournament": 3}
+    assert (header.seeds, header.budget, header.repeats) == ((10, 19), "30 queries", "charge")
+    assert header.table_sha256 == settings.table_sha256
+    assert {"python", "numpy", "nasgauge"} <= set(header.versions)
+    again = Settings.model_validate(settings.model_dump())
+    (tmp_path / "again").mkdir()
+    run_unit(
+        tmp_path / "again", again, Unit(header.searcher, header.dataset, *header.seeds), header.model_dump()
+    )
+    assert digests(tmp_path / "again").popitem()[1] == header.digest
+
+
+def test_resume_makes_just_what_is_missing(settings: Settings, tmp_path: Path) -> None:
+    whole = finish(tmp_path, settings, 1)
+    kept = tmp_path / Unit("random", "toy", 0, 9).file
+    written = kept.stat().st_mtime_ns
+    (tmp_path / Unit("random", "toy", 10, 19).file).unlink()
+    assert finish(tmp_path, settings, 1) == whole
+    assert kept.stat().st_mtime_ns == written
+
+
+def test_a_damaged_result_file_stops_a_resume_and_is_left_alone(settings: Settings, tmp_path: Path) -> None:
+    finish(tmp_path, settings, 1)
+    path = tmp_path / Unit("random", "toy", 0, 9).file
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(DamagedRecord, match="remove it and run the campaign again"):
+        missing(tmp_path, plan(settings, ["random"]))
+    assert path.stat().st_size == 500
+    records, damaged = records_of(tmp_path)
+    assert len(records) == 5
+    assert len(damaged) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"budget": "31 queries"}, {"seeds": 24}, {"table_sha256": "0"}, {"repeats": "free"}]
+)
+def test_another_campaign_s_folder_is_refused(
+    settings: Settings, tmp_path: Path, change: dict[str, object]
+) -> None:
+    claim(tmp_path / "out", settings, REFERENCES)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(OtherCampaign, match=f"holds another campaign, with {next(iter(change))}"):
+        claim(tmp_path / "out", settings.model_copy(update=change), REFERENCES)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_folder_of_other_files_is_refused(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("...")
+    with pytest.raises(OtherCampaign, match="holds files but no"):
+        claim(tmp_path, settings, REFERENCES)
+    with pytest.raises(OtherCampaign, match="is a file"):
+        claim(tmp_path / "thesis.tex", settings, REFERENCES)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_whose_claim_was_cut_short_can_be_claimed(settings: Settings, tmp_path: Path) -> None:
+    claim(tmp_path, settings, REFERENCES)
+    (tmp_path / "campaign.json").unlink()
+    (tmp_path / f"{PARTIAL}x").write_text("{")
+    claim(tmp_path, settings, REFERENCES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["campaign.json", "reference.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])
+def test_damaged_settings_are_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "campaign.json").write_text(text)
+    with pytest.raises(OtherCampaign, match=r"campaign\.json is damaged") as raised:
+        settings_of(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_table_that_changed_since_is_refused(settings: Settings, tmp_path: Path) -> None:
+    changed = settings.model_copy(update={"table_sha256": "0" * 64})
+    with pytest.raises(DamagedTable, match="the campaign began with"):
+        run_unit(tmp_path, changed, Unit("random", "toy", 0, 9), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_another_campaign_among_the_results_is_refused(settings: Settings, tmp_path: Path) -> None:
+    other = settings.model_copy(update={"budget": "5 queries"})
+    claim(tmp_path / "a", settings, REFERENCES)
+    list(execute(tmp_path / "a", other, plan(other, ["random"])[:1], workers=1))
+    with pytest.raises(OtherCampaign, match="belongs to another campaign"):
+        records_of(tmp_path / "a")
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_campaign_leaves_whole_files_and_goes_on(
+    toy_file: Path, tmp_path: Path, signal_number: signal.Signals
+) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+
+    def command(out: Path, workers: int) -> list[str]:
+        return [
+            sys.executable, "-c", "from harness.cli import main; main()", "search", "evolution",
+            "--table", str(toy_file), "--seeds", "300", "--budget", "150", "--workers", str(workers), "--out", str(out),
+        ]  # fmt: skip
+
+    process = subprocess.Popen(
+        command(cut, 2),
+        env=environment | {"PYTHONHASHSEED": "1"},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while process.poll() is None and len(list(cut.glob("*.parquet"))) < 3:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal_number) if signal_number == signal.SIGKILL else process.send_signal(
+        signal_number
+    )
+    assert process.wait(timeout=60) == (-9 if signal_number == signal.SIGKILL else 130)
+    survivors = digests(cut)  # reads every file: all are whole
+    assert 3 <= len(survivors) < 30
+    (cut / f"{PARTIAL}of-a-killed-process").write_bytes(b"half")
+    subprocess.run(
+        command(cut, 1), env=environment | {"PYTHONHASHSEED": "2"}, stderr=subprocess.DEVNULL, check=True
+    )
+    subprocess.run(
+        command(whole, 2), env=environment | {"PYTHONHASHSEED": "3"}, stderr=subprocess.DEVNULL, check=True
+    )
+    assert digests(cut) == digests(whole)
+    assert not list(cut.glob(f"{PARTIAL}*"))

@@ -1,0 +1,163 @@
+"""The command line: the main job, and one clear line for whatever is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.campaign import execute
+from harness.results import Unit, plan, settings_of
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def nasgauge(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def benched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    out = tmp_path_factory.mktemp("bench") / "out"
+    return out, nasgauge("bench", "--seeds", "12", "--budget", "40", "--workers", "2", "--out", str(out))
+
+
+def test_bench_ends_with_figures_on_disk(benched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    out, done = benched
+    assert done.returncode == 0, done.stderr
+    assert (out / "efficiency-cifar10.pdf").read_bytes().startswith(b"%PDF")
+    assert (out / "efficiency-cifar10.png").read_bytes().startswith(b"\x89PNG")
+    final = pd.read_csv(out / "final.csv")
+    assert set(final["searcher"]) >= {"random", "evolution", "local", "reinforce"}
+    assert (final["runs"] == 12).all()
+    curves = pd.read_csv(out / "efficiency-cifar10.csv")
+    assert {"queries", "evolution mean", "evolution low", "evolution high", "random search, exact"} <= set(
+        curves
+    )
+    assert curves["queries"].iloc[-1] == 40
+
+
+def test_everything_printed_names_the_table_and_its_limits(
+    benched: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = benched
+    assert "table bundled" in done.stderr
+    assert "one CIFAR-10 test accuracy for each cell" in done.stderr
+    assert "the search signal is the reported test accuracy itself" in done.stderr
+
+
+def test_report_draws_again_and_says_what_is_missing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert nasgauge("search", "random", "--seeds", "20", "--budget", "10", "--out", str(out)).returncode == 0
+    (out / Unit("random", "cifar10", 10, 19).file).unlink()
+    done = nasgauge("report", str(out))
+    assert done.returncode == 0
+    assert "random on cifar10 has 10 of 20 seeds" in done.stdout
+    path = out / Unit("random", "cifar10", 0, 9).file
+    path.write_bytes(path.read_bytes()[:100])
+    done = nasgauge("report", str(out))
+    assert done.returncode == 2
+    assert "holds no readable result file: result file" in done.stderr
+
+
+def test_one_seed_has_no_band_and_the_report_says_so(tmp_path: Path) -> None:
+    done = nasgauge("bench", "-s", "random,local", "-n", "1", "-b", "5", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "one seed: no interval can be given" in done.stdout
+
+
+def test_a_searcher_can_be_added_to_a_folder(tmp_path: Path) -> None:
+    common = ("-n", "3", "-b", "5", "--out", str(tmp_path / "out"))
+    assert nasgauge("search", "random", *common).returncode == 0
+    done = nasgauge("bench", "-s", "random,local:climb=steepest", *common)
+    assert "1 finished units are kept" in done.stderr
+    assert set(pd.read_csv(tmp_path / "out" / "final.csv")["searcher"]) == {"random", "local:climb=steepest"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("bench", "--seeds", "0"), "--seeds 0 runs nothing; give at least 1"),
+        (("bench", "--budget", "0"), "a budget of 0 queries buys nothing; give a positive number"),
+        (("bench", "--budget", "-3"), "a budget of -3 queries buys nothing"),
+        (("bench", "--budget", "lots"), "budget 'lots' is not understood; write 200"),
+        (
+            ("bench", "--budget", "100s"),
+            "does not say what a query costs in seconds; give the budget in queries",
+        ),
+        (("bench", "--table", "bundeld"), "unknown table 'bundeld'; choose from bundled"),
+        (("bench", "--dataset", "cifar11"), "table bundled has no dataset 'cifar11'; choose from cifar10"),
+        (("bench", "--searchers", "random,evo"), "unknown searcher 'evo'; choose from"),
+        (("bench", "--searchers", "evolution:population=0"), "population and tournament must be at least 1"),
+        (("bench", "--workers", "0"), "--workers 0 does nothing"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    done = nasgauge(*arguments, "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert says in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_another_campaign_is_left_as_it_is(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert nasgauge("search", "random", "-n", "2", "-b", "5", "--out", str(out)).returncode == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    done = nasgauge("search", "random", "-n", "2", "-b", "6", "--out", str(out))
+    assert done.returncode == 2
+    assert "holds another campaign, with budget '5 queries', not '6 queries'" in done.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_damaged_table_is_one_line(toy_file: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.npz"
+    bad.write_bytes(toy_file.read_bytes()[:1000])
+    done = nasgauge("bench", "--table", str(bad), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "bad.npz is damaged" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_report_of_nothing_is_one_line(tmp_path: Path) -> None:
+    done = nasgauge("report", str(tmp_path / "nowhere"))
+    assert done.returncode == 2
+    assert "holds no campaign" in done.stderr
+    done = nasgauge("report", str(tmp_path), "--clock", "wall")
+    assert done.returncode == 2
+
+
+def test_a_clock_that_the_table_does_not_have_is_told(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert nasgauge("search", "random", "-n", "2", "-b", "5", "--out", str(out)).returncode == 0
+    done = nasgauge("report", str(out), "--clock", "seconds")
+    assert done.returncode == 2
+    assert "does not say what a query costs in seconds; choose another clock" in done.stderr
+    assert nasgauge("report", str(out), "--clock", "overhead").returncode == 0
+    assert (out / "efficiency-cifar10-overhead.png").exists()
+
+
+def test_help_shows_examples() -> None:
+    for command in ("bench", "search", "report"):
+        shown = nasgauge(command, "--help").stdout
+        assert "Example" in shown
+        assert f"nasgauge {command}" in shown
+
+
+def test_the_bench_can_be_run_from_python(tmp_path: Path, toy_file: Path) -> None:
+    """What the command line joins is plain functions."""
+    out = tmp_path / "out"
+    assert (
+        nasgauge("search", "local", "-t", str(toy_file), "-n", "2", "-b", "5", "--out", str(out)).returncode
+        == 0
+    )
+    settings = settings_of(out)
+    (tmp_path / "mine").mkdir()
+    units = list(execute(tmp_path / "mine", settings, plan(settings, ["local"]), workers=1))
+    assert [unit.file for unit in units] == ["local@toy@00000-00001.parquet"]

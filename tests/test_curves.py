@@ -1,0 +1,132 @@
+"""From steps to curves: the validation leader, no look-ahead, and statistics against known answers."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from analysis.curves import align, on_grid
+from analysis.stats import bootstrap_mean, paired_p, random_search
+from data.tables import AccuracyTable
+from harness.oracle import Table
+from harness.records import Evaluation, Step, gather
+from harness.runner import Budget, run
+from harness.spaces import NB201
+from searchers import Spec
+
+space = NB201()
+
+
+def steps(*figures: tuple[float, float], charged: bool = True, seconds: float = 2.0) -> list[Step[object]]:
+    return [Step("cell", Evaluation(v, t, 12.0, seconds), charged, 0.25) for v, t in figures]
+
+
+def test_the_leader_is_chosen_by_validation_and_reported_by_test() -> None:
+    runs = align([gather([(0, steps((1, 50), (3, 40), (2, 90), (3, 80), (4, 10)))])])
+    assert runs.incumbent.tolist() == [[50, 40, 40, 40, 10]]
+    assert runs.final.tolist() == [10]
+
+
+def test_runs_of_several_files_are_put_in_order_of_seeds() -> None:
+    runs = align([gather([(7, steps((1, 7)))]), gather([(3, steps((1, 3), (2, 4)))])])
+    assert runs.seeds.tolist() == [3, 7]
+    assert runs.incumbent.tolist() == [[3, 4], [7, 7]]
+    assert runs.spent["queries"].tolist() == [[1, 2], [1, math.inf]]
+
+
+def test_clocks_add_up_what_was_charged() -> None:
+    free = steps((5, 9), charged=False)
+    runs = align([gather([(0, [*steps((1, 1), (2, 2)), *free, *steps((3, 3))])])])
+    assert runs.spent["queries"].tolist() == [[1, 2, 2, 3]]
+    assert runs.spent["epochs"].tolist() == [[12, 24, 24, 36]]
+    assert runs.spent["seconds"].tolist() == [[2, 4, 4, 6]]
+    assert runs.spent["overhead"].tolist() == [[0.25, 0.5, 0.75, 1.0]]
+
+
+def test_a_clock_that_nobody_knows_never_ends() -> None:
+    runs = align([gather([(0, steps((1, 1), seconds=math.nan))])])
+    assert runs.spent["seconds"].tolist() == [[math.inf]]
+
+
+def test_a_curve_is_a_step_function_without_look_ahead() -> None:
+    runs = align([gather([(0, steps((1, 10), (2, 20)))])])
+    grid = np.array([1.9, 2.0, 3.999, 4.0, 100.0])
+    assert on_grid(runs, "seconds", grid).tolist()[0][1:] == [10, 10, 20, 20]
+    assert math.isnan(on_grid(runs, "seconds", grid)[0, 0])
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99)), min_size=1, max_size=30))
+def test_the_leader_is_what_a_plain_loop_says(figures: list[tuple[float, float]]) -> None:
+    leader, seen = (-1.0, 0.0), []
+    for validation, test in figures:
+        leader = (validation, test) if validation > leader[0] else leader
+        seen.append(leader[1])
+    assert align([gather([(0, steps(*figures))])]).incumbent.tolist() == [seen]
+
+
+@settings(max_examples=30)
+@given(arrays(np.float64, st.integers(1, 6), elements=st.integers(0, 3)), st.integers(1, 4))
+def test_the_exact_random_curve_is_the_mean_over_all_draws(signal: np.ndarray, n: int) -> None:
+    """Every sequence of n draws of a small table, each as likely."""
+    report = np.arange(len(signal), dtype=np.float64) ** 2
+    draws = np.stack(np.meshgrid(*[np.arange(len(signal))] * n, indexing="ij"), axis=-1).reshape(-1, n)
+    leaders = draws[np.arange(len(draws)), signal[draws].argmax(axis=1)]
+    curve = random_search(signal, report, np.array([n]))
+    assert curve.mean[0] == pytest.approx(report[leaders].mean())
+    assert curve.sd[0] == pytest.approx(report[leaders].std(), abs=1e-6)
+
+
+def test_simulated_random_search_lies_in_its_band_around_the_exact_curve(bundled: AccuracyTable) -> None:
+    """400 runs at every one of 200 queries; the band of 4.4 standard errors holds all of them by chance
+    but once in 500 times."""
+    oracle = Table(bundled, "cifar10")
+    spec = Spec.parse("random")
+    runs = align(
+        [
+            gather(
+                (s, list(run(spec.make(space, np.random.default_rng(s)), oracle, Budget(200))))
+                for s in range(400)
+            )
+        ]
+    )
+    exact = random_search(oracle.validation, oracle.test, np.arange(1, 201))
+    error = np.abs(runs.incumbent.mean(axis=0) - exact.mean) / (exact.sd / math.sqrt(400))
+    assert error.max() < 4.4
+
+
+def test_evolution_beats_random_search_on_the_bundled_table(bundled: AccuracyTable) -> None:
+    """At 200 queries, 40 seeds, paired by seed."""
+    oracle = Table(bundled, "cifar10")
+
+    def final(name: str) -> np.ndarray:
+        spec = Spec.parse(name)
+        return align(
+            [
+                gather(
+                    (s, list(run(spec.make(space, np.random.default_rng(s)), oracle, Budget(200))))
+                    for s in range(40)
+                )
+            ]
+        ).final
+
+    evolution, random = final("evolution"), final("random")
+    assert evolution.mean() > random.mean()
+    assert paired_p(evolution, random) < 0.01
+
+
+def test_a_bootstrap_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.normal(size=(40, 500))  # 500 experiments of 40 runs
+    low, high = bootstrap_mean(samples, rng, resamples=1000)
+    assert 0.90 < np.mean((low < 0) & (high > 0)) < 0.97
+
+
+def test_paired_runs_that_differ_by_chance_are_not_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=60)
+    assert paired_p(first, first + rng.normal(scale=0.1, size=60)) > 0.01
+    assert paired_p(first, first + 0.1 + rng.normal(scale=0.1, size=60)) < 1e-6

@@ -1,0 +1,183 @@
+"""The contract of every searcher in the registry, and what each algorithm is known to do."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.tables import AccuracyTable
+from harness.cells import Cell
+from harness.oracle import Table
+from harness.runner import Budget, run
+from harness.spaces import NB201
+from searchers import SEARCHERS, InvalidOption, Spec, UnknownSearcher, presets
+
+space = NB201()
+BEST = Cell(("nor_conv_3x3",) * 6)
+
+
+def trace(spec: str, table: AccuracyTable, seed: int, queries: int = 60) -> list[str]:
+    searcher = Spec.parse(spec).make(space, np.random.default_rng(seed))
+    return [str(step.cell) for step in run(searcher, Table(table, "toy"), Budget(queries))]
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_same_seed_same_search(name: str, toy: AccuracyTable) -> None:
+    assert trace(name, toy, seed=0) == trace(name, toy, seed=0) != trace(name, toy, seed=1)
+
+
+def test_the_hash_seed_of_the_process_does_not_matter(toy: AccuracyTable, toy_file: Path) -> None:
+    script = textwrap.dedent(f"""
+        import json
+        from data.tables import AccuracyTable
+        from pathlib import Path
+        from searchers import SEARCHERS
+        from tests.test_searchers import trace
+        table = AccuracyTable.load(Path({str(toy_file)!r}))
+        print(json.dumps({{name: trace(name, table, seed=3) for name in sorted(SEARCHERS)}}))
+    """)
+    root = Path(__file__).resolve().parents[1]
+    environment = os.environ | {"PYTHONHASHSEED": "12345", "PYTHONPATH": str(root)}
+    printed = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, cwd=root
+    )
+    assert json.loads(printed.stdout) == {name: trace(name, toy, seed=3) for name in SEARCHERS}
+
+
+@pytest.mark.parametrize("name", sorted(set(SEARCHERS) - {"random"}))
+def test_the_learners_beat_random_on_the_toy(name: str, toy: AccuracyTable) -> None:
+    """Of 300 queries over 20 seeds; the best cell has six convolutions."""
+
+    def reached(spec: str) -> float:
+        return float(
+            np.mean(
+                [
+                    max(Cell.parse(c).ops.count("nor_conv_3x3") for c in trace(spec, toy, s, 300))
+                    for s in range(20)
+                ]
+            )
+        )
+
+    spec = "reinforce:learning_rate=0.1" if name == "reinforce" else name
+    assert reached(spec) > reached("random") + 0.5
+
+
+def test_random_search_is_the_space_s_own_drawing(toy: AccuracyTable) -> None:
+    rng = np.random.default_rng(5)
+    assert trace("random", toy, seed=5) == [str(space.sample(rng)) for _ in range(60)]
+
+
+def test_evolution_mutates_the_winner_of_a_tournament_and_the_oldest_dies(toy: AccuracyTable) -> None:
+    """With a tournament as large as can be, the parent is nearly always the best of those alive."""
+    cells = [
+        Cell.parse(text) for text in trace("evolution:population=8:tournament=60", toy, seed=2, queries=80)
+    ]
+    alive: deque[Cell] = deque(cells[:8], maxlen=8)
+    for child in cells[8:]:
+        best = max(cell.ops.count("nor_conv_3x3") for cell in alive)
+        parents = [cell for cell in alive if cell.ops.count("nor_conv_3x3") == best]
+        assert any(child in space.neighbours(parent) for parent in parents)
+        alive.append(child)
+
+
+def test_steepest_local_search_climbs_to_the_best_neighbour_and_starts_anew(toy: AccuracyTable) -> None:
+    cells = [Cell.parse(text) for text in trace("local:climb=steepest", toy, seed=0, queries=25 * 8)]
+    centre, place, climbed = cells[0], 1, 0
+    while centre != BEST:
+        batch = cells[place : place + 24]
+        assert batch == list(space.neighbours(centre))
+        centre, place, climbed = (
+            max(batch, key=lambda c: c.ops.count("nor_conv_3x3")),
+            place + 24,
+            climbed + 1,
+        )
+    assert climbed == 6 - cells[0].ops.count("nor_conv_3x3")
+    assert cells[place : place + 24] == list(space.neighbours(BEST))
+    assert cells[place + 24] not in space.neighbours(BEST)
+
+
+def test_first_improvement_goes_to_the_first_better_neighbour(toy: AccuracyTable) -> None:
+    cells = [Cell.parse(text) for text in trace("local", toy, seed=0, queries=40)]
+    centre = cells[0]
+    for cell in cells[1:]:
+        if centre == BEST:
+            break
+        assert cell in space.neighbours(centre)
+        if cell.ops.count("nor_conv_3x3") > centre.ops.count("nor_conv_3x3"):
+            centre = cell
+
+
+def test_reinforce_settles_on_what_is_rewarded(toy: AccuracyTable) -> None:
+    cells = [Cell.parse(text) for text in trace("reinforce:learning_rate=0.1", toy, seed=0, queries=500)]
+    convolutions = [cell.ops.count("nor_conv_3x3") for cell in cells]
+    assert np.mean(convolutions[:20]) < 2.5
+    assert np.mean(convolutions[-50:]) > 5
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("evolutoin", UnknownSearcher, "did you mean evolution"),
+        ("", UnknownSearcher, "choose from evolution"),
+        ("evolution:pop=3", InvalidOption, "its options: population, tournament"),
+        ("evolution:population=many", InvalidOption, "population takes a value like 10, not 'many'"),
+        ("evolution:population=0", InvalidOption, "must be at least 1"),
+        ("local:climb=down", InvalidOption, "climb must be one of first, steepest"),
+        ("random:x=1", InvalidOption, "its options: none"),
+        ("reinforce:momentum=1", InvalidOption, r"momentum in \[0, 1\)"),
+    ],
+)
+def test_a_wrong_name_or_option_is_told(text: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Spec.parse(text)
+
+
+@pytest.mark.parametrize("text", ["random", "evolution:population=50", "local:climb=steepest"])
+def test_a_spec_s_text_reads_back(text: str) -> None:
+    assert str(Spec.parse(text)) == text
+
+
+def test_other_packages_add_searchers_by_entry_point(tmp_path: Path) -> None:
+    """A whole package, found by its metadata in a process of its own."""
+    (tmp_path / "theirs.py").write_text(
+        textwrap.dedent("""
+        class First:
+            def __init__(self, space, rng, *, rank: int = 7):
+                self.cells = [space[rank]]
+            def ask(self):
+                return self.cells
+            def tell(self, cell, accuracy):
+                pass
+        """)
+    )
+    info = tmp_path / "theirs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[nasgauge.searchers]\nfirst = theirs:First\nrandom = theirs:First\n"
+    )
+    script = textwrap.dedent("""
+        import numpy as np
+        from harness.spaces import NB201
+        from searchers import Spec
+        print(Spec.parse("first:rank=9").make(NB201(), np.random.default_rng(0)).ask()[0].rank)
+        print(type(Spec.parse("random").make(NB201(), np.random.default_rng(0))).__name__)
+    """)
+    root = Path(__file__).resolve().parents[1]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(tmp_path)])}
+    printed = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.split() == ["9", "RandomSearch"]
+
+
+def test_the_registry_names_what_is_there() -> None:
+    assert set(SEARCHERS) <= set(presets())
+    for preset in SEARCHERS.values():
+        assert callable(preset.load())
