@@ -49,7 +49,7 @@ class Recipe:
     kappa_repeats: int = 4
     kappa_initialisation: str = "kaiming_fan_out"
     region_samples: int = 3000
-    region_repeats: int = 3
+    region_repeats: int = 6
     region_initialisation: str = "kaiming_fan_in"
     channels: int = 8
     """Of the first stage of the network that all other proxies look at; one cell in each of three stages."""
