@@ -165,7 +165,7 @@ def _cifar10(split: Split) -> ImageSet:
         with tempfile.TemporaryDirectory() as scratch:
             folder = _fetch(Path(scratch))
             for part in ("train", "test"):
-                read = read_folder(folder, part)  # type: ignore[arg-type] # both are splits
+                read = read_folder(folder, part)
                 if part == "train" and not np.allclose(
                     read.pixels.mean((0, 2, 3)) / 255, _CHECK_MEAN, atol=1e-4
                 ):

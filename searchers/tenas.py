@@ -115,7 +115,11 @@ class Search:
 
 
 def prune(
-    judge: Judge, start: Choices = NB201_SUPERNET, *, per_round: int = 1, on_round: Callable[[Round], None] | None = None
+    judge: Judge,
+    start: Choices = NB201_SUPERNET,
+    *,
+    per_round: int = 1,
+    on_round: Callable[[Round], None] | None = None,
 ) -> Search:
     """Take `per_round` operations from every edge in each round until each has one (algorithm 1).
 

@@ -12,10 +12,14 @@ app = typer.Typer(help="Score cells without training them.", no_args_is_help=Tru
 
 @app.command()
 def cells(
-    texts: Annotated[list[str] | None, typer.Argument(help="Cells as official texts.", metavar="CELL…")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Cells as official texts.", metavar="CELL…")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="All 6,466 structural classes.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")] = False,
-    count: Annotated[int | None, typer.Option(help="With --all: only so many classes, a uniform sample.", min=1)] = None,
+    count: Annotated[
+        int | None, typer.Option(help="With --all: only so many classes, a uniform sample.", min=1)
+    ] = None,
     out: Annotated[Path, typer.Option(help="With --all: the folder of the scores.")] = Path("scores"),
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder.")] = "sample",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
@@ -45,4 +49,6 @@ def cells(
         console.out().print(str(cell), markup=False)
         for score in scorer.score(cell):
             value = f"{score.value:.6g}" if not score.reason else f"undefined: {score.reason}"
-            console.out().print(f"  {score.proxy:10} {score.repeat} {value}  ({score.seconds:.2f} s)", markup=False)
+            console.out().print(
+                f"  {score.proxy:10} {score.repeat} {value}  ({score.seconds:.2f} s)", markup=False
+            )

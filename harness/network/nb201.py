@@ -6,6 +6,7 @@ operations (TE-NAS, Chen et al., 2021: equal architecture parameters under a sof
 that delivers zero, as `none` does.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,15 +93,20 @@ class CellModule(nn.Module):
             nn.ModuleDict({op: _operation(op, channels) for op in mix}) for mix in self.mixes
         )
 
+    def into(self, node: int) -> Iterator[tuple[int, float, list[nn.Module]]]:
+        """Source, weight and operations of each edge into a node that has any."""
+        for edge, weight, (source, end) in zip(self.edges, self.weights, EDGES, strict=True):
+            operations = list(edge.children())
+            if end == node and operations:
+                yield source, weight, operations
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         nodes = [images]
         for node in range(1, _NODES):
             total: Tensor | None = None
-            for edge, weight, (source, into) in zip(self.edges, self.weights, EDGES, strict=True):
-                if into != node or not len(edge):
-                    continue
-                terms = [op(nodes[source]) for op in edge.values()]
+            for source, weight, operations in self.into(node):
+                terms = [operation(nodes[source]) for operation in operations]
                 mixed = terms[0] if len(terms) == 1 else torch.stack(terms).sum(0)
                 mixed = mixed if weight == 1 else mixed * weight
                 total = mixed if total is None else total + mixed
@@ -124,6 +130,20 @@ class ResidualBlock(nn.Module):
         return result
 
 
+class Stem(nn.Module):
+    """Convolution and batch normalisation."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        result: Tensor = self.norm(self.conv(images))
+        return result
+
+
 class Network(nn.Module):
     """Stem, stages of cells with residual blocks between them, BN and ReLU, pooling, linear classifier."""
 
@@ -132,12 +152,7 @@ class Network(nn.Module):
         self.choices = choices
         self.skeleton = skeleton
         channels = skeleton.channels
-        self.stem: nn.Sequential | None = None
-        if skeleton.stem:
-            self.stem = nn.Sequential(
-                nn.Conv2d(skeleton.image_channels, channels, 3, padding=1, bias=False),
-                nn.BatchNorm2d(channels),
-            )
+        self.stem = Stem(skeleton.image_channels, channels) if skeleton.stem else None
         body: list[nn.Module] = []
         for stage in range(skeleton.stages):
             if stage:

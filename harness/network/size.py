@@ -24,7 +24,7 @@ def flops(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
         if isinstance(module, nn.Conv2d):
             total += output.numel() * module.weight[0].numel()
         elif isinstance(module, nn.Linear):
-            total += module.weight.numel() + (0 if module.bias is None else module.bias.numel())
+            total += module.weight.numel() + (len(module.weight) * (module.bias is not None))
 
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     mode = network.training

@@ -100,7 +100,7 @@ def distinct(codes_BF: Tensor) -> int:
     2
     """
     missing = -codes_BF.shape[1] % 32
-    bits = torch.nn.functional.pad(codes_BF, (0, missing)).unflatten(1, (-1, 32)).long()
+    bits = torch.unflatten(torch.nn.functional.pad(codes_BF, (0, missing)), 1, (-1, 32)).long()
     packed = (bits << torch.arange(32, device=bits.device)).sum(2)
     return len(torch.unique(packed, dim=0))
 

@@ -107,7 +107,7 @@ def zico(network: nn.Module, batch: Batch) -> float:
     total = 0.0
     for pair in zip(*halves, strict=True):
         both = torch.stack(pair).double()
-        deviation, mean = torch.std_mean(both, 0, correction=0)
+        deviation = torch.std(both, 0, correction=0)
         steady = (both.abs().mean(0) / deviation)[deviation > 0].sum()
         total += float(steady.log()) if steady > 0 else 0.0
     return total
@@ -116,7 +116,7 @@ def zico(network: nn.Module, batch: Batch) -> float:
 def l2_norm(network: nn.Module, batch: Batch) -> float:  # noqa: ARG001 - all proxies are called alike
     """Sum over layers of the Euclidean norm of the weights (Abdelfattah et al., 2021); looks at no image."""
     layers = [module for module in network.modules() if _weighted(module)]
-    return float(torch.stack([layer.weight.detach().norm() for layer in layers]).sum())  # type: ignore[operator,union-attr] # such layers have weights
+    return float(torch.stack([layer.weight.detach().norm() for layer in layers]).sum())  # type: ignore[operator] # such layers have weights
 
 
 def _over_layers(network: nn.Module, batch: Batch, measure: Callable[[Tensor, Tensor], Tensor]) -> float:

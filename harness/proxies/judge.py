@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, TypeVar
 
 import numpy as np
@@ -64,7 +65,7 @@ class Judge:
                 device=self.device,
             )
             images = self._batch(self._generator(1, repeat)).to(self.device)
-            kappas[repeat] = self._spread(everyone, lambda choices, w=weights, x=images: self._kappa(choices, w, x))
+            kappas[repeat] = self._spread(everyone, partial(self._kappa, weights, images))
         counts = self._spread(list(enumerate(candidates)), lambda item: self._regions(full, *item))
         self._round += 1
         return [
@@ -72,7 +73,7 @@ class Judge:
             for place, (before, after) in enumerate(counts, 1)
         ]
 
-    def _kappa(self, choices: Choices, weights: Network, images: Tensor) -> float:
+    def _kappa(self, weights: Network, images: Tensor, choices: Choices) -> float:
         if not hasattr(self._thread, "workspace"):
             self._thread.workspace = Workspace()
         return kappa(_smaller(weights, choices, KAPPA), images, self._thread.workspace)
@@ -82,7 +83,11 @@ class Judge:
     ) -> tuple[tuple[float, ...], tuple[float, ...]]:
         before, after = [], []
         for repeat in range(self.settings.repeats):
-            draw = self._generator(2, repeat, 0) if self.settings.fresh_weights else self._generator(2, 0, place + 1)
+            draw = (
+                self._generator(2, repeat, 0)
+                if self.settings.fresh_weights
+                else self._generator(2, 0, place + 1)
+            )
             weights = build(
                 full, REGIONS, draw, initialisation=self.settings.region_initialisation, device=self.device
             )

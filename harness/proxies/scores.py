@@ -91,7 +91,8 @@ class Scorer:
         self.device = torch.device(device)
         self._workspace = Workspace()
         self._kappa_images = [
-            augmented(images, recipe.kappa_batch, self._generator(0, r))[0] for r in range(recipe.kappa_repeats)
+            augmented(images, recipe.kappa_batch, self._generator(0, r))[0]
+            for r in range(recipe.kappa_repeats)
         ]
         self._pieces = [
             crops(images, recipe.region_samples, self._generator(1, r)) for r in range(recipe.region_repeats)

@@ -26,7 +26,7 @@ def kappa(network: nn.Module, images: Tensor, workspace: Workspace | None = None
 
 def regions(network: nn.Module, images: Tensor) -> int:
     """Different patterns of all ReLUs over the images, in groups of `GROUP`; at most their number."""
-    return distinct(torch.cat([relu_codes(network, group) for group in images.split(GROUP)]))
+    return distinct(torch.cat([relu_codes(network, group) for group in torch.split(images, GROUP)]))
 
 
 def trainability(network: nn.Module, batch: Batch) -> float:
