@@ -79,8 +79,9 @@ def kernel(network: Network, images: Tensor, workspace: Workspace | None = None)
 
     Raises InvalidBatch.
     """
-    check_images(images, network, network.skeleton.image_channels)
-    if network.stem is None or any(side % 2 ** (network.skeleton.stages - 1) for side in images.shape[2:]):
+    skeleton = network.skeleton
+    check_images(images, network, skeleton.image_channels, halvings=skeleton.stages - 1)
+    if network.stem is None:
         return kernel_by_rows(network, images)
     memory = workspace or Workspace()
     total_BB = torch.zeros((len(images),) * 2, dtype=torch.float64, device=images.device)

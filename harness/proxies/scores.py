@@ -32,7 +32,6 @@ SHIPPED: Final = Path(__file__).with_name("scores.parquet")
 
 _FROM_WEIGHTS: Final = ("flops", "l2_norm", "params")  # defined for any cell, path or not
 _META: Final = b"nasgauge-scores"
-_PART: Final = 25  # classes in a file
 
 
 class UnfitScores(ValueError):
@@ -152,7 +151,9 @@ class Scorer:
         return torch.Generator().manual_seed(int(entropy[0] >> 1))
 
 
-def score_classes(scorer: Scorer, folder: Path, count: int | None = None) -> Iterator[tuple[int, int]]:
+def score_classes(
+    scorer: Scorer, folder: Path, count: int | None = None, *, in_file: int = 25
+) -> Iterator[tuple[int, int]]:
     """Score the first `count` structural classes, or all, into files of `folder`; finished ones are kept.
 
     Yields the classes done and to do after each file.
@@ -160,13 +161,13 @@ def score_classes(scorer: Scorer, folder: Path, count: int | None = None) -> Ite
     Raises UnfitScores if the folder holds scores of another recipe.
     """
     ranks = classes()[:count]
-    for start in range(0, len(ranks), _PART):
+    for start in range(0, len(ranks), in_file):
         part = folder / f"part-{start:05d}.parquet"
-        block = ranks[start : start + _PART]
+        block = ranks[start : start + in_file]
         if not (part.is_file() and _covers(part, scorer.recipe, block)):
             space = NB201()
             write(part, [score for rank in block for score in scorer.score(space[rank])], scorer.recipe)
-        yield min(start + _PART, len(ranks)), len(ranks)
+        yield min(start + in_file, len(ranks)), len(ranks)
 
 
 def gather(folder: Path, path: Path) -> int:
@@ -219,6 +220,15 @@ def read(path: Path) -> tuple[Recipe, list[Score]]:
     except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise UnfitScores(f"{path} is no file of scores: {error}") from error
     return recipe, [Score(*row) for row in zip(*columns, strict=True)]
+
+
+@cache
+def shipped() -> tuple[Recipe, list[Score]]:
+    """The scores that ship with the package: the first classes of the fixed order, a uniform sample.
+
+    Raises UnfitScores.
+    """
+    return read(SHIPPED)
 
 
 def mean_by_cell(scores: list[Score], proxy: str) -> dict[int, float]:
