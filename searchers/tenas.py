@@ -121,7 +121,7 @@ def prune(
     per_round: int = 1,
     on_round: Callable[[Round], None] | None = None,
 ) -> Search:
-    """Take `per_round` operations from every edge in each round until each has one (algorithm 1).
+    """Take `per_round` operations from every open edge in each round until each has one (algorithm 1).
 
     As in the public code: relative changes rounded to 3 decimals, their means sorted by 3 significant
     digits, equal means share a rank, and what prunes best for kappa goes first among equal sums of ranks.
@@ -137,7 +137,7 @@ def prune(
             for operation in operations
         ]
         comparisons = judge(choices, [without(choices, removal) for removal in candidates])
-        count = min(per_round, len(choices[0]) - 1)
+        count = min(per_round, min(len(operations) for operations in choices if len(operations) > 1) - 1)
         taken: dict[int, list[Removal]] = {}
         for removal in rank(dict(zip(candidates, comparisons, strict=True))):
             of_edge = taken.setdefault(removal.edge, [])

@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from data import images as module
-from data.images import DEVIATION, MEAN, ImageSet, ImagesUnavailable, augmented, crops, open_images, read_folder
+from data.images import (
+    DEVIATION,
+    MEAN,
+    ImageSet,
+    ImagesUnavailable,
+    augmented,
+    crops,
+    open_images,
+    read_folder,
+)
 from data.importers import ImportFailed
 
 

@@ -96,9 +96,7 @@ def test_an_edge_of_a_supernet_is_the_average() -> None:
         CellModule(tuple((op,) if place == 3 else ("none",) for place in range(6)), 2)
         for op in ("avg_pool_3x3", "skip_connect")
     )
-    both = CellModule(
-        tuple(("avg_pool_3x3", "skip_connect") if place == 3 else () for place in range(6)), 2
-    )
+    both = CellModule(tuple(("avg_pool_3x3", "skip_connect") if place == 3 else () for place in range(6)), 2)
     images = torch.randn(2, 2, 5, 5, generator=seeded())
     assert torch.allclose(both(images), (pooled(images) + skipped(images)) / 2)
 

@@ -52,3 +52,51 @@ def cells(
             console.out().print(
                 f"  {score.proxy:10} {score.repeat} {value}  ({score.seconds:.2f} s)", markup=False
             )
+
+
+@app.command()
+def tenas(
+    preset: Annotated[str, typer.Option(help="paper, or released: what the public code does.")] = "paper",
+    seeds: Annotated[int, typer.Option(help="How many searches.", min=1)] = 1,
+    first: Annotated[int, typer.Option(help="Seed of the first search.", min=0)] = 0,
+    images: Annotated[str, typer.Option(help="sample, cifar10, a folder, or noise.")] = "sample",
+    workers: Annotated[int, typer.Option(help="Threads, each for a candidate.", min=1)] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    table: Annotated[str | None, typer.Option(help="Look the cells up in this table.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep the searches in this JSON file.")] = None,
+) -> None:
+    """Search NAS-Bench-201 by TE-NAS, live: rounds, what they remove, and the cell of each seed."""
+    from data.images import open_images
+    from data.sources import open_table
+    from harness.atomic import replacing
+    from harness.network.inputs import open_device
+    from harness.proxies.judge import Judge
+    from searchers.tenas import PRESETS, Round, Search, cell_of, prune, to_json
+
+    if preset not in PRESETS:
+        raise typer.BadParameter(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
+    figures = open_table(table) if table else None
+    pixels = None if images == "noise" else open_images(images)
+    place = open_device(device)
+
+    def show(step: Round) -> None:
+        gone = ", ".join(f"{removal.edge}:{removal.operation}" for removal in step.removed)
+        console.err().print(
+            f"  kappa {step.kappa:.1f}, regions {step.regions:.0f}, removes {gone} ({step.seconds:.1f} s)"
+        )
+
+    searches: dict[int, Search] = {}
+    for seed in range(first, first + seeds):
+        console.err().print(f"seed {seed}")
+        judge = Judge(PRESETS[preset], seed, images=pixels, workers=workers, device=place)
+        searches[seed] = prune(judge, on_round=show)
+        cell = cell_of(searches[seed].choices)
+        found = (
+            [f"{dataset} {figures.value(cell, view.report):.2f}" for dataset, view in figures.views.items()]
+            if figures
+            else []
+        )
+        console.out().print(f"{cell}  {'  '.join(found)}  ({searches[seed].seconds:.0f} s)", markup=False)
+        if out is not None:
+            with replacing(out) as file:
+                file.write(to_json(searches, preset, images=images, workers=workers).encode())

@@ -8,7 +8,9 @@ class InvalidBatch(ValueError):
     """Images or labels that a network cannot be judged on."""
 
 
-def check_images(images: Tensor, network: nn.Module | None = None, channels: int | None = None, *, halvings: int = 0) -> None:
+def check_images(
+    images: Tensor, network: nn.Module | None = None, channels: int | None = None, *, halvings: int = 0
+) -> None:
     """Refuse what is no (B, C, H, W) of at least two images, or is not where the network is.
 
     Raises InvalidBatch.
