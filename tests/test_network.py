@@ -164,7 +164,7 @@ def test_images_that_do_not_fit_are_refused() -> None:
         check_images(torch.zeros(1, 3, 8, 8))
     with pytest.raises(InvalidBatch, match=r"not torch.float32 of shape \(3, 8, 8\)"):
         check_images(torch.zeros(3, 8, 8))
-    with pytest.raises(InvalidBatch, match="not torch.uint8"):
+    with pytest.raises(InvalidBatch, match=r"not torch\.uint8"):
         check_images(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
     with pytest.raises(InvalidBatch, match="takes images of 3 channels, not 1"):
         check_images(torch.zeros(2, 1, 8, 8), network, 3)

@@ -13,10 +13,9 @@ from data.images import open_images
 from harness.cells import OPERATIONS, Cell
 from harness.proxies.judge import Judge
 from harness.spaces import NB201
-from searchers.tenas import (
+from searchers.pruning import (
     NB201_SUPERNET,
     PRESETS,
-    TENAS,
     Choices,
     Comparison,
     Removal,
@@ -24,10 +23,9 @@ from searchers.tenas import (
     cell_of,
     prune,
     rank,
-    stored,
-    to_json,
     without,
 )
+from searchers.tenas import TENAS, stored, to_json
 
 QUICK = Settings(
     batch=4,
@@ -89,14 +87,9 @@ def test_nearly_equal_means_are_sorted_alike_but_ranked_apart() -> None:
 
 
 def test_undefined_changes_are_pruned_last() -> None:
-    order = rank(
-        {"nan": compared(math.nan, 1000), "inf": compared(math.inf, 1000), "fine": compared(101, 900)}
-    )
-    assert order[0] == "fine" or order[-1] != "fine"
-    kappa_alone = rank(
-        {"nan": compared(math.nan, 900), "fine": compared(500, 900), "inf": compared(math.inf, 900)}
-    )
-    assert kappa_alone[0] == "fine"
+    """A kernel without rank, and one with a zero eigenvalue, are what no pruning should lead to."""
+    order = rank({"nan": compared(math.nan, 900), "inf": compared(math.inf, 900), "fine": compared(500, 900)})
+    assert order[0] == "fine"
 
 
 # --- the loop
@@ -179,10 +172,10 @@ def test_threads_are_given_back() -> None:
 
 def test_a_search_on_noise_and_on_images_ends_in_a_cell() -> None:
     tiny = Settings(**{**QUICK.__dict__, "repeats": 1, "batch": 2})
-    start = tuple(mix[1:3] for mix in NB201_SUPERNET)
+    start = (*(mix[1:3] for mix in NB201_SUPERNET[:2]), *(("skip_connect",),) * 4)
     for images in (None, open_images()):
         search = prune(Judge(tiny, 0, images=images), start)
-        assert set(cell_of(search.choices).ops) <= {"nor_conv_1x1", "nor_conv_3x3"}
+        assert set(cell_of(search.choices).ops[:2]) <= {"nor_conv_1x1", "nor_conv_3x3"}
 
 
 # --- as a searcher
@@ -202,7 +195,7 @@ def test_the_searcher_asks_for_one_cell_and_stops() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_stored_searches_are_whole(preset: str) -> None:
     searches = stored(preset)
-    assert len(searches) >= 4
+    assert len(searches) >= (4 if preset == "paper" else 1)
     assert [search.seed for search in searches] == list(range(len(searches)))
     for search in searches:
         removed = [tuple(pair) for step in search.rounds for pair in step["removed"]]

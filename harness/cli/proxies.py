@@ -62,21 +62,32 @@ def tenas(
     images: Annotated[str, typer.Option(help="sample, cifar10, a folder, or noise.")] = "sample",
     workers: Annotated[int, typer.Option(help="Threads, each for a candidate.", min=1)] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    space: Annotated[str, typer.Option(help="nb201, or darts.")] = "nb201",
     table: Annotated[str | None, typer.Option(help="Look the cells up in this table.")] = None,
     out: Annotated[Path | None, typer.Option(help="Keep the searches in this JSON file.")] = None,
 ) -> None:
-    """Search NAS-Bench-201 by TE-NAS, live: rounds, what they remove, and the cell of each seed."""
+    """Search by TE-NAS, live: rounds, what they remove, and the cell or genotype of each seed."""
+    from dataclasses import replace
+
     from data.images import open_images
     from data.sources import open_table
     from harness.atomic import replacing
     from harness.network.inputs import open_device
-    from harness.proxies.judge import Judge
-    from searchers.tenas import PRESETS, Round, Search, cell_of, prune, to_json
+    from harness.proxies.judge import DARTS_NETWORKS, NB201_NETWORKS, Judge
+    from searchers.pruning import PRESETS, Round, Search, cell_of, prune
+    from searchers.pruning_darts import DARTS_BATCH, genotype_of, prune_darts
+    from searchers.tenas import to_json
 
-    if preset not in PRESETS:
-        raise typer.BadParameter(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
+    if preset not in PRESETS or space not in ("nb201", "darts"):
+        raise typer.BadParameter(f"presets are {', '.join(PRESETS)}; spaces are nb201, darts")
+    if space == "darts" and (table or out):
+        raise typer.BadParameter("there is no table of the DARTS space, and its searches are not kept")
     figures = open_table(table) if table else None
     pixels = None if images == "noise" else open_images(images)
+    settings = PRESETS[preset]
+    darts = space == "darts"
+    if darts:
+        settings = replace(settings, batch=DARTS_BATCH)
     place = open_device(device)
 
     def show(step: Round) -> None:
@@ -88,15 +99,22 @@ def tenas(
     searches: dict[int, Search] = {}
     for seed in range(first, first + seeds):
         console.err().print(f"seed {seed}")
-        judge = Judge(PRESETS[preset], seed, images=pixels, workers=workers, device=place)
-        searches[seed] = prune(judge, on_round=show)
-        cell = cell_of(searches[seed].choices)
-        found = (
-            [f"{dataset} {figures.value(cell, view.report):.2f}" for dataset, view in figures.views.items()]
-            if figures
-            else []
+        judge = Judge(
+            settings,
+            seed,
+            images=pixels,
+            workers=workers,
+            device=place,
+            space=DARTS_NETWORKS if darts else NB201_NETWORKS,
         )
-        console.out().print(f"{cell}  {'  '.join(found)}  ({searches[seed].seconds:.0f} s)", markup=False)
+        searches[seed] = (prune_darts if darts else prune)(judge, on_round=show)
+        choices, spent = searches[seed].choices, searches[seed].seconds
+        ended = genotype_of(choices) if darts else cell_of(choices)
+        found = []
+        if figures is not None:
+            cell = cell_of(choices)
+            found = [f"{d} {figures.value(cell, view.report):.2f}" for d, view in figures.views.items()]
+        console.out().print("  ".join([str(ended), *found, f"({spent:.0f} s)"]), markup=False)
         if out is not None:
             with replacing(out) as file:
                 file.write(to_json(searches, preset, images=images, workers=workers).encode())

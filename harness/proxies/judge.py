@@ -1,26 +1,38 @@
-"""TE-NAS's comparisons on NAS-Bench-201: a supernet against each of its smaller versions."""
+"""TE-NAS's comparisons on NAS-Bench-201 and the DARTS block space: a supernet against each of its smaller versions."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data.images import ImageSet, augmented, crops
-from harness.network import Choices, Network, Skeleton, build
+from harness.network import Choices, Network, Skeleton, initialise
+from harness.network.darts import BlockNetwork
 from harness.ntk import Workspace
 from harness.proxies.tenas import kappa, regions
-from searchers.tenas import Comparison, Settings
+from searchers.pruning import Comparison, Settings
 
 KAPPA: Final = Skeleton(channels=3, cells=1)
 """The network whose kernel TE-NAS looks at: three stages of one cell with 3, 6 and 12 channels."""
 REGIONS: Final = Skeleton(channels=1, cells=1, stages=1, stem=False)
 """The network whose linear regions it counts: one cell of one channel."""
+
+
+class Measured(NamedTuple):
+    """The two networks that stand for choices of a space."""
+
+    kappa: Callable[[Choices], nn.Module]
+    regions: Callable[[Choices], nn.Module]
+
+
+NB201_NETWORKS: Final = Measured(partial(Network, skeleton=KAPPA), partial(Network, skeleton=REGIONS))
+DARTS_NETWORKS: Final = Measured(partial(BlockNetwork, stem=True), partial(BlockNetwork, stem=False))
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -43,12 +55,14 @@ class Judge:
         images: ImageSet | None = None,
         workers: int = 1,
         device: torch.device | str = "cpu",
+        space: "Measured | None" = None,
     ) -> None:
         self.settings = settings
         self.seed = seed
         self.images = images
         self.workers = workers
         self.device = torch.device(device)
+        self.space = space or NB201_NETWORKS
         self._round = 0
         self._thread = threading.local()
 
@@ -57,13 +71,8 @@ class Judge:
         everyone = [full, *candidates]
         kappas = np.empty((self.settings.repeats, len(everyone)))
         for repeat in range(self.settings.repeats):
-            weights = build(
-                full,
-                KAPPA,
-                self._generator(0, repeat if self.settings.fresh_weights else 0),
-                initialisation=self.settings.kappa_initialisation,
-                device=self.device,
-            )
+            draw = self._generator(0, repeat if self.settings.fresh_weights else 0)
+            weights = self._draw(self.space.kappa, full, draw, self.settings.kappa_initialisation)
             images = self._batch(self._generator(1, repeat)).to(self.device)
             kappas[repeat] = self._spread(everyone, partial(self._kappa, weights, images))
         counts = self._spread(list(enumerate(candidates)), lambda item: self._regions(full, *item))
@@ -73,10 +82,10 @@ class Judge:
             for place, (before, after) in enumerate(counts, 1)
         ]
 
-    def _kappa(self, weights: Network, images: Tensor, choices: Choices) -> float:
+    def _kappa(self, weights: nn.Module, images: Tensor, choices: Choices) -> float:
         if not hasattr(self._thread, "workspace"):
             self._thread.workspace = Workspace()
-        return kappa(_smaller(weights, choices, KAPPA), images, self._thread.workspace)
+        return kappa(_smaller(weights, self.space.kappa, choices), images, self._thread.workspace)
 
     def _regions(
         self, full: Choices, place: int, choices: Choices
@@ -88,13 +97,20 @@ class Judge:
                 if self.settings.fresh_weights
                 else self._generator(2, 0, place + 1)
             )
-            weights = build(
-                full, REGIONS, draw, initialisation=self.settings.region_initialisation, device=self.device
-            )
+            weights = self._draw(self.space.regions, full, draw, self.settings.region_initialisation)
             pieces = self._pieces(self._generator(3, repeat)).to(self.device)
             before.append(float(regions(weights, pieces)))
-            after.append(float(regions(_smaller(weights, choices, REGIONS), pieces)))
+            after.append(float(regions(_smaller(weights, self.space.regions, choices), pieces)))
         return tuple(before), tuple(after)
+
+    def _draw(
+        self, make: Callable[[Choices], nn.Module], choices: Choices, generator: torch.Generator, how: str
+    ) -> nn.Module:
+        with torch.device("meta"):
+            network = make(choices)
+        network.to_empty(device=self.device)
+        initialise(network, how, generator)
+        return network.train()
 
     def _batch(self, generator: torch.Generator) -> Tensor:
         if self.images is None:
@@ -115,10 +131,10 @@ class Judge:
             return list(pool.map(work, items))
 
 
-def _smaller(weights: Network, choices: Choices, skeleton: Skeleton) -> Network:
+def _smaller(weights: nn.Module, make: Callable[[Choices], nn.Module], choices: Choices) -> nn.Module:
     """The network of some of the choices, with the same weights."""
     with torch.device("meta"):
-        network = Network(choices, skeleton)
+        network = make(choices)
     kept = weights.state_dict()
     network.load_state_dict({name: kept[name] for name in network.state_dict()}, assign=True)
     return network.train()

@@ -22,7 +22,7 @@ from harness.ntk import Workspace
 from harness.proxies.judge import KAPPA, REGIONS, Judge
 from harness.proxies.tenas import kappa, regions
 from harness.spaces import NB201
-from searchers.tenas import NB201_SUPERNET, PRESETS, Removal, prune, without
+from searchers.pruning import NB201_SUPERNET, PRESETS, Removal, prune, without
 
 CORES = 2
 CANDIDATES = (24, 18, 12)  # of the three rounds
