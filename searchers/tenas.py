@@ -30,7 +30,7 @@ class StoredSearch(NamedTuple):
     rounds: tuple[Mapping[str, Any], ...]
 
 
-_STORED: Final = Path(__file__).with_name("tenas-searches.json")
+_FOLDER: Final = Path(__file__).parent
 
 
 def to_json(searches: Mapping[int, Search], preset: str, **about: object) -> str:
@@ -58,12 +58,10 @@ def to_json(searches: Mapping[int, Search], preset: str, **about: object) -> str
 @cache
 def stored(preset: str = "paper") -> tuple[StoredSearch, ...]:
     """The searches that ship with the package, by seed."""
-    kept = json.loads(_STORED.read_text())
+    kept = json.loads(_FOLDER.joinpath(f"tenas-{preset}.json").read_text(encoding="utf-8"))
     return tuple(
         StoredSearch(preset, one["seed"], one["cell"], one["seconds"], tuple(one["rounds"]))
-        for block in kept
-        if block["preset"] == preset
-        for one in block["searches"]
+        for one in kept["searches"]
     )
 
 

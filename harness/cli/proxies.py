@@ -118,3 +118,35 @@ def tenas(
         if out is not None:
             with replacing(out) as file:
                 file.write(to_json(searches, preset, images=images, workers=workers).encode())
+
+
+@app.command()
+def agreement(
+    table: Annotated[str, typer.Option("--table", "-t", help="The table of accuracies.")] = "bundled",
+    scores: Annotated[Path | None, typer.Option(help="A file of scores, or those that ship.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep the figures in this CSV file.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+) -> None:
+    """How well each proxy ranks cells: Kendall's tau with test accuracy, 95 % interval over cells."""
+    import numpy as np
+    from rich.table import Table
+
+    from data.sources import open_table
+    from harness.atomic import replacing
+    from harness.proxies.agreement import agreements
+    from harness.proxies.scores import read, shipped
+
+    figures = open_table(table)
+    accuracies = {dataset: figures.column(view.report) for dataset, view in figures.views.items()}
+    recipe, kept = read(scores) if scores else shipped()
+    found = agreements(kept, accuracies, np.random.default_rng(seed))
+    shown = Table("proxy", *accuracies, title=f"Kendall's tau on {found[0].cells} structural classes")
+    for proxy in dict.fromkeys(row.proxy for row in found):
+        rows = [row for row in found if row.proxy == proxy]
+        shown.add_row(proxy, *(f"{row.tau:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in rows))
+    console.out().print(shown)
+    console.out().print(str(recipe), markup=False)
+    if out is not None:
+        lines = [",".join(found[0]._fields), *(",".join(map(str, row)) for row in found)]
+        with replacing(out) as file:
+            file.write(("\n".join(lines) + "\n").encode())
