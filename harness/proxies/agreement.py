@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from harness.proxies import PROXIES
+from harness.proxies.registry import PROXIES
 from harness.proxies.scores import Score, mean_by_cell, nan_last
 
 Array = NDArray[np.float64]

@@ -21,8 +21,9 @@ from harness.atomic import replacing
 from harness.cells import Cell
 from harness.network import Choices, Skeleton, build, choices_of
 from harness.ntk import Workspace
-from harness.proxies import PROXIES, Batch
+from harness.proxies.batch import Batch
 from harness.proxies.judge import KAPPA, REGIONS
+from harness.proxies.registry import PROXIES
 from harness.proxies.tenas import kappa, regions
 from harness.spaces import NB201
 
