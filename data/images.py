@@ -32,7 +32,7 @@ MEAN: Final = (125.3 / 255, 123.0 / 255, 113.9 / 255)
 DEVIATION: Final = (63.0 / 255, 62.1 / 255, 66.7 / 255)
 """Channel means and deviations that NAS-Bench-201 and TE-NAS normalise CIFAR-10 with."""
 
-_SAMPLE: Final = Path(__file__).with_name("cifar10-sample.npz")
+_SAMPLE: Final = Path(__file__).with_name("cifar10-sample.npz")  # its array `about` says where it is from
 _CHECK_MEAN: Final = (0.49140, 0.48216, 0.44653)  # of all 50,000 training images
 SETS: Final = ("sample", "cifar10")
 

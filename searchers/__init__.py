@@ -65,6 +65,7 @@ SEARCHERS: Final[Mapping[str, Preset]] = MappingProxyType(
         "local": Preset("searchers.local_search:LocalSearch"),
         "random": Preset("searchers.random_search:RandomSearch"),
         "reinforce": Preset("searchers.reinforce:Reinforce"),
+        "tenas": Preset("searchers.tenas:TENAS"),
     }
 )
 """Our own searchers, by name."""

@@ -38,6 +38,8 @@ def test_the_sample_is_the_start_of_cifar10(sample: ImageSet) -> None:
     assert sample.pixels[0, :, 0, 0].tolist() == [59, 62, 63]
     assert np.abs(sample.pixels.mean((0, 2, 3)) / 255 - MEAN).max() < 0.02
     assert set(sample.labels.tolist()) == set(range(10))
+    with np.load(module._SAMPLE, allow_pickle=False) as kept:
+        assert "first 512 training images of CIFAR-10" in str(kept["about"])
 
 
 def test_batches_are_drawn_flipped_shifted_and_normalised(sample: ImageSet) -> None:

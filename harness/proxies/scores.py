@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -232,7 +232,7 @@ def shipped() -> tuple[Recipe, list[Score]]:
     return read(SHIPPED)
 
 
-def mean_by_cell(scores: list[Score], proxy: str) -> dict[int, float]:
+def mean_by_cell(scores: Sequence[Score], proxy: str) -> dict[int, float]:
     """By `Cell.rank`: the mean over repeats, for kappa the geometric mean; NaN where any repeat is NaN."""
     values: dict[int, list[float]] = {}
     for score in scores:
