@@ -30,7 +30,7 @@ class StoredSearch(NamedTuple):
     rounds: tuple[Mapping[str, Any], ...]
 
 
-_FOLDER: Final = Path(__file__).parent
+_STORED: Final = Path(__file__).with_name("tenas-paper.json")
 
 
 def to_json(searches: Mapping[int, Search], preset: str, **about: object) -> str:
@@ -56,11 +56,11 @@ def to_json(searches: Mapping[int, Search], preset: str, **about: object) -> str
 
 
 @cache
-def stored(preset: str = "paper") -> tuple[StoredSearch, ...]:
+def stored() -> tuple[StoredSearch, ...]:
     """The searches that ship with the package, by seed."""
-    kept = json.loads(_FOLDER.joinpath(f"tenas-{preset}.json").read_text(encoding="utf-8"))
+    kept = json.loads(_STORED.read_text(encoding="utf-8"))
     return tuple(
-        StoredSearch(preset, one["seed"], one["cell"], one["seconds"], tuple(one["rounds"]))
+        StoredSearch(kept["preset"], one["seed"], one["cell"], one["seconds"], tuple(one["rounds"]))
         for one in kept["searches"]
     )
 
@@ -72,19 +72,16 @@ class TENAS(Generic[C]):
     (`nasgauge score tenas` makes new ones); what it cost then is in `search.seconds`.
     """
 
-    def __init__(self, space: Space[C], rng: np.random.Generator, *, preset: str = "paper") -> None:
-        if preset not in PRESETS:
-            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset}")
+    def __init__(self, space: Space[C], rng: np.random.Generator) -> None:
         self.space = space
         self.rng = rng
-        self.preset = preset
         self.search: StoredSearch | None = None
 
     def ask(self) -> list[C]:
         """The cell of one stored search, once."""
         if self.search is not None:
             return []
-        searches = stored(self.preset)
+        searches = stored()
         self.search = searches[int(self.rng.integers(len(searches)))]
         operations = Cell.parse(self.search.cell).ops
         return [self.space.decide(tuple(OPERATIONS.index(operation) for operation in operations))]
