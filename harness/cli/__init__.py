@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, console, data, proxies
+from harness.cli import bench, console, data, proxies, score
 
 app = typer.Typer(
     name="nasgauge",
@@ -25,7 +25,10 @@ app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(bench.report)
 app.add_typer(data.app, name="data")
-app.add_typer(proxies.app, name="score")
+score.app.command()(proxies.cells)
+score.app.command()(proxies.agreement)
+score.app.command()(proxies.tenas)
+app.add_typer(score.app, name="score")
 
 
 @app.callback()

@@ -1,4 +1,4 @@
-"""`nasgauge score …`: zero-cost proxies of cells, and TE-NAS searches."""
+"""Zero-cost proxies of cells, their agreement with accuracy, and TE-NAS searches: part of `nasgauge score`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +7,7 @@ import typer
 
 from harness.cli import console
 
-app = typer.Typer(help="Score cells without training them.", no_args_is_help=True)
 
-
-@app.command()
 def cells(
     texts: Annotated[
         list[str] | None, typer.Argument(help="Cells as official texts.", metavar="CELL…")
@@ -54,7 +51,6 @@ def cells(
             )
 
 
-@app.command()
 def tenas(
     preset: Annotated[str, typer.Option(help="paper, or released: what the public code does.")] = "paper",
     seeds: Annotated[int, typer.Option(help="How many searches.", min=1)] = 1,
@@ -120,7 +116,6 @@ def tenas(
                 file.write(to_json(searches, preset, images=images, workers=workers).encode())
 
 
-@app.command()
 def agreement(
     table: Annotated[str, typer.Option("--table", "-t", help="The table of accuracies.")] = "bundled",
     scores: Annotated[Path | None, typer.Option(help="A file of scores, or those that ship.")] = None,
