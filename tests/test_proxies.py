@@ -10,14 +10,17 @@ from torch import nn
 
 from data.images import augmented, open_images
 from harness.cells import Cell
+from harness.cli import main
 from harness.network import Network, Skeleton, build, choices_of
 from harness.network.inputs import InvalidBatch
 from harness.proxies import PROXIES, Batch
 from harness.proxies.activations import distinct, naswot, relu_codes, zen
+from harness.proxies.agreement import RANK_SUM, agreements
 from harness.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, synflow, zico
 from harness.proxies.scores import (
     NO_PATH,
     Recipe,
+    Score,
     Scorer,
     UnfitScores,
     classes,
@@ -281,3 +284,41 @@ def test_shipped_scores_are_those_of_their_recipe() -> None:
             assert kept.value == now.value
         elif not math.isnan(kept.value):
             assert now.value == pytest.approx(kept.value, rel=0.01), kept.proxy
+
+
+# --- on the command line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["foo"], "malformed cell 'foo'"),
+        ([str(MIXED), "--device", "cuda:77"], "no device 'cuda:77'"),
+        ([str(MIXED), "--images", "nowhere"], "unknown images 'nowhere'"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["nasgauge", "score", "cells", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_tenas_sums_two_ranks() -> None:
+    """Agreement of made-up scores: kappa ranks as the truth does, regions backwards, so the sum is level."""
+    ranks = classes()[:40]
+    scores = [
+        Score(r, name, 0, 1.0, "", 0.0) for name in PROXIES for r in ranks if name not in ("kappa", "regions")
+    ]
+    scores += [Score(r, "kappa", 0, -2.0 - place, "", 0.0) for place, r in enumerate(ranks)]
+    scores += [Score(r, "regions", 0, 5.0 + place, "", 0.0) for place, r in enumerate(ranks)]
+    truth = np.zeros(len(NB201()))
+    truth[list(ranks)] = -np.arange(40.0)
+    found = {
+        row.proxy: row for row in agreements(scores, {"toy": truth}, np.random.default_rng(0), resamples=20)
+    }
+    assert [found[name].tau for name in ("kappa", "regions")] == pytest.approx([1.0, -1.0])
+    assert found["kappa"].low == pytest.approx(1.0)
+    assert math.isnan(found[RANK_SUM].tau)
