@@ -69,6 +69,7 @@ SEARCHERS: Final[Mapping[str, Preset]] = MappingProxyType(
         "random": Preset("searchers.random_search:RandomSearch"),
         "reinforce": Preset("searchers.reinforce:Reinforce"),
         "smbo": Preset("searchers.smbo:SMBO"),
+        "tenas": Preset("searchers.tenas:TENAS"),
         "tpe": Preset("searchers.optuna_tpe:TPE"),
     }
 )

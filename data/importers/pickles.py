@@ -16,8 +16,8 @@ class Record:
 
 
 class _Whitelist(pickle.Unpickler):
-    def __init__(self, file: IO[bytes], allowed: Mapping[tuple[str, str], Any]) -> None:
-        super().__init__(file)
+    def __init__(self, file: IO[bytes], allowed: Mapping[tuple[str, str], Any], encoding: str) -> None:
+        super().__init__(file, encoding=encoding)
         self._allowed = allowed
 
     def find_class(self, module: str, name: str) -> Any:
@@ -29,13 +29,15 @@ class _Whitelist(pickle.Unpickler):
             ) from None
 
 
-def unpickle(file: IO[bytes], allowed: Mapping[tuple[str, str], Any]) -> Any:
+def unpickle(file: IO[bytes], allowed: Mapping[tuple[str, str], Any], *, encoding: str = "ASCII") -> Any:
     """Read a pickle in which only `allowed` (module, name) pairs may be named.
+
+    `encoding` is how the texts of Python 2 are read.
 
     Raises ImportFailed for any other class and for a file that is no whole pickle.
     """
     try:
-        return _Whitelist(file, allowed).load()
+        return _Whitelist(file, allowed, encoding).load()
     except ImportFailed:
         raise
     except Exception as error:  # a malformed pickle raises nearly anything

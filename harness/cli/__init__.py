@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, check, console, data, gate, score
+from harness.cli import bench, check, console, data, gate, proxies, score
 
 app = typer.Typer(
     name="nasgauge",
@@ -27,6 +27,9 @@ app.command()(bench.report)
 app.command()(check.check)
 app.command()(gate.gate)
 app.add_typer(data.app, name="data")
+score.app.command()(proxies.cells)
+score.app.command()(proxies.agreement)
+score.app.command()(proxies.tenas)
 app.add_typer(score.app, name="score")
 
 

@@ -1,0 +1,118 @@
+"""The DARTS block space as TE-NAS measures it: a normal and a reduction cell (Chen et al., 2021, appendix A).
+
+Each cell has two inputs, four inner nodes and 14 edges; its output is the inner nodes, concatenated. As in
+NAS-Bench-201's builder an edge delivers the average of its operations, one operation on two edges into
+every node is a network of the space, and an edge without operations is left out.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from harness.block_genotypes import EDGES, EDGES_IN_CELL, NODES, OPERATIONS
+from harness.network.nb201 import Choices, InvalidChoices, ReLUConvBN, Stem
+
+
+class Separable(nn.Sequential):
+    """ReLU, depthwise convolution, pointwise convolution, batch normalisation."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, dilation: int = 1) -> None:
+        padding = dilation * (kernel // 2)
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(inputs, inputs, kernel, stride, padding, dilation, groups=inputs, bias=False),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+
+
+class Halve(nn.Module):
+    """A skip that halves height and width: two 1x1 convolutions of stride 2, one pixel apart."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+        self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
+        self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, ⌈H / 2⌉, ⌈W / 2⌉)."""
+        rectified = self.relu(images)
+        shifted = nn.functional.pad(rectified, (0, 1, 0, 1))[:, :, 1:, 1:]
+        result: Tensor = self.norm(torch.cat([self.even(rectified), self.odd(shifted)], 1))
+        return result
+
+
+def _operation(name: str, channels: int, stride: int) -> nn.Module:
+    kernel = 5 if name.endswith("5x5") else 3
+    if name.startswith("sep_conv"):
+        return nn.Sequential(
+            Separable(channels, channels, kernel, stride), Separable(channels, channels, kernel, 1)
+        )
+    if name.startswith("dil_conv"):
+        return Separable(channels, channels, kernel, stride, dilation=2)
+    if name == "avg_pool_3x3":
+        return nn.AvgPool2d(3, stride, 1, count_include_pad=False)
+    if name == "max_pool_3x3":
+        return nn.MaxPool2d(3, stride, 1)
+    return nn.Identity() if stride == 1 else Halve(channels, channels)
+
+
+class BlockCellModule(nn.Module):
+    """One cell, normal or reduction."""
+
+    def __init__(
+        self, choices: Choices, before_last: int, last: int, channels: int, *, reduction: bool
+    ) -> None:
+        super().__init__()
+        self.first = ReLUConvBN(before_last, channels, 1)
+        self.second = ReLUConvBN(last, channels, 1)
+        self.stride = 2 if reduction else 1
+        self.channels = channels
+        self.edges = nn.ModuleList(
+            nn.ModuleDict(
+                {op: _operation(op, channels, self.stride if source < 2 else 1) for op in operations}
+            )
+            for operations, (source, _) in zip(choices, EDGES, strict=True)
+        )
+
+    def forward(self, before_last: Tensor, last: Tensor) -> Tensor:
+        """Two inputs of (B, …, H, W) to (B, 4 · channels, H / stride, W / stride)."""
+        nodes = [self.first(before_last), self.second(last)]
+        height, width = (-(-side // self.stride) for side in nodes[0].shape[2:])
+        for node in range(2, 2 + NODES):
+            total = nodes[0].new_zeros((len(last), self.channels, height, width))
+            for edge, (source, into) in zip(self.edges, EDGES, strict=True):
+                operations = list(edge.children())
+                if into == node and operations:
+                    terms = [operation(nodes[source]) for operation in operations]
+                    total = total + torch.stack(terms).mean(0)
+            nodes.append(total)
+        return torch.cat(nodes[2:], 1)
+
+
+class BlockNetwork(nn.Module):
+    """Stem or none, a normal cell of 1 channel, a reduction cell of 2, BN and ReLU, pooling, classifier."""
+
+    def __init__(self, choices: Choices, *, stem: bool, channels: int = 1, classes: int = 10) -> None:
+        super().__init__()
+        if len(choices) != 2 * EDGES_IN_CELL:
+            raise InvalidChoices(f"two cells take choices for {2 * EDGES_IN_CELL} edges, not {len(choices)}")
+        for operation in {operation for mix in choices for operation in mix}:
+            if operation not in OPERATIONS:
+                raise InvalidChoices(f"unknown operation {operation!r}; choose from {', '.join(OPERATIONS)}")
+        self.stem = Stem(3, channels) if stem else nn.Identity()
+        wide = NODES * channels
+        normal, reduce = choices[:EDGES_IN_CELL], choices[EDGES_IN_CELL:]
+        self.normal = BlockCellModule(normal, channels, channels, channels, reduction=False)
+        self.reduce = BlockCellModule(reduce, channels, wide, 2 * channels, reduction=True)
+        self.norm = nn.BatchNorm2d(2 * wide)
+        self.relu = nn.ReLU()
+        self.classifier = nn.Linear(2 * wide, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3 or `channels`, H, W) to logits (B, classes)."""
+        start = self.stem(images)
+        last = self.reduce(start, self.normal(start, start))
+        logits: Tensor = self.classifier(self.relu(self.norm(last)).mean((2, 3)))
+        return logits

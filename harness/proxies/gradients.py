@@ -1,0 +1,142 @@
+"""Proxies from weights and their gradients at initialisation, in train mode.
+
+Sums run over the weights of convolutions and linear layers, as in Abdelfattah et al. (2021); each is
+higher for a better network.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.network.inputs import check_images
+from harness.network.unchanged import unchanged
+from harness.proxies.batch import Batch
+
+
+def grad_norm(network: nn.Module, batch: Batch) -> float:
+    """Sum over layers of the Euclidean norm of the loss's gradient (Abdelfattah et al., 2021, section 3.1)."""
+    return _over_layers(network, batch, lambda _weight, gradient: gradient.norm())
+
+
+def snip(network: nn.Module, batch: Batch) -> float:
+    """Sum of |w ∂L/∂w|: how much the loss feels each connection (Lee et al., 2019: SNIP)."""
+    return _over_layers(network, batch, lambda weight, gradient: (weight * gradient).abs().sum())
+
+
+def plain(network: nn.Module, batch: Batch) -> float:
+    """Sum of w ∂L/∂w, the signed form of `snip` (Mozer and Smolensky, 1989: skeletonization)."""
+    return _over_layers(network, batch, lambda weight, gradient: (weight * gradient).sum())
+
+
+def grasp(network: nn.Module, batch: Batch) -> float:
+    """Minus the sum of w · (H g): how pruning would change the gradient's flow (Wang et al., 2020: GraSP)."""
+    with unchanged(network), torch.enable_grad():
+        weights = _prepare(network, batch)
+        loss = F.cross_entropy(network(batch.images), batch.labels)
+        gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
+        flow = sum((gradient * gradient.detach()).sum() for gradient in gradients)
+        assert isinstance(flow, Tensor)
+        curved = torch.autograd.grad(flow, weights, materialize_grads=True)
+        return -float(
+            sum((weight.detach() * change).sum() for weight, change in zip(weights, curved, strict=True))
+        )
+
+
+def fisher(network: nn.Module, batch: Batch) -> float:
+    """Half the mean over images of the squared channel sums of z ∂L/∂z (Theis et al., 2018).
+
+    z is the output of each convolution; the sum runs over all channels (Turner et al., 2020: BlockSwap).
+    """
+    outputs: list[Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        outputs.append(output)
+
+    hooks = [m.register_forward_hook(keep) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    try:
+        with unchanged(network), torch.enable_grad():
+            _prepare(network, batch)
+            loss = F.cross_entropy(network(batch.images), batch.labels)
+            gradients = torch.autograd.grad(loss, outputs, materialize_grads=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    felt = [
+        (z.detach() * g).sum((2, 3)).square().mean(0).sum() / 2
+        for z, g in zip(outputs, gradients, strict=True)
+    ]
+    return float(torch.stack(felt).sum())
+
+
+def synflow(network: nn.Module, batch: Batch) -> float:
+    """Sum of w ∂R/∂w, R the sum of outputs for an image of ones through |w| (Tanaka et al., 2020: SynFlow).
+
+    Normalisation is left out, as in Abdelfattah et al. (2021); no data, only the images' shape. In float64:
+    the figure passes the range of float32 in deep networks.
+    """
+    values = {name: p.detach().abs().double().requires_grad_() for name, p in network.named_parameters()}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d):  # to the identity, but for the eps under the root
+            values |= {f"{name}.weight": torch.ones_like(values[f"{name}.weight"], requires_grad=True)}
+            values |= {f"{name}.bias": torch.zeros_like(values[f"{name}.bias"], requires_grad=True)}
+    statistics = {
+        name: torch.ones_like(b, dtype=torch.float64)
+        if name.endswith("var")
+        else torch.zeros_like(b).double()
+        for name, b in network.named_buffers()
+    }
+    weights = [values[f"{name}.weight"] for name, module in network.named_modules() if _weighted(module)]
+    with unchanged(network), torch.enable_grad():
+        network.eval()
+        ones = torch.ones_like(batch.images[:1], dtype=torch.float64)
+        outputs = torch.func.functional_call(network, (values, statistics), (ones,))
+        gradients = torch.autograd.grad(outputs.sum(), weights, materialize_grads=True)
+    return float(torch.stack([(w.detach() * g).sum() for w, g in zip(weights, gradients, strict=True)]).sum())
+
+
+def zico(network: nn.Module, batch: Batch) -> float:
+    """Sum over layers of log Σ mean|g| / std g over two halves of the batch (Li et al., 2023: ZiCo, eq. 16)."""
+    halves = []
+    with unchanged(network), torch.enable_grad():
+        for part in (slice(0, len(batch.images) // 2), slice(len(batch.images) // 2, None)):
+            weights = _prepare(network, batch)
+            loss = F.cross_entropy(network(batch.images[part]), batch.labels[part])
+            halves.append(torch.autograd.grad(loss, weights, materialize_grads=True))
+    total = 0.0
+    for pair in zip(*halves, strict=True):
+        both = torch.stack(pair).double()
+        deviation = torch.std(both, 0, correction=0)
+        steady = (both.abs().mean(0) / deviation)[deviation > 0].sum()
+        total += float(steady.log()) if steady > 0 else 0.0
+    return total
+
+
+def l2_norm(network: nn.Module, batch: Batch) -> float:  # noqa: ARG001 - all proxies are called alike
+    """Sum over layers of the Euclidean norm of the weights (Abdelfattah et al., 2021); looks at no image."""
+    layers = [module for module in network.modules() if _weighted(module)]
+    return float(torch.stack([layer.weight.detach().norm() for layer in layers]).sum())  # type: ignore[operator] # such layers have weights
+
+
+def _over_layers(network: nn.Module, batch: Batch, measure: Callable[[Tensor, Tensor], Tensor]) -> float:
+    with unchanged(network), torch.enable_grad():
+        weights = _prepare(network, batch)
+        loss = F.cross_entropy(network(batch.images), batch.labels)
+        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+    pairs = zip(weights, gradients, strict=True)
+    return float(torch.stack([measure(weight.detach(), gradient) for weight, gradient in pairs]).sum())
+
+
+def _prepare(network: nn.Module, batch: Batch) -> list[Tensor]:
+    """Train mode, gradients on; the weights that are looked at."""
+    check_images(batch.images, network)
+    network.train()
+    weights: list[Tensor] = [m.weight for m in network.modules() if _weighted(m)]  # type: ignore[misc] # such layers have weights
+    for weight in weights:
+        weight.requires_grad_(True)
+    return weights
+
+
+def _weighted(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d | nn.Linear)

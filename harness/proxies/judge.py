@@ -1,0 +1,150 @@
+"""TE-NAS's comparisons on NAS-Bench-201 and the DARTS block space: a supernet against each of its smaller versions."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data.images import ImageSet, augmented, crops
+from harness.network import Choices, Network, Skeleton, initialise
+from harness.network.darts import BlockNetwork
+from harness.ntk import Workspace
+from harness.proxies.tenas import kappa, regions
+from searchers.pruning import Comparison, Settings
+
+KAPPA: Final = Skeleton(channels=3, cells=1)
+"""The network whose kernel TE-NAS looks at: three stages of one cell with 3, 6 and 12 channels."""
+REGIONS: Final = Skeleton(channels=1, cells=1, stages=1, stem=False)
+"""The network whose linear regions it counts: one cell of one channel."""
+
+
+class Measured(NamedTuple):
+    """The two networks that stand for choices of a space."""
+
+    kappa: Callable[[Choices], nn.Module]
+    regions: Callable[[Choices], nn.Module]
+
+
+NB201_NETWORKS: Final = Measured(partial(Network, skeleton=KAPPA), partial(Network, skeleton=REGIONS))
+DARTS_NETWORKS: Final = Measured(partial(BlockNetwork, stem=True), partial(BlockNetwork, stem=False))
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Judge:
+    """Compares as TE-NAS does; the draws depend on the seed and the round alone.
+
+    Candidates of a round see the same images and weights, so the supernet's own kernel is made once for a
+    repeat and not once for a candidate. With `fresh_weights` every repeat draws the weights anew; without,
+    a round keeps its kernel network and each candidate has a region network of its own, as in the public
+    code. Candidates are worked on by `workers` threads, with the same result for any number of them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        seed: int,
+        *,
+        images: ImageSet | None = None,
+        workers: int = 1,
+        device: torch.device | str = "cpu",
+        space: "Measured | None" = None,
+    ) -> None:
+        self.settings = settings
+        self.seed = seed
+        self.images = images
+        self.workers = workers
+        self.device = torch.device(device)
+        self.space = space or NB201_NETWORKS
+        self._round = 0
+        self._thread = threading.local()
+
+    def __call__(self, full: Choices, candidates: Sequence[Choices]) -> list[Comparison]:
+        """One comparison for each candidate."""
+        everyone = [full, *candidates]
+        kappas = np.empty((self.settings.repeats, len(everyone)))
+        for repeat in range(self.settings.repeats):
+            draw = self._generator(0, repeat if self.settings.fresh_weights else 0)
+            weights = self._draw(self.space.kappa, full, draw, self.settings.kappa_initialisation)
+            images = self._batch(self._generator(1, repeat)).to(self.device)
+            kappas[repeat] = self._spread(everyone, partial(self._kappa, weights, images))
+        counts = self._spread(list(enumerate(candidates)), lambda item: self._regions(full, *item))
+        self._round += 1
+        return [
+            Comparison(tuple(kappas[:, 0].tolist()), tuple(kappas[:, place].tolist()), before, after)
+            for place, (before, after) in enumerate(counts, 1)
+        ]
+
+    def _kappa(self, weights: nn.Module, images: Tensor, choices: Choices) -> float:
+        if not hasattr(self._thread, "workspace"):
+            self._thread.workspace = Workspace()
+        return kappa(_smaller(weights, self.space.kappa, choices), images, self._thread.workspace)
+
+    def _regions(
+        self, full: Choices, place: int, choices: Choices
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        before, after = [], []
+        for repeat in range(self.settings.repeats):
+            draw = (
+                self._generator(2, repeat, 0)
+                if self.settings.fresh_weights
+                else self._generator(2, 0, place + 1)
+            )
+            weights = self._draw(self.space.regions, full, draw, self.settings.region_initialisation)
+            pieces = self._pieces(self._generator(3, repeat)).to(self.device)
+            before.append(float(regions(weights, pieces)))
+            after.append(float(regions(_smaller(weights, self.space.regions, choices), pieces)))
+        return tuple(before), tuple(after)
+
+    def _draw(
+        self, make: Callable[[Choices], nn.Module], choices: Choices, generator: torch.Generator, how: str
+    ) -> nn.Module:
+        with torch.device("meta"):
+            network = make(choices)
+        network.to_empty(device=self.device)
+        initialise(network, how, generator)
+        return network.train()
+
+    def _batch(self, generator: torch.Generator) -> Tensor:
+        if self.images is None:
+            return torch.randn((self.settings.batch, 3, 32, 32), generator=generator)
+        return augmented(self.images, self.settings.batch, generator)[0]
+
+    def _pieces(self, generator: torch.Generator) -> Tensor:
+        if self.images is None:
+            return torch.randn((self.settings.region_samples, 1, 3, 3), generator=generator)
+        return crops(self.images, self.settings.region_samples, generator)
+
+    def _generator(self, *role: int) -> torch.Generator:
+        entropy = np.random.SeedSequence([self.seed, self._round, *role]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(entropy[0] >> 1))
+
+    def _spread(self, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
+        with _one_thread_each(), ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(work, items))
+
+
+def _smaller(weights: nn.Module, make: Callable[[Choices], nn.Module], choices: Choices) -> nn.Module:
+    """The network of some of the choices, with the same weights."""
+    with torch.device("meta"):
+        network = make(choices)
+    kept = weights.state_dict()
+    network.load_state_dict({name: kept[name] for name in network.state_dict()}, assign=True)
+    return network.train()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

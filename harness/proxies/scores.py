@@ -1,0 +1,259 @@
+"""Scores of many cells by one fixed recipe, kept in files, and those that ship with the package."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.images import ImageSet, augmented, crops
+from harness.atomic import replacing
+from harness.cells import Cell
+from harness.network import Choices, Skeleton, build, choices_of
+from harness.ntk import Workspace
+from harness.proxies.batch import Batch
+from harness.proxies.judge import KAPPA, REGIONS
+from harness.proxies.registry import PROXIES
+from harness.proxies.tenas import kappa, regions
+from harness.spaces import NB201
+
+NO_PATH: Final = "no path from input to output"
+NOT_FINITE: Final = "not a finite number"
+SHIPPED: Final = Path(__file__).with_name("scores.parquet")
+
+_FROM_WEIGHTS: Final = ("flops", "l2_norm", "params")  # defined for any cell, path or not
+_META: Final = b"nasgauge-scores"
+
+
+class UnfitScores(ValueError):
+    """A file of scores that is damaged, or made by another recipe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How cells are scored. All cells see the same images and draws from the same seeds."""
+
+    images: str = "sample"
+    seed: int = 0
+    kappa_batch: int = 16
+    kappa_repeats: int = 4
+    kappa_initialisation: str = "kaiming_fan_out"
+    region_samples: int = 3000
+    region_repeats: int = 6
+    region_initialisation: str = "kaiming_fan_in"
+    channels: int = 8
+    """Of the first stage of the network that all other proxies look at; one cell in each of three stages."""
+    batch: int = 16
+    initialisation: str = "kaiming_fan_out"
+
+
+class Score(NamedTuple):
+    """What one proxy says of one cell, in one repeat."""
+
+    rank: int
+    """`Cell.rank`."""
+    proxy: str
+    repeat: int
+    value: float
+    """Higher is better; NaN where the proxy is not defined."""
+    reason: str
+    """Why the value is NaN, or nothing."""
+    seconds: float
+    """Measured."""
+
+
+@cache
+def classes() -> tuple[int, ...]:
+    """The cell of lowest rank of each structural class, in a fixed random order: any start is a fair sample."""
+    space = NB201()
+    first: dict[str, int] = {}
+    for cell in space:
+        first.setdefault(space.canonical(cell), cell.rank)
+    order = np.random.default_rng(201).permutation(np.array(list(first.values())))
+    return tuple(order.tolist())
+
+
+class Scorer:
+    """Scores cells by a recipe on one device, without side effects on torch's own state."""
+
+    def __init__(self, recipe: Recipe, images: ImageSet, device: torch.device | str = "cpu") -> None:
+        self.recipe = recipe
+        self.device = torch.device(device)
+        self._workspace = Workspace()
+        self._kappa_images = [
+            augmented(images, recipe.kappa_batch, self._generator(0, r))[0]
+            for r in range(recipe.kappa_repeats)
+        ]
+        self._pieces = [
+            crops(images, recipe.region_samples, self._generator(1, r)) for r in range(recipe.region_repeats)
+        ]
+        self._batch = augmented(images, recipe.batch, self._generator(2, 0))
+
+    def score(self, cell: Cell) -> list[Score]:
+        """All proxies of one cell."""
+        scores: list[Score] = []
+        recipe, choices = self.recipe, choices_of(cell)
+        connected = NB201().is_connected(cell)
+
+        def add(proxy: str, repeat: int, measure: Callable[[], float]) -> None:
+            start = time.perf_counter()
+            value = measure() if connected or proxy in _FROM_WEIGHTS else math.nan
+            seconds = time.perf_counter() - start
+            reason = "" if math.isfinite(value) else NOT_FINITE if connected else NO_PATH
+            scores.append(Score(cell.rank, proxy, repeat, math.nan if reason else value, reason, seconds))
+
+        for repeat, images in enumerate(self._kappa_images):
+            add("kappa", repeat, lambda r=repeat, x=images: self._kappa(choices, r, x))  # type: ignore[misc] # defaults bind the loop's values
+        for repeat, pieces in enumerate(self._pieces):
+            add("regions", repeat, lambda r=repeat, x=pieces: self._regions(choices, r, x))  # type: ignore[misc] # likewise
+        skeleton = Skeleton(channels=recipe.channels, cells=1)
+        network = build(
+            choices, skeleton, self._generator(5), initialisation=recipe.initialisation, device=self.device
+        )
+        images, labels = self._batch
+        for name, proxy in PROXIES.items():
+            if name not in ("kappa", "regions"):
+                batch = Batch(images.to(self.device), labels.to(self.device), self._generator(6))
+                add(name, 0, lambda p=proxy, b=batch: p(network, b))  # type: ignore[misc] # likewise
+        return scores
+
+    def _kappa(self, choices: Choices, repeat: int, images: Tensor) -> float:
+        network = build(
+            choices,
+            KAPPA,
+            self._generator(3, repeat),
+            initialisation=self.recipe.kappa_initialisation,
+            device=self.device,
+        )
+        return -kappa(network, images.to(self.device), self._workspace)
+
+    def _regions(self, choices: Choices, repeat: int, pieces: Tensor) -> float:
+        network = build(
+            choices,
+            REGIONS,
+            self._generator(4, repeat),
+            initialisation=self.recipe.region_initialisation,
+            device=self.device,
+        )
+        return float(regions(network, pieces.to(self.device)))
+
+    def _generator(self, *role: int) -> torch.Generator:
+        entropy = np.random.SeedSequence([self.recipe.seed, *role]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(entropy[0] >> 1))
+
+
+def score_classes(
+    scorer: Scorer, folder: Path, count: int | None = None, *, in_file: int = 25
+) -> Iterator[tuple[int, int]]:
+    """Score the first `count` structural classes, or all, into files of `folder`; finished ones are kept.
+
+    Yields the classes done and to do after each file.
+
+    Raises UnfitScores if the folder holds scores of another recipe.
+    """
+    ranks = classes()[:count]
+    for start in range(0, len(ranks), in_file):
+        part = folder / f"part-{start:05d}.parquet"
+        block = ranks[start : start + in_file]
+        if not (part.is_file() and _covers(part, scorer.recipe, block)):
+            space = NB201()
+            write(part, [score for rank in block for score in scorer.score(space[rank])], scorer.recipe)
+        yield min(start + in_file, len(ranks)), len(ranks)
+
+
+def gather(folder: Path, path: Path) -> int:
+    """Join the files of a folder into one; the number of classes in it.
+
+    Raises UnfitScores.
+    """
+    parts = [read(part) for part in sorted(folder.glob("part-*.parquet"))]
+    if not parts:
+        raise UnfitScores(f"{folder} holds no scores; run: nasgauge score cells --all --out {folder}")
+    if len({recipe for recipe, _ in parts}) > 1:
+        raise UnfitScores(f"the files of {folder} were made by different recipes; use one folder for each")
+    scores = [score for _, block in parts for score in block]
+    write(path, scores, parts[0][0])
+    return len({score.rank for score in scores})
+
+
+_SCHEMA: Final = pa.schema(
+    [
+        ("rank", pa.int16()),
+        ("proxy", pa.dictionary(pa.int8(), pa.string())),
+        ("repeat", pa.int8()),
+        ("value", pa.float64()),
+        ("reason", pa.dictionary(pa.int8(), pa.string())),
+        ("seconds", pa.float32()),
+    ]
+)
+
+
+def write(path: Path, scores: list[Score], recipe: Recipe) -> None:
+    """Keep scores with their recipe in a parquet file."""
+    columns = zip(*scores, strict=True)
+    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
+    about = {"recipe": asdict(recipe), "torch": torch.__version__}
+    with replacing(path) as file:
+        pq.write_table(
+            table.replace_schema_metadata({_META: json.dumps(about).encode()}), file, compression="zstd"
+        )
+
+
+def read(path: Path) -> tuple[Recipe, list[Score]]:
+    """The recipe and the scores of a file.
+
+    Raises UnfitScores.
+    """
+    try:
+        table = pq.read_table(path)
+        recipe = Recipe(**json.loads(table.schema.metadata[_META])["recipe"])
+        columns = [table[name].to_pylist() for name in _SCHEMA.names]
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise UnfitScores(f"{path} is no file of scores: {error}") from error
+    return recipe, [Score(*row) for row in zip(*columns, strict=True)]
+
+
+@cache
+def shipped() -> tuple[Recipe, list[Score]]:
+    """The scores that ship with the package: the first classes of the fixed order, a uniform sample.
+
+    Raises UnfitScores.
+    """
+    return read(SHIPPED)
+
+
+def mean_by_cell(scores: Sequence[Score], proxy: str) -> dict[int, float]:
+    """By `Cell.rank`: the mean over repeats, for kappa the geometric mean; NaN where any repeat is NaN."""
+    values: dict[int, list[float]] = {}
+    for score in scores:
+        if score.proxy == proxy:
+            values.setdefault(score.rank, []).append(score.value)
+    if proxy == "kappa":
+        return {rank: -float(np.exp(np.mean(np.log(np.negative(kept))))) for rank, kept in values.items()}
+    return {rank: float(np.mean(kept)) for rank, kept in values.items()}
+
+
+def nan_last(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values to rank by: what is not defined goes below everything else, all tied.
+
+    >>> nan_last(np.array([3.0, np.nan, -1.0])).tolist()
+    [3.0, -inf, -1.0]
+    """
+    return np.where(np.isnan(values), -np.inf, values)
+
+
+def _covers(part: Path, recipe: Recipe, ranks: tuple[int, ...]) -> bool:
+    found, scores = read(part)
+    if found != recipe:
+        raise UnfitScores(f"{part} was made by another recipe; give another folder, or move this one away")
+    return set(ranks) <= {score.rank for score in scores}
