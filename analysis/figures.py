@@ -1,0 +1,70 @@
+"""Files of a figure: PDF and PNG for papers, and the CSV of its numbers; each says where it comes from."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from analysis.style import STYLE
+from analysis.tables import save_text
+from harness.atomic import replacing
+
+KINDS: Final = ("pdf", "png")
+
+
+@dataclass(frozen=True)
+class Inks:
+    """Where figures go and what they share."""
+
+    folder: Path
+    rc: dict[str, Any] = field(default_factory=lambda: STYLE)
+    provenance: str = ""
+    """Runs, table and versions behind the figures, kept in the files."""
+
+    def save(
+        self,
+        name: str,
+        draw: Callable[[Figure], None],
+        numbers: pd.DataFrame,
+        *,
+        aspect: tuple[float, float] = (1.0, 1.0),
+    ) -> list[Path]:
+        """Draw a figure into `name.pdf` and `name.png`, and its numbers into `name.csv`.
+
+        `aspect`: its width and height, in those of the style.
+        """
+        figure = self._figure(draw, aspect)
+        files = [
+            save_text(self.folder / f"{name}.csv", numbers.to_csv(index=False, float_format="%.6g")),
+        ]
+        for kind in KINDS:
+            path = self.folder / f"{name}.{kind}"
+            undated = {"CreationDate": None, "Subject": self.provenance}
+            if kind == "png":
+                undated = {"Software": None, "Description": self.provenance}
+            with rc_context(self.rc), replacing(path) as file:
+                figure.savefig(file, format=kind, metadata=undated)
+            files.append(path)
+        return files
+
+    def svg(self, draw: Callable[[Figure], None], *, aspect: tuple[float, float] = (1.0, 1.0)) -> str:
+        """A figure as SVG text, to stand in a page."""
+        with rc_context({**self.rc, "svg.fonttype": "none", "svg.hashsalt": "nasgauge"}):
+            figure = self._figure(draw, aspect)
+            text = io.StringIO()
+            figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]
+
+    def _figure(self, draw: Callable[[Figure], None], aspect: tuple[float, float]) -> Figure:
+        with rc_context(self.rc):
+            width, height = self.rc["figure.figsize"]
+            figure = Figure(figsize=(width * aspect[0], height * aspect[1]), layout="constrained")
+            FigureCanvasAgg(figure)
+            draw(figure)
+            return figure

@@ -1,0 +1,242 @@
+"""Published figures, each with its source and whether it was checked against the paper, beside ours.
+
+`confirmed` means that the number was read in the source named; the others are quoted from memory of the
+paper, and are printed as unconfirmed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from analysis.campaign import Campaign
+from analysis.tables import Table
+
+DATASETS: Final = {"cifar10": "C10", "cifar100": "C100", "ImageNet16-120": "IN16"}
+"""The benchmark's names and those of the tables' columns."""
+
+
+class Figure(NamedTuple):
+    """Mean and standard deviation of a test accuracy, percent; NaN where none is printed."""
+
+    mean: float
+    sd: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's line of a published table."""
+
+    method: str
+    figures: tuple[Figure, Figure, Figure]
+    """Of CIFAR-10, CIFAR-100 and ImageNet16-120."""
+    seconds: float
+    """GPU seconds of the search; NaN where none are printed."""
+    confirmed: str = "yes"
+    """`yes`, `no`, or what of the row is."""
+    searcher: str = ""
+    """Ours, to be put beside it."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published table of accuracies on NAS-Bench-201."""
+
+    name: str
+    title: str
+    source: str
+    rows: Sequence[Row]
+    note: str = ""
+
+
+_NAN: Final = float("nan")
+
+
+def _row(
+    method: str,
+    figures: Sequence[float],
+    seconds: float = _NAN,
+    confirmed: str = "yes",
+    searcher: str = "",
+) -> Row:
+    """A row from mean, sd, mean, sd, mean, sd; or from three means."""
+    pairs = [(f, _NAN) for f in figures] if len(figures) == 3 else list(zip(*[iter(figures)] * 2, strict=True))
+    one, two, three = (Figure(*pair) for pair in pairs)
+    return Row(method, (one, two, three), seconds, confirmed, searcher)
+
+
+TENAS_TABLE_1: Final = Published(
+    name="beside-tenas",
+    title="Beside TE-NAS, Table 1: test accuracy on NAS-Bench-201, %",
+    source="Chen et al. (2021), Table 1",
+    rows=(
+        _row("ResNet", (93.97, 70.86, 43.63)),
+        _row("RSPS", (87.66, 1.69, 58.33, 4.34, 31.14, 3.88), 8007.13),
+        _row("ENAS", (54.30, 0.00, 15.61, 0.00, 16.32, 0.00), 13314.51),
+        _row("DARTS, 1st order", (54.30, 0.00, 15.61, 0.00, 16.32, 0.00), 10889.87),
+        _row("DARTS, 2nd order", (54.30, 0.00, 15.61, 0.00, 16.32, 0.00), 29901.67),
+        _row("GDAS", (93.61, 0.09, 70.70, 0.30, 41.84, 0.90), 28925.91),
+        _row("NAS without training", (91.78, 1.45, 67.05, 2.89, 37.07, 6.39), 4.8),
+        _row("TE-NAS", (93.9, 0.47, 71.24, 0.56, 42.38, 0.46), 1558, searcher="tenas"),
+        _row("optimal", (94.37, 73.51, 47.31), searcher="optimum"),
+    ),
+    note="TE-NAS searches on each dataset; the paper's other methods searched on CIFAR-10 alone.",
+)
+
+NASBENCH201: Final = Published(
+    name="beside-nasbench201",
+    title="Beside NAS-Bench-201: its baselines under 12,000 simulated seconds, test accuracy, %",
+    source="Dong and Yang (2020), the table of ten algorithms",
+    rows=(
+        _row("RSPS", (87.66, 1.69, 58.33, 4.34, 31.14, 3.88), 7587.12, "accuracies"),
+        _row("DARTS-V1", (54.30, 0.00, 15.61, 0.00, 16.32, 0.00), 10889.87),
+        _row("DARTS-V2", (54.30, 0.00, 15.61, 0.00, 16.32, 0.00), 29901.67),
+        _row("ENAS", (54.30, 0.00, 15.61, 0.00, 16.32, 0.00), 13314.51),
+        _row("GDAS", (93.51, 0.13, 70.61, 0.26, 41.84, 0.90), 28925.91, "seconds"),
+        _row("SETN", (86.19, 4.63, 56.87, 7.77, 31.90, 4.07), 31009.81, "no"),
+        _row("REA", (93.92, 0.30, 71.84, 0.99, 45.54, 1.03), 0.02, "no", "evolution"),
+        _row("RS", (93.70, 0.36, 71.04, 1.07, 44.57, 1.25), 0.01, "no", "random"),
+        _row("REINFORCE", (93.85, 0.37, 71.71, 1.09, 45.24, 1.18), 0.12, "no", "reinforce"),
+        _row("BOHB", (93.61, 0.52, 70.85, 1.28, 44.42, 1.49), 3.59, "no"),
+        _row("ResNet", (93.97, 70.86, 43.63)),
+        _row("optimal", (94.37, 73.51, 47.31), searcher="optimum"),
+    ),
+    note=(
+        "The paper searched on CIFAR-10 alone, with about 100 cells of 12 epochs each; ours searched on each "
+        "dataset with the campaign's budget."
+    ),
+)
+
+
+class Efficient(NamedTuple):
+    """A line of Table 2 of Liu et al. (2018): trained models to reach an accuracy of the leading cells."""
+
+    top: int
+    accuracy: float
+    pnas: int
+    reinforce: int
+    speedup: float
+    """Models; unconfirmed, though it is the ratio of the two before."""
+    examples: float
+    """Likewise, counted in training examples."""
+
+
+PNAS_TABLE_2: Final = (
+    Efficient(1, 0.9183, 1160, 5808, 5.0, 8.2),
+    Efficient(5, 0.9161, 1160, 4100, 3.5, 6.8),
+    Efficient(25, 0.9136, 1160, 3654, 3.2, 6.4),
+)
+"""Cells of five blocks. Accuracies and models are confirmed (by a textbook's copy), the ratios not."""
+
+PNAS_TABLE_1: Final[Mapping[str, tuple[float, ...]]] = {
+    "MLP": (0.938, 0.113, 0.857, 0.450, 0.714, 0.469, 0.641, 0.444),
+    "RNN": (0.970, 0.198, 0.996, 0.424, 0.693, 0.401, 0.787, 0.413),
+    "MLP-ensemble": (0.975, 0.164, 0.786, 0.532, 0.634, 0.504, 0.645, 0.468),
+    "RNN-ensemble": (0.972, 0.164, 0.906, 0.418, 0.801, 0.465, 0.579, 0.424),
+}
+"""Spearman correlations on cells of b blocks, then on unseen cells of b + 1, for b = 1 to 4.
+
+Unconfirmed, but for the 0.996 of RNN.
+"""
+PNAS_TABLE_1_COLUMNS: Final = tuple(
+    f"{where} {blocks}" for b in range(1, 5) for where, blocks in (("fitted", b), ("unseen", b + 1))
+)
+
+TENAS_CORRELATIONS: Final[Mapping[str, float]] = {"kappa": -0.42, "regions": 0.50, "rank sum": -0.64}
+"""Kendall's tau with test accuracy on NAS-Bench-201: Chen et al. (2021), Figures 1, 3 and 9; confirmed."""
+
+
+def beside(published: Published, campaign: Campaign) -> Table:
+    """A published table with our rows below those that they belong to, and our other searchers at its end."""
+    rows = []
+    placed = set()
+    for row in published.rows:
+        rows.append(
+            _line(row.method, "published", row.figures, row.seconds, row.confirmed, published.source)
+        )
+        ours = [name for name in campaign.searchers if row.searcher and name.partition(":")[0] == row.searcher]
+        if row.searcher == "optimum":
+            rows.append(_optimum(campaign))
+        for name in ours:
+            rows.append(_ours(campaign, name))
+            placed.add(name)
+    rows += [_ours(campaign, name) for name in campaign.searchers if name not in placed]
+    return Table(
+        published.name,
+        published.title,
+        pd.DataFrame(rows),
+        {"GPU s": 2},
+        f"{published.note} Columns `sd`: over runs. confirmed: whether the published figures were read in a copy "
+        "of the paper; those that were not are from memory.",
+    )
+
+
+def pnas_efficiency() -> Table:
+    """Table 2 of Liu et al. (2018) as it was published."""
+    frame = pd.DataFrame(
+        {
+            "top": [line.top for line in PNAS_TABLE_2],
+            "accuracy": [line.accuracy for line in PNAS_TABLE_2],
+            "PNAS models": [line.pnas for line in PNAS_TABLE_2],
+            "RL models": [line.reinforce for line in PNAS_TABLE_2],
+            "speed-up, models (unconfirmed)": [line.speedup for line in PNAS_TABLE_2],
+            "speed-up, examples (unconfirmed)": [line.examples for line in PNAS_TABLE_2],
+        }
+    )
+    return Table(
+        "published-pnas-2",
+        "PNAS, Table 2, as published: models trained for the same mean accuracy of the leading cells",
+        frame,
+        {"accuracy": 4, "speed-up, models (unconfirmed)": 1, "speed-up, examples (unconfirmed)": 1},
+        "Liu et al. (2018), cells of five blocks on CIFAR-10, another space than NAS-Bench-201. Accuracies and "
+        "models are confirmed, the ratios not.",
+    )
+
+
+def pnas_ranks() -> Table:
+    """Table 1 of Liu et al. (2018) as far as it is known."""
+    frame = pd.DataFrame(PNAS_TABLE_1.values(), columns=list(PNAS_TABLE_1_COLUMNS))
+    frame.insert(0, "surrogate", list(PNAS_TABLE_1))
+    frame["confirmed"] = ["only fitted 2" if name == "RNN" else "no" for name in PNAS_TABLE_1]
+    return Table(
+        "published-pnas-1",
+        "PNAS, Table 1, as published: Spearman correlation of surrogates, by blocks",
+        frame,
+        dict.fromkeys(PNAS_TABLE_1_COLUMNS, 3),
+        "Liu et al. (2018): fitted on 256 cells of b blocks; correlation on these, and on unseen cells of b + 1. "
+        "Only the 0.996 was read in a source; the rest is from memory.",
+    )
+
+
+def _line(
+    method: str, kind: str, figures: Sequence[Figure], seconds: float, confirmed: str, source: str
+) -> dict[str, object]:
+    line: dict[str, object] = {"method": method, "from": kind}
+    for name, figure in zip(DATASETS.values(), figures, strict=True):
+        line |= {name: figure.mean, f"{name} sd": figure.sd}
+    return line | {"GPU s": float(seconds), "confirmed": confirmed, "source": source}
+
+
+def _ours(campaign: Campaign, searcher: str) -> dict[str, object]:
+    figures = []
+    count = set()
+    for dataset in DATASETS:
+        runs = campaign.runs.get((dataset, searcher))
+        final = np.array([]) if runs is None else runs.final[~np.isnan(runs.final)]
+        many = len(final) > 1
+        count.add(len(final))
+        figures.append(
+            Figure(
+                float(final.mean()) if final.size else _NAN, float(final.std(ddof=1)) if many else _NAN
+            )
+        )
+    runs_text = f"{max(count)} runs, {campaign.settings.budget}"
+    return _line(searcher, "ours", figures, _NAN, "measured", f"table {campaign.table}, {runs_text}")
+
+
+def _optimum(campaign: Campaign) -> dict[str, object]:
+    known = campaign.references
+    figures = [Figure(known[name].optimum if name in known else _NAN) for name in DATASETS]
+    return _line("best cell", "ours", figures, _NAN, "measured", f"table {campaign.table}")

@@ -1,0 +1,131 @@
+"""How everything looks: one style for figures, and one colour, marker and dash for each searcher.
+
+The colours are Okabe and Ito's and Tol's, told apart by colour-blind readers.
+"""
+
+import inspect
+import zlib
+from typing import Any, Final, NamedTuple
+
+STYLE: Final[dict[str, Any]] = {
+    "figure.figsize": (5.6, 3.6),
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": False,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+}
+"""One style for all figures: fonts that embed, no frame, a light grid."""
+
+OWN: Final = "page"
+"""The venue that is no venue: our own sizes and fonts."""
+
+_COLOURS: Final = {
+    "random": "#777777",
+    "evolution": "#0072B2",
+    "local": "#009E73",
+    "reinforce": "#D55E00",
+    "pnas": "#CC79A7",
+    "pnas-ucb": "#882255",
+    "tenas": "#E69F00",
+}
+_SPARE: Final = ("#56B4E9", "#332288", "#117733", "#AA4499", "#999933", "#661100")
+_MARKERS: Final = {
+    "random": "o",
+    "evolution": "s",
+    "local": "^",
+    "reinforce": "v",
+    "pnas": "D",
+    "pnas-ucb": "P",
+    "tenas": "X",
+}
+_SPARE_MARKERS: Final = ("<", ">", "p", "h", "*", "d", "8")
+_DASHES: Final = ("6,2", "2,2", "6,2,2,2", "10,3")
+
+OPERATION_COLOURS: Final = {
+    "none": "#BBBBBB",
+    "skip_connect": "#777777",
+    "nor_conv_1x1": "#56B4E9",
+    "nor_conv_3x3": "#0072B2",
+    "avg_pool_3x3": "#E69F00",
+}
+OPERATION_NAMES: Final = {
+    "none": "none",
+    "skip_connect": "skip",
+    "nor_conv_1x1": "conv 1×1",
+    "nor_conv_3x3": "conv 3×3",
+    "avg_pool_3x3": "pool 3×3",
+}
+
+
+class UnknownVenue(LookupError):
+    """A conference or journal that tueplots has no bundle for."""
+
+
+class Look(NamedTuple):
+    """How a searcher is drawn, in every figure."""
+
+    colour: str
+    marker: str
+    dash: str
+    """Lengths of dash and gap in points, by comma; empty for a solid line."""
+
+    @property
+    def line(self) -> Any:
+        """The dash as matplotlib takes it."""
+        return (0, tuple(float(part) for part in self.dash.split(","))) if self.dash else "-"
+
+
+def look(searcher: str) -> Look:
+    """A searcher's look: colour and marker by its name, the dash by its options.
+
+    >>> look("evolution"), look("evolution:population=50").colour
+    (Look(colour='#0072B2', marker='s', dash=''), '#0072B2')
+    """
+    name, _, options = searcher.partition(":")
+    code = zlib.crc32(name.encode())
+    return Look(
+        _COLOURS.get(name) or _SPARE[code % len(_SPARE)],
+        _MARKERS.get(name) or _SPARE_MARKERS[code % len(_SPARE_MARKERS)],
+        _DASHES[zlib.crc32(options.encode()) % len(_DASHES)] if options else "",
+    )
+
+
+def venues() -> list[str]:
+    """The venues whose column widths and fonts tueplots knows, and our own."""
+    from tueplots import bundles
+
+    known = [
+        name
+        for name, bundle in inspect.getmembers(bundles, inspect.isfunction)
+        if "usetex" in inspect.signature(bundle).parameters and "beamer" not in name
+    ]
+    return [OWN, *known]
+
+
+def style(venue: str = OWN) -> dict[str, Any]:
+    """The settings of matplotlib for a venue: its column width, its sizes of fonts; LaTeX is not needed.
+
+    Raises UnknownVenue.
+    """
+    if venue == OWN:
+        return STYLE
+    known = venues()
+    if venue not in known:
+        raise UnknownVenue(f"unknown venue {venue!r}; choose from {', '.join(known)}")
+    from tueplots import bundles
+
+    bundle = getattr(bundles, venue)
+    options = {"column": "half"} if "column" in inspect.signature(bundle).parameters else {}
+    theirs = bundle(usetex=False, **options)
+    return STYLE | {name: value for name, value in theirs.items() if not name.startswith("figure.const")}
