@@ -41,8 +41,8 @@ def test_load_the_cached_table(benchmark: Any, table: AccuracyTable) -> None:
     """Goal: under 50 ms, and under 30 MB more than the imports take."""
     benchmark(open_table, table.name)
     grown = in_a_process(
-        "import resource, data.sources\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "import re, data.sources\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) / 1024\n"
         "before = peak(); table = data.sources.open_table('bundled'); print(peak() - before)"
     )
     benchmark.extra_info["peak memory grown, MB"] = float(grown)
@@ -58,7 +58,7 @@ def test_scalar_queries(benchmark: Any, oracle: Table) -> None:
             evaluate(cell)
 
     benchmark(every_cell)
-    benchmark.extra_info["queries/s"] = len(cells) / benchmark.stats["mean"]
+    benchmark.extra_info["queries/s"] = len(cells) / benchmark.stats["min"]
 
 
 def test_vectorised_look_up_of_every_cell(benchmark: Any, oracle: Table) -> None:
@@ -80,7 +80,7 @@ def test_steps_through_runner_and_records(benchmark: Any, oracle: Table, name: s
         assert len(steps.seed) == runs * queries
 
     benchmark(search)
-    benchmark.extra_info["steps/s"] = runs * queries / benchmark.stats["mean"]
+    benchmark.extra_info["steps/s"] = runs * queries / benchmark.stats["min"]
 
 
 def seconds(action: Callable[[], object]) -> float:

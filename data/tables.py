@@ -12,7 +12,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -23,11 +23,12 @@ from harness.atomic import replacing
 from harness.cells import Cell
 
 Split = Literal["train", "valid", "test", "valtest"]
-Metric = Literal["accuracy", "loss", "seconds", "eval_seconds", "latency"]
-Seed = int | Literal["mean", "single"]
+Metric = Literal["accuracy", "loss", "seconds", "latency"]
+Seed = int | Literal["mean", "single", "random"]
 
 FORMAT: Final = 1
 N_CELLS: Final = 15_625
+_OFFICIAL: Final = "official_index"
 
 
 class DamagedTable(ValueError):
@@ -53,9 +54,12 @@ class Column:
     split: Split
     """Images it was measured on; `valtest` is validation and test images together."""
     seed: Seed
-    """A training seed, the mean over all of a cell's seeds, or one seed that the source does not name."""
+    """A training seed, the mean over all of a cell's seeds, or one seed that the source does not name.
+
+    `random` is no column of a table: a figure of one of the cell's seeds, drawn anew for each query.
+    """
     metric: Metric = "accuracy"
-    """Accuracy in percent; loss is cross-entropy; seconds are for each epoch; latency is in seconds."""
+    """Accuracy in percent; loss is cross-entropy; seconds of one pass over the split; latency in seconds."""
 
     def __str__(self) -> str:
         epochs = "unstated" if self.epochs is None else self.epochs
@@ -109,6 +113,8 @@ class AccuracyTable:
     """Each (15625,) by `Cell.rank`."""
     views: Mapping[str, View]
     """The honest default of each dataset."""
+    official: NDArray[np.int32] | None = None
+    """The benchmark's own index of each cell, (15625,) by `Cell.rank`; None where the source does not say."""
     sha256: str = field(init=False)
     """Of its own contents."""
 
@@ -116,6 +122,8 @@ class AccuracyTable:
         for column, values in self.columns.items():
             if values.shape != (N_CELLS,):
                 raise ValueError(f"{column} has shape {values.shape}; it takes one figure for each cell")
+        if self.official is not None and not np.array_equal(np.sort(self.official), np.arange(N_CELLS)):
+            raise ValueError(f"the official index takes every number from 0 to {N_CELLS - 1} once")
         object.__setattr__(self, "sha256", _digest(self))
 
     def column(self, column: Column) -> NDArray[np.float64]:
@@ -138,6 +146,14 @@ class AccuracyTable:
         if np.isnan(value):
             raise NotInTable(f"{cell} has no {column} in table {self.name}")
         return value
+
+    def seeds(self, column: Column) -> tuple[int, ...]:
+        """Seeds that `column`, whose own seed is ignored, has figures of."""
+        return tuple(
+            found.seed
+            for found in self.columns
+            if isinstance(found.seed, int) and replace(found, seed=column.seed) == column
+        )
 
     def view(self, dataset: str) -> View:
         """The default view of a dataset.
@@ -163,7 +179,11 @@ class AccuracyTable:
                 for dataset, view in self.views.items()
             },
         }
-        arrays = {str(column): values for column, values in self.columns.items()}
+        arrays: dict[str, NDArray[np.generic]] = {
+            str(column): values for column, values in self.columns.items()
+        }
+        if self.official is not None:
+            arrays[_OFFICIAL] = self.official
         with replacing(path) as file:
             np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
 
@@ -176,7 +196,8 @@ class AccuracyTable:
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
-                columns = {Column.parse(name): file[name] for name in file.files if name != "header"}
+                columns = {Column.parse(name): file[name] for name in file.files if "/" in name}
+                official = file[_OFFICIAL] if _OFFICIAL in file.files else None
             if header["format"] != FORMAT:
                 raise DamagedTable(
                     f"{path} is a table of format {header['format']}, this version reads {FORMAT}; "
@@ -191,6 +212,7 @@ class AccuracyTable:
                     dataset: View(Column.parse(view["search"]), Column.parse(view["report"]))
                     for dataset, view in header["views"].items()
                 },
+                official=official,
             )
         except (KeyError, TypeError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
             if isinstance(error, DamagedTable):
@@ -208,6 +230,8 @@ def _digest(table: AccuracyTable) -> str:
     for column in sorted(table.columns, key=str):
         digest.update(str(column).encode())
         digest.update(np.ascontiguousarray(table.columns[column], dtype="<f8").data)
+    if table.official is not None:
+        digest.update(np.ascontiguousarray(table.official, dtype="<i4").data)
     return digest.hexdigest()
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from data.sources import open_table
+from data.sources import open_curves, open_table
 from data.tables import AccuracyTable, DamagedTable
-from harness.oracle import Table
-from harness.records import Header, gather, write
+from harness.cells import Cell
+from harness.oracle import Signal, Table
+from harness.records import Header, Step, gather, write
 from harness.results import Settings, Unit
 from harness.runner import Budget, run
 from harness.spaces import NB201
@@ -48,26 +49,17 @@ def run_unit(folder: Path, settings: Settings, unit: Unit, provenance: dict[str,
             f"table {settings.table} has checksum {table.sha256[:12]}, the campaign began with "
             f"{settings.table_sha256[:12]}; give another folder"
         )
-    oracle = _oracle(settings.table, unit.dataset)
+    oracle = _oracle(settings.table, unit.dataset, settings.signal)
     spec = Spec.parse(unit.searcher)
     budget = Budget.parse(settings.budget)
     space = NB201()
-    seeds = range(unit.first, unit.last + 1)
-    steps = gather(
-        (
-            seed,
-            list(
-                run(
-                    spec.make(space, generators(seed)[0]),
-                    oracle,
-                    budget,
-                    repeats=settings.repeats,
-                    canonical=space.canonical,
-                )
-            ),
-        )
-        for seed in seeds
-    )
+
+    def one(seed: int) -> list[Step[Cell]]:
+        searcher_rng, oracle_rng = generators(seed)
+        searcher, truth = spec.make(space, searcher_rng), oracle.for_run(oracle_rng)
+        return list(run(searcher, truth, budget, repeats=settings.repeats, canonical=space.canonical))
+
+    steps = gather((seed, one(seed)) for seed in range(unit.first, unit.last + 1))
     header = Header.model_validate(
         provenance
         | {
@@ -75,7 +67,8 @@ def run_unit(folder: Path, settings: Settings, unit: Unit, provenance: dict[str,
             "table_sha256": table.sha256,
             "limits": table.limits,
             "dataset": unit.dataset,
-            "signal": str(oracle.view.search),
+            "signal": oracle.signal,
+            "seconds": oracle.times,
             "report": str(oracle.view.report),
             "warning": oracle.view.warning,
             "searcher": unit.searcher,
@@ -101,8 +94,9 @@ def _table(name: str) -> AccuracyTable:
 
 
 @lru_cache(maxsize=16)
-def _oracle(name: str, dataset: str) -> Table:
-    return Table(_table(name), dataset)
+def _oracle(name: str, dataset: str, signal: str) -> Table:
+    chosen = Signal.parse(signal) if signal else None
+    return Table(_table(name), dataset, signal=chosen, curves=open_curves(name))
 
 
 def _provenance() -> dict[str, object]:

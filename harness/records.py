@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -71,6 +71,8 @@ class Header(BaseModel):
     report: str
     """The column of the reported accuracy."""
     warning: str
+    seconds: Literal["table", "modelled", "none"] = "none"
+    """Where simulated seconds come from: measured by the benchmark, a cost model, or nowhere."""
     searcher: str
     """Name, and options that differ from the defaults: `evolution:population=50`."""
     settings: dict[str, int | float | str | bool]

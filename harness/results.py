@@ -42,6 +42,8 @@ class Settings(BaseModel):
     """Seeds 0 to `seeds` - 1."""
     budget: str
     repeats: Literal["charge", "free"] = "charge"
+    signal: str = ""
+    """What searchers are told, as `harness.oracle.Signal`; empty: the table's default view."""
 
 
 class Curve(BaseModel):
@@ -113,7 +115,7 @@ def claim(folder: Path, settings: Settings, references: Mapping[str, Reference])
                 f"{folder} holds another campaign, with {'; '.join(differing)}; "
                 "give another folder, or the same settings"
             )
-    elif folder.exists() and any(not path.name.startswith(PARTIAL) for path in folder.iterdir()):
+    elif folder.exists() and any(not _is_ours(path) for path in folder.iterdir()):
         raise OtherCampaign(f"{folder} holds files but no {SETTINGS_FILE}; give a new folder")
     else:
         _write_json(folder / REFERENCE_FILE, _References(datasets=dict(references)))
@@ -174,6 +176,11 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
             )
         records.append(record)
     return records, damaged
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a process that was killed while it claimed the folder may have left this."""
+    return path.name == REFERENCE_FILE or path.name.startswith(PARTIAL)
 
 
 class _References(BaseModel):

@@ -127,6 +127,14 @@ def test_a_folder_of_other_files_is_refused(settings: Settings, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_folder_whose_claim_was_cut_short_can_be_claimed(settings: Settings, tmp_path: Path) -> None:
+    claim(tmp_path, settings, REFERENCES)
+    (tmp_path / "campaign.json").unlink()
+    (tmp_path / f"{PARTIAL}x").write_text("{")
+    claim(tmp_path, settings, REFERENCES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["campaign.json", "reference.json"]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])
 def test_damaged_settings_are_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "campaign.json").write_text(text)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, console
+from harness.cli import bench, console, data
 
 app = typer.Typer(
     name="nasgauge",
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(bench.report)
+app.add_typer(data.app, name="data")
 
 
 @app.callback()

@@ -1,62 +1,20 @@
-"""Foreign files to `AccuracyTable`; the only module that opens pickles.
+"""The figures of the installed package `analog-nasbench` (arXiv 2506.18495)."""
 
-Every unpickler here builds classes from a list of allowed names and nothing else, so a foreign file can
-neither run code nor bring in a class.
-"""
-
-import hashlib
 import importlib.metadata
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, Final
+from typing import Final
 
 import numpy as np
 
+from data.importers.pickles import ImportFailed, Record, sha256, unpickle
 from data.tables import N_CELLS, AccuracyTable, Column, View
 from harness.cells import ENCODINGS
 
-
-class ImportFailed(ValueError):
-    """A foreign file that is not what it should be."""
-
-
-class _Record:
-    """Stands for any plain class of a foreign file: attributes, no behaviour."""
-
-
-class _Whitelist(pickle.Unpickler):
-    def __init__(self, file: IO[bytes], allowed: Mapping[tuple[str, str], Any]) -> None:
-        super().__init__(file)
-        self._allowed = allowed
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self._allowed[module, name]
-        except KeyError:
-            raise ImportFailed(
-                f"it asks for {module}.{name}, which no such file needs; it is not opened"
-            ) from None
-
-
-def unpickle(file: IO[bytes], allowed: Mapping[tuple[str, str], Any]) -> Any:
-    """Read a pickle in which only `allowed` (module, name) pairs may be named.
-
-    Raises ImportFailed for any other class and for a file that is no whole pickle.
-    """
-    try:
-        return _Whitelist(file, allowed).load()
-    except ImportFailed:
-        raise
-    except Exception as error:  # a malformed pickle raises nearly anything
-        raise ImportFailed(f"it does not read as a pickle: {error}") from error
-
-
 _ANALOG: Final = MappingProxyType(
     {
-        ("analognasbench.data", "Architecture"): _Record,
-        ("analognasbench.data", "DriftMeasurement"): _Record,
+        ("analognasbench.data", "Architecture"): Record,
+        ("analognasbench.data", "DriftMeasurement"): Record,
     }
 )
 BUNDLED_LIMITS: Final = (
@@ -111,9 +69,3 @@ def import_bundled(path: Path) -> AccuracyTable:
         columns={column: accuracy},
         views={"cifar10": View(search=column, report=column)},
     )
-
-
-def sha256(path: Path) -> str:
-    """Checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,117 @@
+"""Learning curves: one figure for each epoch, in a file beside the table, read where it lies on disk.
+
+    Curves
+      rows      structured array, a row for each cell: `rank`, and Column -> (epochs,) float64
+
+The file is a plain `.npy`, so it opens without reading it. NaN: not trained with that seed, or not
+measured at that epoch.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.tables import N_CELLS, Column, DamagedTable, NotInTable
+from harness.cells import Cell
+
+RANK: Final = "rank"
+
+
+def curves_path(table: Path) -> Path:
+    """Where the curves of the table file `table` are kept."""
+    return table.with_suffix(".curves.npy")
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The learning curves of one origin."""
+
+    rows: NDArray[np.void]
+
+    @classmethod
+    def load(cls, path: Path) -> "Curves":
+        """Open a file of curves.
+
+        Raises DamagedTable.
+        """
+        try:
+            rows: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+            if RANK not in (rows.dtype.names or ()):
+                raise ValueError("it holds no curves")
+        except (ValueError, EOFError, OSError) as error:
+            raise DamagedTable(
+                f"curves file {path} is damaged ({error}); remove it and import it again"
+            ) from error
+        return cls(rows)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """What there are curves of, each with a seed."""
+        return tuple(Column.parse(name) for name in self.rows.dtype.names or () if name != RANK)
+
+    @cached_property
+    def _row(self) -> NDArray[np.int64]:
+        row = np.full(N_CELLS, -1, dtype=np.int64)
+        row[self.rows[RANK]] = np.arange(len(self.rows))
+        return row
+
+    def seeds(self, column: Column) -> tuple[int, ...]:
+        """Seeds of which `column`, whose own seed is ignored, has curves."""
+        return tuple(
+            found.seed
+            for found in self.columns
+            if isinstance(found.seed, int) and replace(found, seed=column.seed) == column
+        )
+
+    def at(self, column: Column, epoch: int) -> NDArray[np.float64]:
+        """The figures after `epoch` epochs, counted from 1, (15625,) by `Cell.rank`.
+
+        The seed `mean` is the mean over the seeds that a cell was trained with.
+
+        Raises NotInTable.
+        """
+        seeds = self.seeds(column) if column.seed == "mean" else (column.seed,)
+        found = [self._one(replace(column, seed=seed), epoch) for seed in seeds]
+        if not found:
+            self._refuse(column)
+        return mean_of_trained(np.stack(found))
+
+    def curve(self, cell: Cell, column: Column) -> NDArray[np.float64]:
+        """All epochs of one cell and seed.
+
+        Raises NotInTable.
+        """
+        if column not in self.columns:
+            self._refuse(column)
+        row = self._row[cell.rank]
+        curve = np.asarray(self.rows[row][str(column)]) if row >= 0 else np.array([np.nan])
+        if np.isnan(curve[-1]):
+            raise NotInTable(f"there is no curve {column} of {cell}")
+        return curve
+
+    def _one(self, column: Column, epoch: int) -> NDArray[np.float64]:
+        if column not in self.columns:
+            self._refuse(column)
+        length = column.epochs or 0
+        if not 1 <= epoch <= length:
+            raise NotInTable(f"a run of {length} epochs has no epoch {epoch}; choose from 1 to {length}")
+        values = np.full(N_CELLS, np.nan)
+        values[self.rows[RANK]] = self.rows[str(column)][:, epoch - 1]
+        return values
+
+    def _refuse(self, column: Column) -> None:
+        known = sorted({f"{c.dataset}/{c.epochs}/{c.split}/{c.metric}" for c in self.columns})
+        raise NotInTable(f"there are no curves of {column}; there are curves of {', '.join(known)}")
+
+
+def mean_of_trained(runs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over runs that took place, (runs, …) to (…); NaN where none did."""
+    trained = ~np.isnan(runs)
+    count = trained.sum(axis=0)
+    total = np.where(trained, runs, 0.0).sum(axis=0)
+    mean: NDArray[np.float64] = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean
