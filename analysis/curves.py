@@ -87,9 +87,9 @@ def align(parts: Sequence[Steps]) -> Runs:
         for part in parts
     ]
     cell = np.full(inside.shape, -1, dtype=np.int32)
-    cell[inside] = np.concatenate(
-        [number[part.cell] for number, part in zip(numbers, parts, strict=True)]
-    )[order]
+    cell[inside] = np.concatenate([number[part.cell] for number, part in zip(numbers, parts, strict=True)])[
+        order
+    ]
     validation = matrix("validation", -np.inf)
     validation[np.isnan(validation)] = -np.inf
     best = np.maximum.accumulate(validation, axis=1)

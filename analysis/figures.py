@@ -23,7 +23,7 @@ class Inks:
     """Where figures go and what they share."""
 
     folder: Path
-    rc: dict[str, Any] = field(default_factory=lambda: STYLE)
+    rc: dict[Any, Any] = field(default_factory=lambda: STYLE)
     provenance: str = ""
     """Runs, table and versions behind the figures, kept in the files."""
 

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from analysis.campaign import Campaign
 from analysis.figures import Inks
-from analysis.page import Picture, Section
-from analysis.plots.cells import draw_preference, shares
+from analysis.page import Chart, Section
+from analysis.plots.cells import NODES, draw_preference, shares
+from analysis.style import OPERATION_COLOURS, OPERATION_NAMES
 from analysis.tables import Table
 from harness.cells import EDGES, OPERATIONS, Cell, InvalidCell
 
@@ -21,7 +22,7 @@ _LISTED = 3
 
 def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
     """The most frequent last leaders of each searcher, and the operations of all last leaders."""
-    pictures = []
+    charts = []
     for dataset in campaign.datasets:
         ends = [text for runs in campaign.on(dataset).values() for text in runs.final_cells]
         cells = _parsed(ends)
@@ -35,11 +36,23 @@ def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
             aspect=(1.0, 0.75),
         )
         files += saved
-        pictures.append(
-            Picture(
+        charts.append(
+            Chart(
+                f"operations-{dataset}",
+                "bars",
                 f"{dataset}: operations of the cells found",
                 f"Share of the {len(cells)} last leaders, by edge.",
-                inks.svg(lambda figure, share=share: _ink(figure, share), aspect=(1.0, 0.75)),  # type: ignore[misc]
+                {
+                    "edges": [f"{NODES[source]} → {NODES[target]}" for source, target in EDGES],
+                    "parts": [
+                        {
+                            "name": OPERATION_NAMES[name],
+                            "colour": OPERATION_COLOURS[name],
+                            "share": share[:, place],
+                        }
+                        for place, name in enumerate(OPERATIONS)
+                    ],
+                },
                 [path.name for path in saved],
                 inks.provenance,
             )
@@ -51,7 +64,7 @@ def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
         note=f"The {_LISTED} most frequent last leaders of each searcher, and the table's best cell. Point at a "
         "cell to see it.",
     )
-    return Section("cells", "Cells found", pictures=pictures, tables=[table])
+    return Section("cells", "Cells found", charts=charts, tables=[table])
 
 
 def found_table(campaign: Campaign) -> pd.DataFrame:

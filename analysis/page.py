@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,6 +100,9 @@ def render(page: Page) -> str:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["groupby_stem"] = lambda files: [
+        (stem, list(group)) for stem, group in groupby(files, lambda name: name.rpartition(".")[0])
+    ]
     charts = [chart for section in page.sections for chart in section.charts]
     data = {
         "charts": [{"name": chart.name, "kind": chart.kind} | dict(chart.data) for chart in charts],

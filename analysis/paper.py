@@ -18,6 +18,10 @@ DATASETS: Final = {"cifar10": "C10", "cifar100": "C100", "ImageNet16-120": "IN16
 """The benchmark's names and those of the tables' columns."""
 
 
+CONFIRMED: Final = "confirmed"
+UNCONFIRMED: Final = "unconfirmed"
+
+
 class Figure(NamedTuple):
     """Mean and standard deviation of a test accuracy, percent; NaN where none is printed."""
 
@@ -34,8 +38,8 @@ class Row:
     """Of CIFAR-10, CIFAR-100 and ImageNet16-120."""
     seconds: float
     """GPU seconds of the search; NaN where none are printed."""
-    confirmed: str = "yes"
-    """`yes`, `no`, or what of the row is."""
+    status: str = CONFIRMED
+    """Whether it was read in a copy of the paper, or which of its figures were."""
     searcher: str = ""
     """Ours, to be put beside it."""
 
@@ -58,13 +62,15 @@ def _row(
     method: str,
     figures: Sequence[float],
     seconds: float = _NAN,
-    confirmed: str = "yes",
+    status: str = CONFIRMED,
     searcher: str = "",
 ) -> Row:
     """A row from mean, sd, mean, sd, mean, sd; or from three means."""
-    pairs = [(f, _NAN) for f in figures] if len(figures) == 3 else list(zip(*[iter(figures)] * 2, strict=True))
+    pairs = (
+        [(f, _NAN) for f in figures] if len(figures) == 3 else list(zip(*[iter(figures)] * 2, strict=True))
+    )
     one, two, three = (Figure(*pair) for pair in pairs)
-    return Row(method, (one, two, three), seconds, confirmed, searcher)
+    return Row(method, (one, two, three), seconds, status, searcher)
 
 
 TENAS_TABLE_1: Final = Published(
@@ -90,16 +96,16 @@ NASBENCH201: Final = Published(
     title="Beside NAS-Bench-201: its baselines under 12,000 simulated seconds, test accuracy, %",
     source="Dong and Yang (2020), the table of ten algorithms",
     rows=(
-        _row("RSPS", (87.66, 1.69, 58.33, 4.34, 31.14, 3.88), 7587.12, "accuracies"),
+        _row("RSPS", (87.66, 1.69, 58.33, 4.34, 31.14, 3.88), 7587.12, "accuracies confirmed"),
         _row("DARTS-V1", (54.30, 0.00, 15.61, 0.00, 16.32, 0.00), 10889.87),
         _row("DARTS-V2", (54.30, 0.00, 15.61, 0.00, 16.32, 0.00), 29901.67),
         _row("ENAS", (54.30, 0.00, 15.61, 0.00, 16.32, 0.00), 13314.51),
-        _row("GDAS", (93.51, 0.13, 70.61, 0.26, 41.84, 0.90), 28925.91, "seconds"),
-        _row("SETN", (86.19, 4.63, 56.87, 7.77, 31.90, 4.07), 31009.81, "no"),
-        _row("REA", (93.92, 0.30, 71.84, 0.99, 45.54, 1.03), 0.02, "no", "evolution"),
-        _row("RS", (93.70, 0.36, 71.04, 1.07, 44.57, 1.25), 0.01, "no", "random"),
-        _row("REINFORCE", (93.85, 0.37, 71.71, 1.09, 45.24, 1.18), 0.12, "no", "reinforce"),
-        _row("BOHB", (93.61, 0.52, 70.85, 1.28, 44.42, 1.49), 3.59, "no"),
+        _row("GDAS", (93.51, 0.13, 70.61, 0.26, 41.84, 0.90), 28925.91, "seconds confirmed"),
+        _row("SETN", (86.19, 4.63, 56.87, 7.77, 31.90, 4.07), 31009.81, UNCONFIRMED),
+        _row("REA", (93.92, 0.30, 71.84, 0.99, 45.54, 1.03), 0.02, UNCONFIRMED, "evolution"),
+        _row("RS", (93.70, 0.36, 71.04, 1.07, 44.57, 1.25), 0.01, UNCONFIRMED, "random"),
+        _row("REINFORCE", (93.85, 0.37, 71.71, 1.09, 45.24, 1.18), 0.12, UNCONFIRMED, "reinforce"),
+        _row("BOHB", (93.61, 0.52, 70.85, 1.28, 44.42, 1.49), 3.59, UNCONFIRMED),
         _row("ResNet", (93.97, 70.86, 43.63)),
         _row("optimal", (94.37, 73.51, 47.31), searcher="optimum"),
     ),
@@ -153,10 +159,10 @@ def beside(published: Published, campaign: Campaign) -> Table:
     rows = []
     placed = set()
     for row in published.rows:
-        rows.append(
-            _line(row.method, "published", row.figures, row.seconds, row.confirmed, published.source)
-        )
-        ours = [name for name in campaign.searchers if row.searcher and name.partition(":")[0] == row.searcher]
+        rows.append(_line(row.method, "published", row.figures, row.seconds, row.status, published.source))
+        ours = [
+            name for name in campaign.searchers if row.searcher and name.partition(":")[0] == row.searcher
+        ]
         if row.searcher == "optimum":
             rows.append(_optimum(campaign))
         for name in ours:
@@ -168,8 +174,8 @@ def beside(published: Published, campaign: Campaign) -> Table:
         published.title,
         pd.DataFrame(rows),
         {"GPU s": 2},
-        f"{published.note} Columns `sd`: over runs. confirmed: whether the published figures were read in a copy "
-        "of the paper; those that were not are from memory.",
+        f"{published.note} Columns `sd`: over runs. status: confirmed figures were read in a copy of the "
+        "paper, unconfirmed ones are from memory of it.",
     )
 
 
@@ -199,7 +205,7 @@ def pnas_ranks() -> Table:
     """Table 1 of Liu et al. (2018) as far as it is known."""
     frame = pd.DataFrame(PNAS_TABLE_1.values(), columns=list(PNAS_TABLE_1_COLUMNS))
     frame.insert(0, "surrogate", list(PNAS_TABLE_1))
-    frame["confirmed"] = ["only fitted 2" if name == "RNN" else "no" for name in PNAS_TABLE_1]
+    frame["status"] = ["fitted 2 confirmed" if name == "RNN" else UNCONFIRMED for name in PNAS_TABLE_1]
     return Table(
         "published-pnas-1",
         "PNAS, Table 1, as published: Spearman correlation of surrogates, by blocks",
@@ -211,12 +217,12 @@ def pnas_ranks() -> Table:
 
 
 def _line(
-    method: str, kind: str, figures: Sequence[Figure], seconds: float, confirmed: str, source: str
+    method: str, kind: str, figures: Sequence[Figure], seconds: float, status: str, source: str
 ) -> dict[str, object]:
     line: dict[str, object] = {"method": method, "from": kind}
     for name, figure in zip(DATASETS.values(), figures, strict=True):
         line |= {name: figure.mean, f"{name} sd": figure.sd}
-    return line | {"GPU s": float(seconds), "confirmed": confirmed, "source": source}
+    return line | {"GPU s": float(seconds), "status": status, "source": source}
 
 
 def _ours(campaign: Campaign, searcher: str) -> dict[str, object]:
@@ -228,9 +234,7 @@ def _ours(campaign: Campaign, searcher: str) -> dict[str, object]:
         many = len(final) > 1
         count.add(len(final))
         figures.append(
-            Figure(
-                float(final.mean()) if final.size else _NAN, float(final.std(ddof=1)) if many else _NAN
-            )
+            Figure(float(final.mean()) if final.size else _NAN, float(final.std(ddof=1)) if many else _NAN)
         )
     runs_text = f"{max(count)} runs, {campaign.settings.budget}"
     return _line(searcher, "ours", figures, _NAN, "measured", f"table {campaign.table}, {runs_text}")

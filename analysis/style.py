@@ -7,7 +7,7 @@ import inspect
 import zlib
 from typing import Any, Final, NamedTuple
 
-STYLE: Final[dict[str, Any]] = {
+STYLE: Final[dict[Any, Any]] = {
     "figure.figsize": (5.6, 3.6),
     "figure.dpi": 110,
     "savefig.dpi": 160,
@@ -113,7 +113,7 @@ def venues() -> list[str]:
     return [OWN, *known]
 
 
-def style(venue: str = OWN) -> dict[str, Any]:
+def style(venue: str = OWN) -> dict[Any, Any]:
     """The settings of matplotlib for a venue: its column width, its sizes of fonts; LaTeX is not needed.
 
     Raises UnknownVenue.

@@ -21,7 +21,7 @@ _STRAND: Final = 0.085
 """Between the arcs of one edge."""
 _HEIGHTS: Final = {(0, 1): 0.0, (1, 2): 0.0, (2, 3): 0.0, (0, 2): 0.62, (1, 3): -0.62, (0, 3): 1.15}
 """How far the middle of an edge lies above the row of nodes: no two edges cross."""
-_NODES: Final = ("in", "1", "2", "out")
+NODES: Final = ("in", "1", "2", "out")
 
 
 class Arc(NamedTuple):
@@ -69,7 +69,7 @@ def draw_cell(ax: Axes, choices: Choices, *, names: bool = True, title: str = ""
                 *arc.label, OPERATION_NAMES[arc.operation], fontsize=6, ha="center", va="center",
                 color="#222222", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4}, zorder=3,
             )  # fmt: skip
-    for place, name in enumerate(_NODES):
+    for place, name in enumerate(NODES):
         ax.add_patch(Circle((place, 0), _RADIUS, facecolor="white", edgecolor="#222222", lw=1.0, zorder=4))
         ax.text(place, 0, name, fontsize=6, ha="center", va="center", zorder=5, color="#222222")
     ax.set_xlim(-0.25, WIDTH + 0.25)
@@ -122,7 +122,7 @@ def draw_preference(ax: Axes, share: NDArray[np.float64]) -> None:
             label=OPERATION_NAMES[name], height=0.72, edgecolor="white", lw=0.6,
         )  # fmt: skip
         left = left + values
-    ax.set_yticks(range(len(EDGES)), [f"{_NODES[a]} → {_NODES[b]}" for a, b in EDGES])
+    ax.set_yticks(range(len(EDGES)), [f"{NODES[a]} → {NODES[b]}" for a, b in EDGES])
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
     ax.set_xlabel("share of the cells")

@@ -1,6 +1,6 @@
 """Efficiency curves: accuracy or regret of the validation leader against cost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -74,34 +74,31 @@ def draw_regret(
     ax.legend(loc="lower left")
 
 
-def draw_top(
-    ax: Axes, grid: Array, curves: Mapping[str, Mapping[int, Array]], *, references: Mapping[str, float]
-) -> None:
-    """Mean accuracy of the k best cells so far, a line for each searcher and each k (thinner: larger k)."""
-    finite = [
-        curve[np.isfinite(curve)]
+def draw_top(axes: Sequence[Axes], grid: Array, curves: Mapping[str, Mapping[int, Array]]) -> None:
+    """Mean accuracy of the k best cells so far, an Axes for each k, on one scale."""
+    ends = [
+        line
         for lines in curves.values()
         for curve in lines.values()
-        if np.isfinite(curve).any()
+        if (line := curve[np.isfinite(curve)]).size
     ]
-    for searcher, lines in sorted(curves.items()):
-        for place, (count, curve) in enumerate(sorted(lines.items())):
-            label = searcher if place == 0 else None
-            width = 1.7 / (1 + 0.9 * place)
-            ax.step(grid, curve, where="post", color=look(searcher).colour, lw=width, label=label)
-            if np.isfinite(curve[-1]):
-                ax.annotate(
-                    f"{count}", (1.0, curve[-1]), xycoords=("axes fraction", "data"),
-                    xytext=(3, 0), textcoords="offset points", fontsize=6, va="center",
-                    color=look(searcher).colour,
-                )  # fmt: skip
-    cost_axis(ax, grid)
-    if finite:
-        top = max([*references.values(), *(float(curve[-1]) for curve in finite)])
-        floor = float(np.quantile(np.concatenate(finite), 0.1))
-        ax.set_ylim(floor, top + 0.14 * (top - floor))
-        _references(ax, references, top - floor)
-    ax.legend(loc="lower right")
+    for place, (ax, count) in enumerate(
+        zip(axes, sorted({k for lines in curves.values() for k in lines}), strict=True)
+    ):
+        for searcher, lines in sorted(curves.items()):
+            nothing = np.full_like(grid, np.nan)
+            _curve(ax, grid, searcher, Band(lines[count], nothing, nothing))
+        cost_axis(ax, grid)
+        if ends:
+            top, floor = (
+                max(float(line.max()) for line in ends),
+                float(np.quantile(np.concatenate(ends), 0.1)),
+            )
+            ax.set_ylim(floor, top + 0.06 * ((top - floor) or 1.0))
+        ax.set_title(f"top {count}")
+        if place:
+            ax.tick_params(labelleft=False)
+    axes[0].legend(loc="lower right")
 
 
 def cost_axis(ax: Axes, grid: Array) -> None:

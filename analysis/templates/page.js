@@ -51,6 +51,16 @@ function level(value, text, y) {
   };
 }
 
+// A log axis with ticks at 1, 2 and 5 times powers of ten, all of one size.
+function logAxis(low, high, rest) {
+  const values = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
+    for (const digit of high / low > 3e3 ? [1] : high / low > 300 ? [1, 3] : [1, 2, 5]) values.push(digit * 10 ** power);
+  const shown = values.filter((v) => v >= low * 0.999 && v <= high * 1.001);
+  const text = shown.map((v) => (v >= 1e4 ? v.toLocaleString("en") : String(Number(v.toPrecision(3)))));
+  return { type: "log", range: [Math.log10(low), Math.log10(high)], tickmode: "array", tickvals: shown, ticktext: text, ...rest };
+}
+
 const state = { clock: "queries", measure: "accuracy" };
 
 const DRAW = {
@@ -77,7 +87,7 @@ const DRAW = {
     let yaxis;
     if (regret) {
       const seen = lines.flat().filter((v) => v !== null).map((v) => chart.optimum - v).filter((v) => v > 0);
-      yaxis = { type: "log", title: { text: "points below the best cell" }, dtick: "D2", range: [Math.log10(Math.min(...seen) / 1.4), Math.log10(Math.max(...seen) * 1.1)] };
+      yaxis = logAxis(Math.min(...seen) / 1.4, Math.max(...seen) * 1.1, { title: { text: "points below the best cell" } });
     } else {
       const floor = Math.min(...lines.flatMap((line) => line.slice(early)).filter((v) => v !== null), chart.optimum - 1e-3);
       const room = chart.optimum - floor;
@@ -90,19 +100,20 @@ const DRAW = {
         annotations.push(made.note);
       }
     }
-    const xaxis = { type: "log", title: { text: clock.axis, standoff: 6 }, range: [Math.log10(first), Math.log10(clock.grid.at(-1))], dtick: clock.grid.at(-1) / first > 2e3 ? 1 : "D2" };
+    const xaxis = logAxis(first, clock.grid.at(-1), { title: { text: clock.axis, standoff: 6 } });
     return { traces, layout: layout({ xaxis, yaxis, shapes, annotations }) };
   },
   top(chart) {
     const traces = Object.entries(chart.curves).flatMap(([name, lines]) =>
       Object.entries(lines).map(([count, y], place) => ({
-        x: chart.grid, y, name: `${name}, top ${count}`, legendgroup: name, showlegend: true, mode: "lines",
+        x: chart.grid, y, name, legendgroup: name, showlegend: place === 0, mode: "lines",
         line: { color: look(name).colour, width: 2.4 / (1 + 0.8 * place), shape: "hv", dash: ["solid", "dash", "dot"][place] },
         hovertemplate: `${name}, top ${count}: %{y:.2f} % at %{x}<extra></extra>`,
       })));
     const known = traces.flatMap((trace) => trace.y).filter((v) => v !== null).sort((a, b) => a - b);
     const floor = known[Math.floor(known.length / 10)] ?? 0, top = known.at(-1) ?? 100;
-    const xaxis = { type: "log", dtick: "D2", title: { text: "queries of the table", standoff: 6 }, range: [Math.log10(Math.max(1, chart.grid.at(-1) / 100)), Math.log10(chart.grid.at(-1))] };
+    const last = chart.grid.at(-1);
+    const xaxis = logAxis(Math.max(1, last / 100), last, { title: { text: "queries of the table", standoff: 6 } });
     return { traces, layout: layout({ xaxis, yaxis: { title: { text: "mean test accuracy, %" }, range: [floor, top + 0.06 * (top - floor)] } }) };
   },
   profile(chart) {
@@ -116,7 +127,15 @@ const DRAW = {
       error_x: low === null ? undefined : { type: "data", symmetric: false, array: [high - centre], arrayminus: [centre - low], color: look(name).colour, thickness: 2 },
       hovertemplate: `${name}: %{x:.3f}<extra></extra>`,
     }));
-    return { traces, layout: layout({ xaxis: { title: { text: chart.axis, standoff: 6 } }, yaxis: { autorange: "reversed", type: "category" } }) };
+    const height = 80 + 44 * chart.rows.length;
+    return { traces, height, layout: layout({ xaxis: { title: { text: chart.axis, standoff: 6 } }, yaxis: { autorange: "reversed", type: "category" } }) };
+  },
+  bars(chart) {
+    const traces = chart.parts.map(({ name, colour: fill, share }) => ({
+      type: "bar", orientation: "h", x: share, y: chart.edges, name, marker: { color: fill, line: { width: 0 } },
+      hovertemplate: `%{y}, ${name}: %{x:.0%}<extra></extra>`,
+    }));
+    return { traces, height: 300, layout: layout({ barmode: "stack", bargap: 0.25, xaxis: { tickformat: ".0%", range: [0, 1] }, yaxis: { autorange: "reversed", type: "category" } }) };
   },
   density(chart) {
     const traces = [{ type: "heatmap", x: chart.x, y: chart.y, z: chart.counts, colorscale: chart.scale[theme()], showscale: false, hovertemplate: "%{customdata} cells<extra></extra>", customdata: chart.cells }];

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, console, data
+from harness.cli import bench, console, data, report
 
 app = typer.Typer(
     name="nasgauge",
@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 app.command()(bench.bench)
 app.command()(bench.search)
-app.command()(bench.report)
+app.command()(report.report)
 app.add_typer(data.app, name="data")
 
 
