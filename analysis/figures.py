@@ -4,18 +4,17 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from analysis.style import STYLE
 from analysis.tables import save_text
 from harness.atomic import replacing
-
-KINDS: Final = ("pdf", "png")
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,15 @@ class Inks:
         files = [
             save_text(self.folder / f"{name}.csv", numbers.to_csv(index=False, float_format="%.6g")),
         ]
-        for kind in KINDS:
-            path = self.folder / f"{name}.{kind}"
-            undated = {"CreationDate": None, "Subject": self.provenance}
-            if kind == "png":
-                undated = {"Software": None, "Description": self.provenance}
-            with rc_context(self.rc), replacing(path) as file:
-                figure.savefig(file, format=kind, metadata=undated)
-            files.append(path)
+        with rc_context(self.rc):
+            png = FigureCanvasAgg(figure)
+            with replacing(self.folder / f"{name}.png") as file:
+                png.print_png(file, metadata={"Software": None, "Description": self.provenance})  # type: ignore[no-untyped-call]
+            figure.set_layout_engine("none")  # it is laid out
+            pdf = FigureCanvasPdf(figure)
+            with replacing(self.folder / f"{name}.pdf") as file:
+                pdf.print_pdf(file, metadata={"CreationDate": None, "Subject": self.provenance})  # type: ignore[no-untyped-call]
+        files += [self.folder / f"{name}.pdf", self.folder / f"{name}.png"]
         return files
 
     def svg(self, draw: Callable[[Figure], None], *, aspect: tuple[float, float] = (1.0, 1.0)) -> str:
@@ -65,6 +65,5 @@ class Inks:
         with rc_context(self.rc):
             width, height = self.rc["figure.figsize"]
             figure = Figure(figsize=(width * aspect[0], height * aspect[1]), layout="constrained")
-            FigureCanvasAgg(figure)
             draw(figure)
             return figure

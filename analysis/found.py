@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from analysis.campaign import Campaign
 from analysis.figures import Inks
 from analysis.page import Chart, Section
-from analysis.plots.cells import NODES, draw_preference, shares
+from analysis.plots.cells import EDGE_NAMES, draw_preference, shares
 from analysis.style import OPERATION_COLOURS, OPERATION_NAMES
 from analysis.tables import Table
 from harness.cells import EDGES, OPERATIONS, Cell, InvalidCell
@@ -43,7 +43,7 @@ def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
                 f"{dataset}: operations of the cells found",
                 f"Share of the {len(cells)} last leaders, by edge.",
                 {
-                    "edges": [f"{NODES[source]} → {NODES[target]}" for source, target in EDGES],
+                    "edges": EDGE_NAMES,
                     "parts": [
                         {
                             "name": OPERATION_NAMES[name],

@@ -1,6 +1,5 @@
 """From a results folder to figures, the numbers behind them, tables, and a page that shows them all."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,11 +9,12 @@ import pandas as pd
 
 from analysis.campaign import Campaign, load
 from analysis.curves import Clock, UnknownCost
-from analysis.efficiency import known_clocks
 from analysis.figures import Inks
 from analysis.found import cells_section, named_cells
-from analysis.page import Card, Page, Section, render
+from analysis.page import Card, Page, render
+from analysis.progress import known_clocks
 from analysis.sections import curves_section, papers_section, runs_section, statistics_sections
+from analysis.studies import Extras, extra_sections
 from analysis.style import OWN, style
 from analysis.summary import aggregate_table, comparison_table, final_table, scores, tables, verdicts
 from analysis.tables import save_text
@@ -41,12 +41,12 @@ def report(
     average: str = "mean",
     venue: str = OWN,
     seed: int = 0,
-    extra: Sequence[Section] = (),
+    extras: Extras = Extras(),  # noqa: B008 - frozen
 ) -> Report:
     """Make `report/` in a results folder: the page, figures (PDF, PNG, CSV) and tables (CSV, MD, TEX).
 
     The page shows every clock that the table knows; figures in files are against `clock`. `average`: mean or
-    median over runs. `seed` is for resampling. `extra`: sections of other studies, after the campaign's own.
+    median over runs. `seed` is for resampling. `extras`: other studies, on the same page.
     Raises OtherCampaign, NoResults, UnknownCost, UnknownVenue.
     """
     rc = style(venue)
@@ -69,7 +69,7 @@ def report(
         ),
         cells_section(campaign, inks, files),
         papers_section(campaign),
-        *extra,
+        *extra_sections(extras, inks, rng, files),
         runs_section(campaign),
     ]
     for section in sections:

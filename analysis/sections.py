@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 
 from analysis.campaign import Campaign
 from analysis.curves import Clock
-from analysis.efficiency import AXES, TOP, Efficiency, Top, efficiency, known_clocks, top
 from analysis.figures import Inks
 from analysis.page import Chart, Section
 from analysis.paper import NASBENCH201, TENAS_TABLE_1, beside, pnas_efficiency
 from analysis.plots.comparisons import draw_intervals, draw_profile
 from analysis.plots.efficiency import draw_accuracy, draw_regret, draw_top
+from analysis.progress import AXES, TOP, Efficiency, Top, efficiency, known_clocks, top
 from analysis.stats import Band
 from analysis.summary import no_diagram, profiles
 from analysis.tables import Table

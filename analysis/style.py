@@ -9,8 +9,7 @@ from typing import Any, Final, NamedTuple
 
 STYLE: Final[dict[Any, Any]] = {
     "figure.figsize": (5.6, 3.6),
-    "figure.dpi": 110,
-    "savefig.dpi": 160,
+    "figure.dpi": 160,
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.titlelocation": "left",

@@ -22,6 +22,7 @@ _STRAND: Final = 0.085
 _HEIGHTS: Final = {(0, 1): 0.0, (1, 2): 0.0, (2, 3): 0.0, (0, 2): 0.62, (1, 3): -0.62, (0, 3): 1.15}
 """How far the middle of an edge lies above the row of nodes: no two edges cross."""
 NODES: Final = ("in", "1", "2", "out")
+EDGE_NAMES: Final = tuple(f"{NODES[source]} → {NODES[target]}" for source, target in EDGES)
 
 
 class Arc(NamedTuple):
@@ -34,8 +35,10 @@ class Arc(NamedTuple):
     label: tuple[float, float]
 
 
-def arcs(choices: Choices) -> list[Arc]:
+def arcs(choices: Choices, *, fixed: bool = False) -> list[Arc]:
     """The arcs of a cell, or of a supernet with several operations on an edge; `none` has no arc.
+
+    `fixed`: each operation keeps its own place on an edge, whichever others there are.
 
     >>> [arc.operation for arc in arcs((("nor_conv_3x3",), ("none",), (), (), (), ("skip_connect",)))]
     ['nor_conv_3x3', 'skip_connect']
@@ -45,10 +48,11 @@ def arcs(choices: Choices) -> list[Arc]:
         shown = [operation for operation in OPERATIONS if operation in kept and operation != "none"]
         middle = _HEIGHTS[source, target]
         for place, operation in enumerate(shown):
-            height = middle + (place - (len(shown) - 1) / 2) * _STRAND
+            step = OPERATIONS.index(operation) - 2.5 if fixed else place - (len(shown) - 1) / 2
+            height = middle + step * _STRAND
             start, end = (float(source), 0.0), (float(target), 0.0)
             centre = (source + target) / 2
-            label = (centre, height if middle else 0.17)
+            label = (centre, height if middle else 0.19)
             found.append(Arc(operation, start, (centre, 2 * height), end, label))
     return found
 
@@ -58,9 +62,11 @@ def of(cell: Cell) -> Choices:
     return tuple((operation,) for operation in cell.ops)
 
 
-def draw_cell(ax: Axes, choices: Choices, *, names: bool = True, title: str = "") -> None:
+def draw_cell(
+    ax: Axes, choices: Choices, *, names: bool = True, fixed: bool = False, title: str = ""
+) -> None:
     """A cell, each operation an arc in its colour, by its name if `names`; an edge of `none` is not drawn."""
-    for arc in arcs(choices):
+    for arc in arcs(choices, fixed=fixed):
         path = Path([arc.start, arc.control, arc.end], [Path.MOVETO, Path.CURVE3, Path.CURVE3])
         colour = OPERATION_COLOURS[arc.operation]
         ax.add_patch(PathPatch(path, fill=False, edgecolor=colour, lw=1.8, zorder=1))
@@ -82,10 +88,10 @@ def draw_cell(ax: Axes, choices: Choices, *, names: bool = True, title: str = ""
 def draw_shrinking(axes: Sequence[Axes], rounds: Sequence[Choices], titles: Sequence[str]) -> None:
     """A supernet as it is pruned, an Axes for each round; what fell stays as a thin dotted line."""
     for place, (ax, choices, title) in enumerate(zip(axes, rounds, titles, strict=True)):
-        draw_cell(ax, choices, names=place == len(rounds) - 1, title=title)
+        draw_cell(ax, choices, names=place == len(rounds) - 1, fixed=True, title=title)
         if place:
-            kept = {(arc.start, arc.end, arc.operation) for arc in arcs(choices)}
-            for arc in arcs(rounds[place - 1]):
+            kept = {(arc.start, arc.end, arc.operation) for arc in arcs(choices, fixed=True)}
+            for arc in arcs(rounds[place - 1], fixed=True):
                 if (arc.start, arc.end, arc.operation) not in kept:
                     path = Path([arc.start, arc.control, arc.end], [Path.MOVETO, Path.CURVE3, Path.CURVE3])
                     colour = OPERATION_COLOURS[arc.operation]
@@ -112,17 +118,17 @@ def shares(cells: Sequence[Cell]) -> NDArray[np.float64]:
     return counts / max(len(cells), 1)
 
 
-def draw_preference(ax: Axes, share: NDArray[np.float64]) -> None:
-    """What the best cells carry on each edge, stacked bars; `share`: (edges, operations)."""
-    left = np.zeros(len(EDGES))
+def draw_preference(ax: Axes, share: NDArray[np.float64], rows: Sequence[str] = EDGE_NAMES) -> None:
+    """What cells carry on each edge, or in other groups; stacked bars; `share`: (rows, operations)."""
+    left = np.zeros(len(rows))
     for place, name in enumerate(OPERATIONS):
         values = share[:, place]
         ax.barh(
-            np.arange(len(EDGES)), values, left=left, color=OPERATION_COLOURS[name],
+            np.arange(len(rows)), values, left=left, color=OPERATION_COLOURS[name],
             label=OPERATION_NAMES[name], height=0.72, edgecolor="white", lw=0.6,
         )  # fmt: skip
         left = left + values
-    ax.set_yticks(range(len(EDGES)), [f"{NODES[a]} → {NODES[b]}" for a, b in EDGES])
+    ax.set_yticks(range(len(rows)), rows)
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
     ax.set_xlabel("share of the cells")

@@ -8,7 +8,7 @@ let chosen = null;
 const theme = () => chosen ?? (asked.matches ? "dark" : "light");
 const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
-const look = (searcher) => DATA.looks[searcher] ?? { colour: "#777777", marker: "o", dash: "" };
+const look = (searcher) => DATA.looks[searcher] ?? { colour: "#3b8bc4", marker: "o", dash: "" };
 const faded = (hex, alpha) => `rgba(${[1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)).join(",")},${alpha})`;
 const narrow = () => root.clientWidth < 640;
 
@@ -127,8 +127,13 @@ const DRAW = {
       error_x: low === null ? undefined : { type: "data", symmetric: false, array: [high - centre], arrayminus: [centre - low], color: look(name).colour, thickness: 2 },
       hovertemplate: `${name}: %{x:.3f}<extra></extra>`,
     }));
-    const height = 80 + 44 * chart.rows.length;
-    return { traces, height, layout: layout({ xaxis: { title: { text: chart.axis, standoff: 6 } }, yaxis: { autorange: "reversed", type: "category" } }) };
+    const height = 90 + (chart.rows.length > 8 ? 24 : 44) * chart.rows.length;
+    const shapes = [], annotations = [];
+    if (chart.line !== undefined && chart.line !== null) {
+      shapes.push({ type: "line", yref: "paper", y0: 0, y1: 1, x0: chart.line, x1: chart.line, line: { color: colour("--soft"), dash: "dot", width: 1.2 } });
+      annotations.push({ x: chart.line, yref: "paper", y: 0, xanchor: "right", yanchor: "bottom", text: `${chart.line_name} ${chart.line.toFixed(2)}`, showarrow: false, font: { size: 11, color: colour("--soft") } });
+    }
+    return { traces, height, layout: layout({ xaxis: { title: { text: chart.axis, standoff: 6 } }, yaxis: { autorange: "reversed", type: "category" }, shapes, annotations }) };
   },
   bars(chart) {
     const traces = chart.parts.map(({ name, colour: fill, share }) => ({
@@ -138,7 +143,7 @@ const DRAW = {
     return { traces, height: 300, layout: layout({ barmode: "stack", bargap: 0.25, xaxis: { tickformat: ".0%", range: [0, 1] }, yaxis: { autorange: "reversed", type: "category" } }) };
   },
   density(chart) {
-    const traces = [{ type: "heatmap", x: chart.x, y: chart.y, z: chart.counts, colorscale: chart.scale[theme()], showscale: false, hovertemplate: "%{customdata} cells<extra></extra>", customdata: chart.cells }];
+    const traces = [{ type: "heatmap", x: chart.x, y: chart.y, z: chart.cells.map((row) => row.map((n) => Math.log1p(n))), colorscale: chart.scale[theme()], showscale: false, hovertemplate: "%{customdata} cells<extra></extra>", customdata: chart.cells }];
     return { traces, layout: layout({ xaxis: { title: { text: chart.axis, standoff: 6 } }, yaxis: { title: { text: "test accuracy, %" } } }) };
   },
   heat(chart) {

@@ -9,8 +9,8 @@ import typer
 from harness.cli import console
 
 if TYPE_CHECKING:
-    from analysis.page import Section
     from analysis.report import Report
+    from analysis.studies import Extras
 
 _PRINTED = ("dataset", "searcher", "runs", "mean", "low", "high", "sd", "regret", "p")
 
@@ -32,6 +32,14 @@ def report(
     venue: Annotated[
         str, typer.Option(help="Column width and fonts of a venue: icml2024, neurips2024, cvpr2024, …")
     ] = "page",
+    scores: Annotated[
+        str,
+        typer.Option(help="File of cells' scores (.parquet or .csv), or shipped: ranks against the table."),
+    ] = "",
+    trials: Annotated[
+        str, typer.Option(help="Files of `nasgauge score predictors` (trials.parquet), by comma.")
+    ] = "",
+    pruning: Annotated[str, typer.Option(help="File of TE-NAS searches (.json), or shipped.")] = "",
 ) -> None:
     """Draw the figures, tables and the page of a results folder again.
 
@@ -40,8 +48,15 @@ def report(
       nasgauge report results/bench
 
       nasgauge report results/bench --clock seconds --average median --venue icml2024
+
+      nasgauge report results/bench --scores shipped
     """
-    show(draw(folder, clock=clock, average=average.value, venue=venue))
+    extras = None
+    if scores or trials or pruning:
+        from harness.cli.studies import gather
+
+        extras = gather(folder, scores, trials, pruning)
+    show(draw(folder, clock=clock, average=average.value, venue=venue, extras=extras))
 
 
 def draw(
@@ -50,15 +65,16 @@ def draw(
     clock: str = "queries",
     average: str = "mean",
     venue: str = "page",
-    extra: "tuple[Section, ...]" = (),
+    extras: "Extras | None" = None,
 ) -> "Report":
     """Make the report of a folder."""
     from analysis.curves import CLOCKS
     from analysis.report import report as make
+    from analysis.studies import Extras
 
     for known in CLOCKS:
         if clock == known:
-            return make(folder, clock=known, average=average, venue=venue, extra=extra)
+            return make(folder, clock=known, average=average, venue=venue, extras=extras or Extras())
     raise console.BadOption(f"--clock {clock} is unknown; choose from {', '.join(CLOCKS)}")
 
 
