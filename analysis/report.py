@@ -13,6 +13,7 @@ from analysis.figures import Inks
 from analysis.found import cells_section, named_cells
 from analysis.page import Card, Page, render
 from analysis.progress import known_clocks
+from analysis.reach import reach_table
 from analysis.sections import curves_section, papers_section, runs_section, statistics_sections
 from analysis.studies import Extras, extra_sections
 from analysis.style import OWN, style
@@ -62,11 +63,10 @@ def report(
     comparisons = comparison_table(campaign, rng)
     normal = scores(campaign)
     together = aggregate_table(normal, rng)
+    made = tables(campaign, final, reach_table(campaign, rng), comparisons, together)
     sections = [
         curves_section(campaign, inks, clock, average, rng, files),
-        *statistics_sections(
-            campaign, inks, tables(campaign, final, comparisons, together), normal, rng, files
-        ),
+        *statistics_sections(campaign, inks, made, normal, rng, files),
         cells_section(campaign, inks, files),
         papers_section(campaign),
         *extra_sections(extras, inks, rng, files),

@@ -1,6 +1,6 @@
 """The sections of a campaign's report: what they draw, save and say."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,18 +141,22 @@ def _save_top(inks: Inks, campaign: Campaign, leading: Top) -> list[Path]:
 def statistics_sections(
     campaign: Campaign,
     inks: Inks,
-    made: Sequence[Table],
+    made: Mapping[str, Table],
     normal: dict[str, list[Any]],
     rng: np.random.Generator,
     files: list[Path],
 ) -> list[Section]:
     """Final accuracies, comparisons of pairs, and all datasets together."""
-    sections = [Section("results", "Results", tables=made[:1])]
-    if len(made) > 1:
-        sections.append(Section("comparisons", "How sure", notes=[no_diagram(campaign)], tables=made[1:2]))
+    sections = [
+        Section("results", "Results", tables=[made[name] for name in ("final", "reach") if name in made])
+    ]
+    if "comparisons" in made:
+        sections.append(
+            Section("comparisons", "How sure", notes=[no_diagram(campaign)], tables=[made["comparisons"]])
+        )
     if not normal:
         return sections
-    together = made[-1].frame
+    together = made["together"].frame
     rows = [
         (str(name), float(centre), float(low), float(high))
         for name, centre, low, high in together[["searcher", "iqm", "low", "high"]].to_numpy().tolist()
@@ -183,7 +187,7 @@ def statistics_sections(
                     _names(saved), inks.provenance,
                 ),
             ],
-            tables=made[2:],
+            tables=[made["together"]],
         )
     )  # fmt: skip
     return sections

@@ -138,7 +138,7 @@ def _density(study: Study, name: str, row: Mapping[str, Any], inks: Inks, files:
         ax = figure.add_subplot()
         draw_ranks(ax, score, study.truth)
         ax.set(xlabel=f"percentile of {name}", ylabel="test accuracy, %")
-        ax.set_title(f"{study.dataset}, {known.sum():,} cells: {told}", fontsize="small")
+        ax.set_title(f"{study.dataset}, {known.sum():,} cells\n{told}", fontsize="small")
 
     saved = inks.save(
         f"ranks-{study.dataset}-{_slug(name)}",

@@ -183,8 +183,12 @@ def no_diagram(campaign: Campaign) -> str:
 
 
 def tables(
-    campaign: Campaign, final: pd.DataFrame, comparisons: pd.DataFrame, together: pd.DataFrame
-) -> list[Table]:
+    campaign: Campaign,
+    final: pd.DataFrame,
+    reached: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    together: pd.DataFrame,
+) -> dict[str, Table]:
     """The campaign's tables, with what a reader must know of each column."""
     settings = campaign.settings
     of = f"table {campaign.table}, {settings.budget}"
@@ -198,6 +202,18 @@ def tables(
             "against random, paired by seed, Holm over the searchers of a dataset.",
         )
     ]
+    if len(reached):
+        made.append(
+            Table(
+                "reach",
+                f"What the results are worth in queries ({of})",
+                reached,
+                dict.fromkeys(reached.columns[3:], 0) | {"times": 1},
+                "random queries: after which exact random search has the searcher's final mean accuracy; times: over "
+                "its own queries. to random's: queries after which its mean reaches what exact random search has at "
+                "the end of the budget. 95 % intervals over runs; ∞: not within the known curve.",
+            )
+        )
     if len(comparisons):
         made.append(
             Table(
@@ -221,7 +237,7 @@ def tables(
                 "bootstrap stratified by dataset. improvement: chance that a run beats one of `against`.",
             )
         )
-    return made
+    return {table.name: table for table in made}
 
 
 def _p(value: float) -> str:

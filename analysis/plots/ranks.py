@@ -55,6 +55,9 @@ def draw_taus(
             f"two trainings agree: {ceiling:.2f}", (ceiling, 1.0), xycoords=("data", "axes fraction"),
             xytext=(-3, 3), textcoords="offset points", fontsize=7, ha="right", annotation_clip=False,
         )  # fmt: skip
+    if any(name in published for name, *_ in rows):
+        ax.plot([], [], marker="D", mfc="none", mec="#D55E00", ms=5, ls="none", label="published")
+        ax.legend(loc="lower right")
     ax.axvline(0, color="#999999", lw=0.6)
     ax.set_yticks(range(len(rows)), [name for name, *_ in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
