@@ -68,8 +68,13 @@ def load(folder: Path) -> Campaign:
     headers = {key: tuple(record.header for record in group) for key, group in sorted(groups.items())}
     runs: dict[tuple[str, str], Runs] = {}
     for key in sorted(groups):
-        runs[key] = align([record.steps for record in groups.pop(key)])
-        notes += _lacking(*key, runs[key], settings)
+        aligned = align([record.steps for record in groups.pop(key)])
+        notes += _lacking(*key, aligned, settings)
+        whole = np.isfinite(aligned.incumbent.sum(axis=1))
+        if whole.any():
+            runs[key] = aligned.only(whole)
+    if not runs:
+        raise NoResults(f"no run in {folder} has a reported accuracy: {'; '.join(notes)}")
     for dataset in settings.datasets:
         ran = {searcher for key, searcher in runs if key == dataset}
         for searcher in sorted({searcher for _, searcher in runs} - ran):
@@ -87,7 +92,7 @@ def _lacking(dataset: str, searcher: str, runs: Runs, settings: Settings) -> lis
     undefined = int((np.isneginf(runs.validation) & (runs.cell >= 0)).sum())
     if undefined:
         notes.append(f"{who} has {undefined} steps without a validation accuracy; such a cell never leads")
-    unreported = int(np.isnan(runs.final).sum())
+    unreported = int(np.isnan(runs.incumbent).any(axis=1).sum())
     if unreported:
-        notes.append(f"{who} has {unreported} runs whose last leader has no reported accuracy (NaN)")
+        notes.append(f"{who} has {unreported} runs with a leader without reported accuracy (NaN), left out")
     return notes

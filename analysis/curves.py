@@ -1,7 +1,7 @@
 """From steps to curves: the accuracy of the validation leader, on a common grid of a chosen clock."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -50,6 +50,15 @@ class Runs:
         """Each run's last leader, (runs,)."""
         places = np.take_along_axis(self.cell, self.leader[:, -1:], axis=1)[:, 0]
         return [self.cells[place] for place in places.tolist()]
+
+    def only(self, kept: NDArray[np.bool_]) -> "Runs":
+        """Some of the runs, (runs,)."""
+        arrays = ("seeds", "lengths", "incumbent", "cell", "leader", "validation", "test")
+        return replace(
+            self,
+            spent={clock: values[kept] for clock, values in self.spent.items()},
+            **{name: getattr(self, name)[kept] for name in arrays},
+        )
 
     def cost(self, clock: Clock) -> float | None:
         """What every charged query costs on a clock, if they all cost the same.

@@ -25,6 +25,8 @@ class Inks:
     rc: dict[Any, Any] = field(default_factory=lambda: STYLE)
     provenance: str = ""
     """Runs, table and versions behind the figures, kept in the files."""
+    drawn: bool = True
+    """False: only the numbers are written."""
 
     def save(
         self,
@@ -38,10 +40,10 @@ class Inks:
 
         `aspect`: its width and height, in those of the style.
         """
+        files = [save_text(self.folder / f"{name}.csv", numbers.to_csv(index=False, float_format="%.6g"))]
+        if not self.drawn:
+            return files
         figure = self._figure(draw, aspect)
-        files = [
-            save_text(self.folder / f"{name}.csv", numbers.to_csv(index=False, float_format="%.6g")),
-        ]
         with rc_context(self.rc):
             png = FigureCanvasAgg(figure)
             with replacing(self.folder / f"{name}.png") as file:

@@ -230,7 +230,7 @@ def _ours(campaign: Campaign, searcher: str) -> dict[str, object]:
     count = set()
     for dataset in DATASETS:
         runs = campaign.runs.get((dataset, searcher))
-        final = np.array([]) if runs is None else runs.final[~np.isnan(runs.final)]
+        final = np.array([]) if runs is None else runs.final
         many = len(final) > 1
         count.add(len(final))
         figures.append(

@@ -54,9 +54,6 @@ def reach_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
         for searcher, runs in campaign.on(dataset).items():
             last = int(runs.spent["queries"][np.isfinite(runs.spent["queries"])].max())
             curves = on_grid(runs, "queries", np.arange(1.0, last + 1))
-            curves = curves[~np.isnan(curves[:, -1])]
-            if not len(curves):
-                continue
             target = float(np.interp(last, random.queries, random.mean))
             mean = curves.mean(axis=0)
             final = np.array([mean[-1], np.nan, np.nan])

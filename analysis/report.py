@@ -41,13 +41,15 @@ def report(
     clock: Clock = "queries",
     average: str = "mean",
     venue: str = OWN,
+    figures: bool = True,
     seed: int = 0,
     extras: Extras = Extras(),  # noqa: B008 - frozen
 ) -> Report:
     """Make `report/` in a results folder: the page, figures (PDF, PNG, CSV) and tables (CSV, MD, TEX).
 
     The page shows every clock that the table knows; figures in files are against `clock`. `average`: mean or
-    median over runs. `seed` is for resampling. `extras`: other studies, on the same page.
+    median over runs. `figures`: False leaves out the PDF and PNG files, which take most of the time. `seed` is
+    for resampling. `extras`: other studies, on the same page.
     Raises OtherCampaign, NoResults, UnknownCost, UnknownVenue.
     """
     rc = style(venue)
@@ -56,7 +58,7 @@ def report(
     for dataset in campaign.datasets:
         if why := known_clocks(campaign, dataset)[clock]:
             raise UnknownCost(why)
-    inks = Inks(folder / FOLDER, rc, _provenance(campaign, seed))
+    inks = Inks(folder / FOLDER, rc, _provenance(campaign, seed), figures)
     inks.folder.mkdir(exist_ok=True)
     files: list[Path] = []
     final = final_table(campaign, rng)

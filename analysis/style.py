@@ -4,6 +4,7 @@ The colours are Okabe and Ito's and Tol's, told apart by colour-blind readers.
 """
 
 import inspect
+import re
 import zlib
 from typing import Any, Final, NamedTuple
 
@@ -67,6 +68,10 @@ OPERATION_NAMES: Final = {
 }
 
 
+_WANTED: Final = {"column": "half", "usetex": False}
+"""Of tueplots' bundles, which differ in what they take."""
+
+
 class UnknownVenue(LookupError):
     """A conference or journal that tueplots has no bundle for."""
 
@@ -104,11 +109,8 @@ def venues() -> list[str]:
     """The venues whose column widths and fonts tueplots knows, and our own."""
     from tueplots import bundles
 
-    known = [
-        name
-        for name, bundle in inspect.getmembers(bundles, inspect.isfunction)
-        if "usetex" in inspect.signature(bundle).parameters and "beamer" not in name
-    ]
+    bundled = inspect.getmembers(bundles, inspect.isfunction)
+    known = [name for name, _ in bundled if re.fullmatch(r"[a-z]+\d{4}", name)]
     return [OWN, *known]
 
 
@@ -125,6 +127,7 @@ def style(venue: str = OWN) -> dict[Any, Any]:
     from tueplots import bundles
 
     bundle = getattr(bundles, venue)
-    options = {"column": "half"} if "column" in inspect.signature(bundle).parameters else {}
-    theirs = bundle(usetex=False, **options)
-    return STYLE | {name: value for name, value in theirs.items() if not name.startswith("figure.const")}
+    offered = inspect.signature(bundle).parameters
+    theirs = bundle(**{name: value for name, value in _WANTED.items() if name in offered})
+    kept = {name: value for name, value in theirs.items() if not name.startswith(("text.", "figure.const"))}
+    return STYLE | kept | {"text.usetex": False}

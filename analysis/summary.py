@@ -39,7 +39,7 @@ def final_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
         optimum = campaign.references[dataset].optimum
         block = []
         for (searcher, runs), corrected in zip(found.items(), holm(np.array(p)), strict=True):
-            final = runs.final[~np.isnan(runs.final)]
+            final = runs.final
             many = len(final) > 1
             low, high = bootstrap_mean(final[:, None], rng)[:, 0] if many else (np.nan, np.nan)
             block.append(
@@ -47,17 +47,17 @@ def final_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
                     "dataset": dataset,
                     "searcher": searcher,
                     "runs": len(final),
-                    "mean": final.mean() if final.size else np.nan,
+                    "mean": final.mean(),
                     "low": low,
                     "high": high,
                     "sd": final.std(ddof=1) if many else np.nan,
-                    "median": np.median(final) if final.size else np.nan,
-                    "best": final.max(initial=-np.inf) if final.size else np.nan,
-                    "regret": optimum - final.mean() if final.size else np.nan,
+                    "median": np.median(final),
+                    "best": final.max(),
+                    "regret": optimum - final.mean(),
                     "p": corrected,
                 }
             )
-        rows += sorted(block, key=lambda row: -np.nan_to_num(row["mean"], nan=-np.inf))
+        rows += sorted(block, key=lambda row: -float(row["mean"]))
     return pd.DataFrame(rows)
 
 
@@ -94,8 +94,9 @@ def scores(campaign: Campaign) -> dict[str, list[Array]]:
             if aligned is None:
                 break
             reference = campaign.references[dataset]
-            final = aligned.final[~np.isnan(aligned.final)]
-            values.append(normalised(final, chance=reference.random.mean[0], optimum=reference.optimum))
+            values.append(
+                normalised(aligned.final, chance=reference.random.mean[0], optimum=reference.optimum)
+            )
         else:
             if all(part.size > 1 for part in values):
                 found[searcher] = values
@@ -246,14 +247,12 @@ def _p(value: float) -> str:
 
 def _by_mean(campaign: Campaign, dataset: str) -> list[str]:
     found = campaign.on(dataset)
-    return sorted(found, key=lambda searcher: -np.nan_to_num(found[searcher].final.mean(), nan=-np.inf))
+    return sorted(found, key=lambda searcher: -found[searcher].final.mean())
 
 
 def _pairs(ours: Runs, theirs: Runs) -> tuple[Array, Array]:
     _, mine, other = np.intersect1d(ours.seeds, theirs.seeds, return_indices=True)
-    one, two = ours.final[mine], theirs.final[other]
-    whole = ~(np.isnan(one) | np.isnan(two))
-    return one[whole], two[whole]
+    return ours.final[mine], theirs.final[other]
 
 
 def _paired(ours: Runs, theirs: Runs) -> float:

@@ -32,6 +32,9 @@ def report(
     venue: Annotated[
         str, typer.Option(help="Column width and fonts of a venue: icml2024, neurips2024, cvpr2024, …")
     ] = "page",
+    figures: Annotated[
+        bool, typer.Option(help="PDF and PNG files; without them the page and tables are made in no time.")
+    ] = True,
     scores: Annotated[
         str,
         typer.Option(help="File of cells' scores (.parquet or .csv), or shipped: ranks against the table."),
@@ -56,7 +59,7 @@ def report(
         from harness.cli.studies import gather
 
         extras = gather(folder, scores, trials, pruning)
-    show(draw(folder, clock=clock, average=average.value, venue=venue, extras=extras))
+    show(draw(folder, clock=clock, average=average.value, venue=venue, figures=figures, extras=extras))
 
 
 def draw(
@@ -65,6 +68,7 @@ def draw(
     clock: str = "queries",
     average: str = "mean",
     venue: str = "page",
+    figures: bool = True,
     extras: "Extras | None" = None,
 ) -> "Report":
     """Make the report of a folder."""
@@ -74,7 +78,14 @@ def draw(
 
     for known in CLOCKS:
         if clock == known:
-            return make(folder, clock=known, average=average, venue=venue, extras=extras or Extras())
+            return make(
+                folder,
+                clock=known,
+                average=average,
+                venue=venue,
+                figures=figures,
+                extras=extras or Extras(),
+            )
     raise console.BadOption(f"--clock {clock} is unknown; choose from {', '.join(CLOCKS)}")
 
 

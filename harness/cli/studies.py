@@ -68,7 +68,7 @@ def _studies(table: "AccuracyTable", datasets: tuple[str, ...], path: Path) -> "
     import numpy as np
 
     from analysis.ranks import Study, rank_sum
-    from harness.costs import multiply_adds, parameters
+    from harness.costs import TASKS, multiply_adds, parameters
     from harness.spaces import NB201
 
     frame = wide(_frame(path), path)
@@ -77,17 +77,14 @@ def _studies(table: "AccuracyTable", datasets: tuple[str, ...], path: Path) -> "
     studies = []
     for dataset in datasets:
         report = table.view(dataset).report
+        images = report.dataset if report.dataset in TASKS else "cifar10"  # the order of cells is the same
         own = frame[frame["dataset"] == dataset] if "dataset" in frame else frame
         ranks = own.index.to_numpy()
         named = {str(name): own[name].to_numpy(dtype=np.float64) for name in own if name != "dataset"}
         if {"kappa", "regions"} <= set(named):
             named["rank sum"] = rank_sum(named["kappa"], named["regions"])
-        named["flops"] = np.array(
-            [multiply_adds(space[rank], report.dataset) for rank in ranks], dtype=np.float64
-        )
-        named["params"] = np.array(
-            [parameters(space[rank], report.dataset) for rank in ranks], dtype=np.float64
-        )
+        named["flops"] = np.array([multiply_adds(space[rank], images) for rank in ranks], dtype=np.float64)
+        named["params"] = np.array([parameters(space[rank], images) for rank in ranks], dtype=np.float64)
         single = [
             table.column(column)
             for column in table.columns
