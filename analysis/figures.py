@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
+from analysis.files import save_csv
 from analysis.style import STYLE
-from analysis.tables import save_text
 from harness.atomic import replacing
 
 
@@ -40,7 +40,8 @@ class Inks:
 
         `aspect`: its width and height, in those of the style.
         """
-        files = [save_text(self.folder / f"{name}.csv", numbers.to_csv(index=False, float_format="%.6g"))]
+        files = [self.folder / f"{name}.csv"]
+        save_csv(files[0], numbers)
         if not self.drawn:
             return files
         figure = self._figure(draw, aspect)

@@ -6,27 +6,10 @@ from numpy.typing import NDArray
 
 from analysis.campaign import Campaign
 from analysis.curves import on_grid
+from analysis.efficiency import equivalent
 from analysis.stats import RESAMPLES, bootstrap_mean
-from harness.results import Curve
 
 Array = NDArray[np.float64]
-
-
-def equivalent_queries(accuracy: Array, random: Curve) -> Array:
-    """Queries after which exact random search has these mean accuracies; infinite beyond the known curve.
-
-    >>> equivalent_queries(np.array([10.0, 15.0, 30.0]), Curve(queries=(1, 2), mean=(10.0, 20.0), sd=(0.0, 0.0)))
-    array([1. , 1.5, inf])
-    """
-    rising = np.maximum.accumulate(np.asarray(random.mean))
-    first = np.searchsorted(rising, accuracy)  # the first point that is no lower
-    after = np.minimum(first, len(rising) - 1)
-    before = np.maximum(after - 1, 0)
-    step = rising[after] - rising[before]
-    part = np.divide(accuracy - rising[before], step, out=np.zeros_like(step), where=step > 0)
-    queries = np.asarray(random.queries, dtype=np.float64)
-    found: Array = queries[before] + np.clip(part, 0.0, 1.0) * (queries[after] - queries[before])
-    return np.where(first == len(rising), np.inf, found)
 
 
 def first_reach(curves: Array, target: float) -> Array:
@@ -63,10 +46,10 @@ def reach_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
                 weights = rng.multinomial(len(curves), np.full(len(curves), 1 / len(curves)), size=RESAMPLES)
                 reached = first_reach(weights / len(curves) @ curves, target)
                 own[1:] = np.quantile(reached, [0.025, 0.975], method="nearest")
-            worth = np.where(np.isnan(final), np.nan, equivalent_queries(np.nan_to_num(final), random))
+            worth = [np.nan if np.isnan(value) else equivalent(random, value) for value in final.tolist()]
             rows.append(
                 {"dataset": dataset, "searcher": searcher, "queries": last}
-                | dict(zip(("random queries", "random low", "random high"), worth.tolist(), strict=True))
+                | dict(zip(("random queries", "random low", "random high"), worth, strict=True))
                 | {"times": worth[0] / last}
                 | dict(zip(("to random's", "own low", "own high"), own.tolist(), strict=True))
             )

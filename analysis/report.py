@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.campaign import Campaign, load
 from analysis.curves import Clock, UnknownCost
 from analysis.figures import Inks
+from analysis.files import save_text
 from analysis.found import cells_section, named_cells
 from analysis.page import Card, Page, render
 from analysis.progress import known_clocks
@@ -18,7 +19,6 @@ from analysis.sections import curves_section, papers_section, runs_section, stat
 from analysis.studies import Extras, extra_sections
 from analysis.style import OWN, style
 from analysis.summary import aggregate_table, comparison_table, final_table, scores, tables, verdicts
-from analysis.tables import save_text
 
 FOLDER: Final = "report"
 PAGE: Final = "report.html"
@@ -91,7 +91,8 @@ def report(
         searchers=campaign.searchers,
         cells=named_cells(sections),
     )
-    path = save_text(inks.folder / PAGE, render(page))
+    path = inks.folder / PAGE
+    save_text(path, render(page))
     return Report(path, (path, *files), final, tuple(said), campaign.notes)
 
 

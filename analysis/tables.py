@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from harness.atomic import replacing
+from analysis.files import save_csv, save_text
 
 MISSING: Final = "–"
 _LATEX: Final = {
@@ -76,11 +76,11 @@ class Table:
 
     def save(self, folder: Path) -> list[Path]:
         """Write `name.csv`, `.md` and `.tex`."""
-        csv = self.frame.to_csv(index=False, float_format="%.6g")
-        return [
-            save_text(folder / f"{self.name}{ending}", text)
-            for ending, text in ((".csv", csv), (".md", self.markdown), (".tex", self.latex))
-        ]
+        csv, markdown, tex = (folder / f"{self.name}.{kind}" for kind in ("csv", "md", "tex"))
+        save_csv(csv, self.frame)
+        save_text(markdown, self.markdown)
+        save_text(tex, self.latex)
+        return [csv, markdown, tex]
 
 
 def cell_text(value: object, digits: int = 2) -> str:
@@ -107,10 +107,3 @@ def latex(text: str) -> str:
     50 \\% of a\\_b
     """
     return "".join(_LATEX.get(character, character) for character in text)
-
-
-def save_text(path: Path, text: str) -> Path:
-    """Write a text file, which appears whole or not at all."""
-    with replacing(path) as file:
-        file.write(text.encode())
-    return path

@@ -1,7 +1,9 @@
 """What tables exist, where they come from, and where they are kept."""
 
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import Final
 import platformdirs
 
 from data.curves import Curves, curves_path
-from data.importers import bundled_path, import_bundled, import_exports, sha256
-from data.tables import FORMAT, AccuracyTable
+from data.download import Progress, download, mirrored
+from data.importers import CellProgress, bundled_path, import_bundled, import_exports, import_official, sha256
+from data.tables import FORMAT, AccuracyTable, DamagedTable
 
 CACHE_VARIABLE: Final = "NASGAUGE_CACHE"
 
@@ -124,7 +127,7 @@ SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
             name="bundled",
             title="AnalogNAS-Bench's digital CIFAR-10 accuracies of all 15,625 cells",
             origin="package analog-nasbench (arXiv 2506.18495)",
-            licence="Apache-2.0",
+            licence="none stated in the package",
             answers="one CIFAR-10 test accuracy for each cell; Kendall tau with the official one is 0.926",
         ),
         "nb201": Source(
@@ -152,7 +155,7 @@ def open_table(name: str) -> AccuracyTable:
     """A table by name, or from the path of a `.npz` file.
 
     `bundled` is imported on first use, kept in the cache, and imported anew when the installed file
-    changes; others are opened once they have been fetched or imported.
+    changes or the kept one is spoilt; others are opened once they have been fetched or imported.
 
     Raises UnknownTable, NotFetched, DamagedTable, ImportFailed.
     """
@@ -187,6 +190,60 @@ def table_path(name: str) -> Path:
     return cache_folder() / f"{name}-v{FORMAT}.npz"
 
 
+def fetch_nb201(
+    *, mirror: str | None = None, progress: Progress = lambda _count: None, timeout: float = 20.0
+) -> AccuracyTable:
+    """Download the four exports, import them, and keep the table; files that are there are kept.
+
+    Raises DownloadFailed, WrongFile, ImportFailed.
+    """
+    folder = cache_folder() / "nb201"
+    for file in NB201_FILES:
+        path = folder / file.name
+        if not path.is_file() or sha256(path) != file.sha256:
+            download(
+                mirrored(file.address, file.name, mirror),
+                path,
+                size=file.size,
+                sha256=file.sha256,
+                timeout=timeout,
+                progress=progress,
+            )
+    return build_nb201(folder)
+
+
+def keep_official(
+    path: Path,
+    name: str,
+    *,
+    curves: bool = True,
+    partial: bool = False,
+    progress: CellProgress = lambda _done, _total: None,
+) -> AccuracyTable:
+    """Import an official file or folder and keep the table, and its learning curves, under `name`.
+
+    Raises WrongFile, ImportFailed.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) or name in SOURCES:
+        raise WrongFile(f"{name!r} cannot be a table's name; give letters, digits and - with --name")
+    kept = table_path(name)
+    beside = curves_path(kept)
+    table = import_official(
+        path, name=name, curves=beside if curves else None, partial=partial, progress=progress
+    )
+    if not curves:
+        beside.unlink(missing_ok=True)
+    table.save(kept)
+    return table
+
+
+def imported_tables() -> list[str]:
+    """Names of the official tables that were imported on this machine."""
+    ending = f"-v{FORMAT}.npz"
+    names = sorted(path.name.removesuffix(ending) for path in cache_folder().glob(f"*{ending}"))
+    return [name for name in names if name not in SOURCES]
+
+
 def build_nb201(folder: Path) -> AccuracyTable:
     """Check the four exports in `folder`, import them, and keep the table.
 
@@ -205,7 +262,8 @@ def _bundled() -> AccuracyTable:
     checksum = sha256(source)
     kept = cache_folder() / f"bundled-{checksum[:16]}.npz"
     if kept.is_file():
-        return AccuracyTable.load(kept)
+        with suppress(DamagedTable):  # of another format, or spoilt: its source is at hand
+            return AccuracyTable.load(kept)
     table = import_bundled(source)
     table.save(kept)
     return table

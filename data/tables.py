@@ -4,7 +4,8 @@
       columns   Column(dataset, epochs, split, seed, metric) -> (15625,) float64; NaN: never trained
       views     dataset -> View(search=Column, report=Column): what a searcher is told, what is reported
 
-A table is one `.npz` file without pickle. It carries the sha256 of its own contents and of what it was
+A table is one `.npz` file without pickle, its columns one block (columns, cells). It
+carries the sha256 of its own contents and of what it was
 made from, so that a truncated or altered file is noticed when it is opened.
 """
 
@@ -26,9 +27,8 @@ Split = Literal["train", "valid", "test", "valtest"]
 Metric = Literal["accuracy", "loss", "seconds", "latency"]
 Seed = int | Literal["mean", "single", "random"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 N_CELLS: Final = 15_625
-_OFFICIAL: Final = "official_index"
 
 
 class DamagedTable(ValueError):
@@ -174,16 +174,15 @@ class AccuracyTable:
             "limits": self.limits,
             "source_sha256": self.source_sha256,
             "sha256": self.sha256,
+            "columns": [str(column) for column in self.columns],
             "views": {
                 dataset: {"search": str(view.search), "report": str(view.report)}
                 for dataset, view in self.views.items()
             },
         }
-        arrays: dict[str, NDArray[np.generic]] = {
-            str(column): values for column, values in self.columns.items()
-        }
+        arrays: dict[str, NDArray[np.generic]] = {"figures": np.stack([*self.columns.values()])}
         if self.official is not None:
-            arrays[_OFFICIAL] = self.official
+            arrays["official"] = self.official
         with replacing(path) as file:
             np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
 
@@ -196,18 +195,18 @@ class AccuracyTable:
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
-                columns = {Column.parse(name): file[name] for name in file.files if "/" in name}
-                official = file[_OFFICIAL] if _OFFICIAL in file.files else None
-            if header["format"] != FORMAT:
-                raise DamagedTable(
-                    f"{path} is a table of format {header['format']}, this version reads {FORMAT}; "
-                    "remove the file and import it again"
-                )
+                if header["format"] != FORMAT:
+                    raise DamagedTable(
+                        f"{path} is a table of format {header['format']}, this version reads {FORMAT}; "
+                        "remove the file and import it again"
+                    )
+                figures = file["figures"]
+                official = file["official"] if "official" in file.files else None
             table = cls(
                 name=header["name"],
                 limits=header["limits"],
                 source_sha256=header["source_sha256"],
-                columns=columns,
+                columns=dict(zip(map(Column.parse, header["columns"]), figures, strict=True)),
                 views={
                     dataset: View(Column.parse(view["search"]), Column.parse(view["report"]))
                     for dataset, view in header["views"].items()

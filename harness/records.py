@@ -51,6 +51,8 @@ class Step(NamedTuple, Generic[C]):
     """False for a repeated query under the policy `free`."""
     overhead: float
     """Measured seconds of the searcher itself since the step before: never charged, never compared."""
+    answer: C | None = None
+    """The evaluated cell that the searcher would give as its answer now; None: that of the best signal."""
 
 
 class Header(BaseModel):
@@ -101,12 +103,14 @@ class Steps:
     seconds: NDArray[np.float64]
     charged: NDArray[np.bool_]
     overhead: NDArray[np.float64]
+    answer: NDArray[np.int32]
+    """Place in `cells` of the searcher's own answer after the step; -1: the cell with the best signal."""
 
     @property
     def digest(self) -> str:
         """sha256 over everything but `overhead`."""
         digest = hashlib.sha256("\n".join(self.cells).encode())
-        for name in ("seed", "query", "cell", "validation", "test", "epochs", "seconds", "charged"):
+        for name in ("seed", "query", "cell", "validation", "test", "epochs", "seconds", "charged", "answer"):
             values: NDArray[np.generic] = getattr(self, name)
             digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
         return digest.hexdigest()
@@ -130,12 +134,13 @@ def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
         rows.extend(steps)
         seeds.append(seed)
         lengths.append(len(steps))
-    cells, evaluations, charged, overhead = zip(*rows, strict=True) if rows else ((), (), (), ())
+    cells, evaluations, charged, overhead, answers = zip(*rows, strict=True) if rows else ((),) * 5
     figures = np.array(evaluations, dtype=np.float64).reshape(-1, len(Evaluation._fields))
     return Steps(
         seed=np.repeat(np.array(seeds, dtype=np.int32), lengths),
         query=np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in (*lengths, 0)]),
         cell=np.array([places.setdefault(str(cell), len(places)) for cell in cells], dtype=np.int32),
+        answer=np.array([-1 if cell is None else places[str(cell)] for cell in answers], dtype=np.int32),
         cells=tuple(places),
         validation=figures[:, 0].copy(),
         test=figures[:, 1].copy(),
@@ -159,6 +164,7 @@ def write(path: Path, header: Header, steps: Steps) -> None:
         "seconds": pa.array(steps.seconds),
         "charged": pa.array(steps.charged),
         "overhead": pa.array(steps.overhead),
+        "answer": pa.array(steps.answer),
     }
     table = pa.table(columns).replace_schema_metadata({_HEADER: whole.model_dump_json().encode()})
     with replacing(path) as file:
@@ -188,6 +194,7 @@ def read(path: Path) -> Record:
                     "seconds",
                     "charged",
                     "overhead",
+                    "answer",
                 )
             },
         )

@@ -109,12 +109,24 @@ def run(
     cell whose `canonical` text was seen in this run costs nothing and is answered with the figures of the
     first; a run then also ends after `STALL` free queries in a row.
 
-    Raises InvalidBudget if the oracle does not know what a query costs on the budget's clock.
+    A searcher may also have `recommend() -> cell | None`: after every query it is asked which evaluated cell
+    it would give as its answer, which the step records; None is the cell with the best signal. And it may
+    have `least`, a number of queries below which it cannot work.
+
+    Raises InvalidBudget if the oracle does not know what a query costs on the budget's clock, or if the
+    budget is below the searcher's `least`.
     """
     seen: dict[str, Evaluation] | None = {} if repeats == "free" else None
     structure: Callable[[C], str] = canonical or str
     clock = time.perf_counter
     spent, idle, overhead = 0.0, 0, 0.0
+    recommend: Callable[[], C | None] | None = getattr(searcher, "recommend", None)
+    least: int = getattr(searcher, "least", 0)
+    if budget.clock == "queries" and budget.amount < least:
+        raise InvalidBudget(
+            f"a budget of {budget} is less than the {least} queries that this searcher makes before it "
+            "chooses any; give a larger budget"
+        )
     while True:
         start = clock()
         batch = searcher.ask()
@@ -139,10 +151,12 @@ def run(
                 idle += 1
                 if idle > STALL:
                     return
-            yield Step(cell, evaluation, charged, overhead)
             start = clock()
             searcher.tell(cell, evaluation[0])
-            overhead = clock() - start
+            answer = recommend() if recommend is not None else None
+            overhead += clock() - start
+            yield Step(cell, evaluation, charged, overhead, answer)
+            overhead = 0.0
 
 
 def cost(evaluation: Evaluation, clock: Clock) -> float:

@@ -3,15 +3,20 @@
 A searcher is handed a space and never builds one, so the same searcher works on any of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import product
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.cells import EDGES, OPERATIONS, Cell
+from harness import features, progressions
+from harness.cells import EDGES, OPERATIONS, ROUTES, Cell
+from harness.features import LAYOUT, Code, Layout
+from harness.progressions import PROGRESSIONS
+
+__all__ = ["NB201", "N_CELLS", "N_CLASSES", "Code", "Layout", "Space"]
 
 C = TypeVar("C")
 
@@ -40,8 +45,30 @@ class Space(Protocol[C]):
         """All cells that differ in one decision, in a fixed order."""
         ...
 
-    def grow(self, cell: C | None) -> tuple[C, ...]:
+    @property
+    def progressions(self) -> tuple[str, ...]:
+        """The ways to grow, the best first."""
+        ...
+
+    def level(self, cell: C, by: str) -> int:
+        """The size of a cell for `grow`, from 1."""
+        ...
+
+    def grow(self, cell: C | None, by: str) -> tuple[C, ...]:
         """All cells one level larger; the smallest cells for None, none for a cell of full size."""
+        ...
+
+    def is_connected(self, cell: C) -> bool:
+        """Whether the output depends on the input."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """The shape of the code `tokens` of `features`."""
+        ...
+
+    def features(self, cells: Sequence[C], code: Code) -> NDArray[np.float64]:
+        """What a surrogate sees of cells, (cells, features)."""
         ...
 
     def canonical(self, cell: C) -> str:
@@ -49,22 +76,12 @@ class Space(Protocol[C]):
         ...
 
 
-Code = Literal["one_hot", "path"]
-
 N_CELLS: Final = 15_625
 N_CLASSES: Final = 6466
 _STRIDES: Final = (3125, 625, 125, 25, 5, 1)  # how far one operation more moves `Cell.rank`
 _NODES: Final = (1, 2, 3)
 _EDGES_INTO: Final = {
     node: tuple(place for place, (_, into) in enumerate(EDGES) if into == node) for node in _NODES
-}
-_ROUTES: Final = ((3,), (0, 4), (1, 5), (0, 2, 5))  # edges of every way from node 0 to node 3
-_LEVELS: Final = ((3,), (0, 4), (1, 2, 5))  # edges that come with the output, with node 1, with node 2
-_PATHS: Final = {
-    path: place
-    for place, path in enumerate(
-        path for length in (1, 2, 3) for path in product(OPERATIONS[1:], repeat=length)
-    )
 }
 
 
@@ -77,6 +94,8 @@ class NB201:
     """
 
     decisions: Final = (len(OPERATIONS),) * len(EDGES)
+    progressions: Final[tuple[str, ...]] = PROGRESSIONS
+    layout: Final[Layout] = LAYOUT
 
     def __len__(self) -> int:
         return N_CELLS
@@ -117,31 +136,17 @@ class NB201:
         """The 24 cells that differ in the operation of one edge, edge by edge in official order."""
         return _neighbours(cell.rank)
 
-    def level(self, cell: Cell) -> int:
-        """The size of a cell for `grow`: 1 plus the highest inner node with an edge that is not `none`."""
-        return max(
-            (level for level, edges in enumerate(_LEVELS, 1) if any(cell.ops[e] != "none" for e in edges)),
-            default=1,
-        )
+    def level(self, cell: Cell, by: str = "nodes") -> int:
+        """The size of a cell for `grow`, from 1; see `harness.progressions`."""
+        return progressions.level(cell, by)
 
-    def grow(self, cell: Cell | None) -> tuple[Cell, ...]:
-        """All ways to add the next node with all its edges: 5, 25 and 125 cells at levels 1, 2 and 3.
+    def grow(self, cell: Cell | None, by: str = "nodes") -> tuple[Cell, ...]:
+        """All cells one level larger; the smallest for None, none for a cell of full size.
 
-        Level 1 is the edge from input to output, level 2 adds node 1 between them, level 3 adds node 2. A
-        node that is not there yet has only `none` edges, so every smaller cell is itself a cell of the
-        table, and every cell grows from just one parent. An added node may carry only `none`: then the
-        child is its parent.
+        `nodes` adds the next node with all its edges: 5, 25 and 125 cells at levels 1, 2 and 3. `paths`
+        opens the fewest further edges that are all in use. `harness.progressions` argues for both.
         """
-        ops = list(cell.ops) if cell is not None else ["none"] * len(EDGES)
-        level = self.level(cell) if cell is not None else 0
-        if level == len(_LEVELS):
-            return ()
-        children = []
-        for added in product(OPERATIONS, repeat=len(_LEVELS[level])):
-            for place, op in zip(_LEVELS[level], added, strict=True):
-                ops[place] = op
-            children.append(Cell(tuple(ops)))
-        return tuple(children)
+        return progressions.grow(cell, by)
 
     def canonical(self, cell: Cell) -> str:
         """The benchmark's structural text: 6,466 different ones over the space.
@@ -158,31 +163,27 @@ class NB201:
 
     def is_connected(self, cell: Cell) -> bool:
         """Whether a path without `none` leads from input to output (341 cells have none)."""
-        return any(all(cell.ops[place] != "none" for place in route) for route in _ROUTES)
+        return any(all(cell.ops[place] != "none" for place in route) for route in ROUTES)
 
     def encode(self, cell: Cell, code: Code = "one_hot") -> NDArray[np.float64]:
-        """Features of 0 and 1 for surrogates.
-
-        `one_hot`: (30,), five for each edge in official order. `path`: (84,), one for each sequence of one
-        to three operations, `none` left out, that leads from input to output (White et al., 2021,
-        section 3: BANANAS).
+        """Features of one cell for surrogates, a row of `features`.
 
         >>> cell = Cell(("skip_connect", "none", "nor_conv_3x3", "none", "none", "skip_connect"))
         >>> NB201().encode(cell).sum(), NB201().encode(cell, "path").sum()
         (np.float64(6.0), np.float64(1.0))
         """
-        if code == "one_hot":
-            one_hot = np.zeros((len(EDGES), len(OPERATIONS)))
-            one_hot[range(len(EDGES)), [OPERATIONS.index(op) for op in cell.ops]] = 1
-            return one_hot.ravel()
-        if code == "path":
-            features = np.zeros(len(_PATHS))
-            for route in _ROUTES:
-                place = _PATHS.get(tuple(cell.ops[edge] for edge in route))
-                if place is not None:
-                    features[place] = 1
-            return features
-        raise ValueError(f"unknown encoding {code!r}; choose from one_hot, path")
+        return np.asarray(self.features((cell,), code)[0])
+
+    def features(self, cells: Sequence[Cell], code: Code = "one_hot") -> NDArray[np.float64]:
+        """Features of many cells, (cells, features).
+
+        `one_hot`: 30, five for each edge in official order. `path`: 84, one for each sequence of one to
+        three operations, `none` left out, that leads from input to output (White et al., 2021, section 3:
+        BANANAS). `tokens`: those sequences themselves, see `layout`. `structure`: 122, `one_hot`, how
+        often each sequence occurs, how often each operation is in use, and the edges in use, the longest
+        path, the most convolutions on a path and the number of paths.
+        """
+        return np.asarray(features.matrix(code)[[cell.rank for cell in cells]])
 
 
 @cache

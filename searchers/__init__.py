@@ -61,10 +61,15 @@ class Preset:
 
 SEARCHERS: Final[Mapping[str, Preset]] = MappingProxyType(
     {
+        "bananas": Preset("searchers.bananas:Bananas"),
         "evolution": Preset("searchers.evolution:Evolution"),
         "local": Preset("searchers.local_search:LocalSearch"),
+        "pnas": Preset("searchers.pnas:PNAS"),
+        "pnas-ucb": Preset("searchers.pnas:PNAS", {"explore": "ucb"}),
         "random": Preset("searchers.random_search:RandomSearch"),
         "reinforce": Preset("searchers.reinforce:Reinforce"),
+        "smbo": Preset("searchers.smbo:SMBO"),
+        "tpe": Preset("searchers.optuna_tpe:TPE"),
     }
 )
 """Our own searchers, by name."""

@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 
 from data.importers import EXPORTS, ImportFailed, import_exports
 from data.sources import NB201_FILES, WrongFile
-from data.tables import AccuracyTable, Column
+from data.tables import AccuracyTable, Column, DamagedTable
 from harness.cells import Cell
 from harness.costs import multiply_adds, parameters
 from harness.spaces import NB201
@@ -232,6 +232,20 @@ def test_a_foreign_class_is_not_brought_in(name: str, tmp_path: Path) -> None:
 
     with pytest.raises(ImportFailed, match=rf"{name}: it asks for .*Foreign"):
         import_exports(paths)
+
+
+@needs_exports
+def test_a_table_of_another_version_is_refused(nb201: AccuracyTable, tmp_path: Path) -> None:
+    nb201.save(tmp_path / "nb201.npz")
+    with np.load(tmp_path / "nb201.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["header"] = np.array(json.dumps({**json.loads(str(arrays["header"])), "format": 99}))
+    np.savez(tmp_path / "nb201.npz", **arrays)
+
+    with pytest.raises(
+        DamagedTable, match=r"is a table of format 99, this version reads \d; remove the file"
+    ):
+        AccuracyTable.load(tmp_path / "nb201.npz")
 
 
 def test_a_file_of_another_version_is_refused_with_its_address(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from scipy import stats
 
 from analysis.aggregates import improvement, iqm, iqm_interval, profile
 from analysis.comparisons import a12, compare, critical_difference, flip_p, holm, seeds_needed
+from analysis.efficiency import equivalent
 from analysis.predictor_stats import kendall
 from analysis.ranks import _jackknife, between, ceiling, rank_sum, tau_interval, top_taus
-from analysis.reach import equivalent_queries, first_reach
+from analysis.reach import first_reach
 from analysis.stats import band, median_interval, random_search
 from harness.results import Curve
 
@@ -160,15 +161,13 @@ def test_scores_are_compared_where_both_are_known() -> None:
     assert table.loc["a", "b"] == -1.0
 
 
-def test_equivalent_queries_turn_the_exact_curve_round() -> None:
-    rng = np.random.default_rng(0)
-    signal = rng.normal(size=500)
+def test_random_search_is_worth_its_own_queries() -> None:
+    signal = np.random.default_rng(0).normal(size=500)
     queries = np.arange(1, 200)
     curve = random_search(signal, signal, queries)
     known = Curve(queries=tuple(queries.tolist()), mean=tuple(curve.mean), sd=tuple(curve.sd))
-    assert equivalent_queries(curve.mean[[4, 99]], known) == pytest.approx([5, 100])
-    assert equivalent_queries(np.array([signal.max() + 1]), known).tolist() == [math.inf]
-    assert equivalent_queries(np.array([-9.0]), known).tolist() == [1.0]
+    assert equivalent(known, curve.mean[99]) == 100
+    assert equivalent(known, signal.max() + 1) == math.inf
 
 
 def test_the_first_query_to_reach_a_target() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, console, data, report
+from harness.cli import bench, console, data, report, score
 
 app = typer.Typer(
     name="nasgauge",
@@ -25,6 +25,7 @@ app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(report.report)
 app.add_typer(data.app, name="data")
+app.add_typer(score.app, name="score")
 
 
 @app.callback()

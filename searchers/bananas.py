@@ -1,0 +1,84 @@
+"""Predictor search by mutation of the best cells (White et al., 2021: BANANAS)."""
+
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from harness.spaces import Space
+from searchers.surrogates import Surrogate
+from searchers.surrogates.ranking import Explore, Ranking
+
+C = TypeVar("C")
+
+
+class Bananas(Generic[C]):
+    """Random cells first; then mutations of the best, by independent Thompson sampling of an ensemble.
+
+    The paper's search loop, its 10 cells to begin with, 10 a round and 100 candidates; its ensemble of five
+    networks on paths is here the one that PNAS uses.
+
+    Raises ValueError, InvalidSurrogate.
+    """
+
+    def __init__(
+        self,
+        space: Space[C],
+        rng: np.random.Generator,
+        *,
+        initial: int = 10,
+        batch: int = 10,
+        candidates: int = 100,
+        parents: int = 10,
+        surrogate: str | Surrogate = "mlp-ensemble",
+        explore: Explore = "thompson",
+        kappa: float = 0.5,
+    ) -> None:
+        if min(initial, batch, parents) < 1 or candidates < batch:
+            raise ValueError(
+                "initial, batch and parents must be at least 1 and candidates at least batch, not "
+                f"initial={initial}, batch={batch}, parents={parents} and candidates={candidates}"
+            )
+        self.space = space
+        self.rng = rng
+        self.initial = initial
+        self.batch = batch
+        self.candidates = candidates
+        self.parents = parents
+        self.ranking = Ranking(space, rng, surrogate, explore=explore, kappa=kappa)
+        self._asked: set[str] = set()
+
+    def ask(self) -> list[C]:
+        """Random cells first, then the best of many mutations."""
+        ranking = self.ranking
+        if not ranking.cells:
+            chosen = [self.space.sample(self.rng) for _ in range(self.initial)]
+        else:
+            ranking.refit()
+            pool = self._mutations()
+            chosen = ranking.order(pool, self.batch)[0] if pool else [self.space.sample(self.rng)]
+        self._asked.update(self.space.canonical(cell) for cell in chosen)
+        return chosen
+
+    def tell(self, cell: C, accuracy: float) -> None:
+        """Remember what the cell is worth."""
+        self.ranking.tell(cell, accuracy)
+
+    def recommend(self) -> C | None:
+        """The best evaluated cell by its accuracy and the surrogate's estimate together."""
+        return self.ranking.recommend()
+
+    def _mutations(self) -> list[C]:
+        """New cells, each one or more mutations away from one of the best evaluated."""
+        places = np.argsort(-np.array(self.ranking.accuracies), kind="stable")[: self.parents]
+        found: dict[str, C] = {}
+        for _ in range(10 * self.candidates):
+            cell = self.ranking.cells[int(self.rng.choice(places))]
+            cell = self.space.mutate(cell, self.rng)
+            while self.rng.random() < 0.5:
+                cell = self.space.mutate(cell, self.rng)
+            text = self.space.canonical(cell)
+            if text not in self._asked and self.space.is_connected(cell):
+                found.setdefault(text, cell)
+            if len(found) == self.candidates:
+                break
+        return list(found.values())

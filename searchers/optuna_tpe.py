@@ -1,0 +1,51 @@
+"""Optuna's tree-structured Parzen estimator through its ask and tell: a baseline from outside."""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+
+from harness.spaces import Space
+
+if TYPE_CHECKING:
+    import optuna
+
+C = TypeVar("C")
+
+
+class TPE(Generic[C]):
+    """One categorical parameter for each decision of the space; Optuna's defaults otherwise.
+
+    Raises ValueError where Optuna is not installed.
+    """
+
+    def __init__(self, space: Space[C], rng: np.random.Generator, *, startup: int = 10) -> None:
+        if find_spec("optuna") is None:
+            raise ValueError("it needs the package optuna: pip install 'nasgauge[surrogates]'")
+        if startup < 1:
+            raise ValueError(f"startup must be at least 1, not {startup}")
+        self.space = space
+        self.startup = startup
+        self._seed = int(rng.integers(1 << 31))
+        self._study: optuna.Study | None = None
+        self._trial: optuna.Trial | None = None
+
+    def ask(self) -> list[C]:
+        """The next cell that Optuna suggests."""
+        import optuna
+
+        if self._study is None:
+            optuna.logging.set_verbosity(optuna.logging.WARNING)
+            sampler = optuna.samplers.TPESampler(n_startup_trials=self.startup, seed=self._seed)
+            self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        self._trial = trial = self._study.ask()
+        choices = [
+            trial.suggest_categorical(str(decision), range(options))
+            for decision, options in enumerate(self.space.decisions)
+        ]
+        return [self.space.decide(tuple(choices))]
+
+    def tell(self, cell: C, accuracy: float) -> None:  # noqa: ARG002 - the trial is kept
+        """What the suggestion was worth."""
+        if self._study is not None and self._trial is not None:
+            self._study.tell(self._trial, accuracy)

@@ -1,0 +1,77 @@
+"""Plain model-based search: rank random cells with a surrogate, evaluate the best (ablation of PNAS)."""
+
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from harness.spaces import Space
+from searchers.surrogates import Surrogate
+from searchers.surrogates.ranking import Explore, Ranking
+
+C = TypeVar("C")
+
+
+class SMBO(Generic[C]):
+    """PNAS without its progression: cells of full size from the beginning, the same surrogates.
+
+    `initial` random cells, then at each round the best `batch` of `candidates` random ones. Structural
+    repeats and unconnected cells are not proposed.
+
+    Raises ValueError, InvalidSurrogate.
+    """
+
+    def __init__(
+        self,
+        space: Space[C],
+        rng: np.random.Generator,
+        *,
+        initial: int = 20,
+        batch: int = 10,
+        candidates: int = 2000,
+        surrogate: str | Surrogate = "mlp-ensemble",
+        explore: Explore = "none",
+        kappa: float = 0.5,
+    ) -> None:
+        if initial < 1 or batch < 1 or candidates < batch:
+            raise ValueError(
+                "initial and batch must be at least 1 and candidates at least batch, not "
+                f"initial={initial}, batch={batch} and candidates={candidates}"
+            )
+        self.space = space
+        self.rng = rng
+        self.initial = initial
+        self.batch = batch
+        self.candidates = candidates
+        self.ranking = Ranking(space, rng, surrogate, explore=explore, kappa=kappa)
+        self._asked: set[str] = set()
+
+    def ask(self) -> list[C]:
+        """Random cells first, then the best of many."""
+        if not self.ranking.cells:
+            chosen = self._fresh(self.initial, draws=100 * self.initial)
+        else:
+            self.ranking.refit()
+            pool = self._fresh(self.candidates, draws=self.candidates)
+            chosen = self.ranking.order(pool, self.batch)[0] if pool else []
+        self._asked.update(self.space.canonical(cell) for cell in chosen)
+        return chosen
+
+    def tell(self, cell: C, accuracy: float) -> None:
+        """Remember what the cell is worth."""
+        self.ranking.tell(cell, accuracy)
+
+    def recommend(self) -> C | None:
+        """The best evaluated cell by its accuracy and the surrogate's estimate together."""
+        return self.ranking.recommend()
+
+    def _fresh(self, count: int, *, draws: int) -> list[C]:
+        """Up to `count` random cells, no two of them equal and none evaluated."""
+        found: dict[str, C] = {}
+        for _ in range(draws):
+            cell = self.space.sample(self.rng)
+            text = self.space.canonical(cell)
+            if text not in self._asked and self.space.is_connected(cell):
+                found.setdefault(text, cell)
+            if len(found) == count:
+                break
+        return list(found.values())

@@ -1,0 +1,175 @@
+"""Surrogates: models that predict a cell's accuracy from those of others.
+
+A surrogate is anything with `fit(X, y)` and `predict(X)`, so every scikit-learn regressor is one. One that
+also has `members(X)`, (members, cells), says how much it disagrees with itself, which exploration needs.
+`Predictor` is how a searcher uses one: cells in, accuracies in percent out, both checked.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.spaces import Code, Layout, Space
+
+C = TypeVar("C")
+
+Array = NDArray[np.float64]
+
+
+class InvalidSurrogate(ValueError):
+    """A surrogate that does not exist, cannot be had, or cannot do what is asked of it."""
+
+
+class BadPrediction(ValueError):
+    """A surrogate whose predictions are not one finite number for each cell."""
+
+
+class Surrogate(Protocol):
+    """What predicts; X is (cells, features), y is (cells,) accuracies in percent."""
+
+    def fit(self, X: Array, y: Array, /) -> Any:
+        """Learn from scratch; what was learnt before is forgotten."""
+        ...
+
+    def predict(self, X: Array, /) -> Array:
+        """Accuracies in percent, (cells,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A surrogate of the registry: its factory, the code it reads, and the packages it needs."""
+
+    target: str
+    """`module:factory`; the factory takes a seed and the layout of `tokens`."""
+    code: Code
+    package: str
+    members: bool = False
+    """Whether it has `members`."""
+
+    def make(self, seed: int, layout: Layout) -> Surrogate:
+        """A new one; its module is imported now and not earlier."""
+        module, _, name = self.target.partition(":")
+        surrogate: Surrogate = getattr(importlib.import_module(module), name)(seed, layout)
+        return surrogate
+
+
+SURROGATES: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "boosting": Kind("searchers.surrogates.library:boosting", "structure", "sklearn"),
+        "forest": Kind("searchers.surrogates.library:Forest", "structure", "sklearn", members=True),
+        "gp": Kind("searchers.surrogates.library:GaussianProcess", "path", "sklearn", members=True),
+        "lightgbm": Kind("searchers.surrogates.library:lightgbm", "structure", "lightgbm"),
+        "lstm": Kind("searchers.surrogates.neural:lstm", "tokens", "torch"),
+        "lstm-ensemble": Kind("searchers.surrogates.neural:lstm_ensemble", "tokens", "torch", members=True),
+        "mlp": Kind("searchers.surrogates.neural:mlp", "tokens", "torch"),
+        "mlp-ensemble": Kind("searchers.surrogates.neural:mlp_ensemble", "tokens", "torch", members=True),
+    }
+)
+"""All surrogates, by name."""
+
+_INSTALL: Final = {"lightgbm": "pip install 'nasgauge[surrogates]'", "sklearn": "pip install scikit-learn"}
+
+
+class Predictor(Generic[C]):
+    """A surrogate over the cells of a space: made anew and fitted from scratch at every `learn`.
+
+    `surrogate` is a name of `SURROGATES`, or an object with `fit` and `predict`, which is fitted again and
+    reads `code`.
+
+    Raises InvalidSurrogate.
+    """
+
+    def __init__(
+        self,
+        space: Space[C],
+        rng: np.random.Generator,
+        surrogate: str | Surrogate,
+        *,
+        code: Code = "structure",
+        members: bool = False,
+    ) -> None:
+        self.space = space
+        self.rng = rng
+        self.name = surrogate if isinstance(surrogate, str) else type(surrogate).__name__
+        self.code = code
+        self._given = None if isinstance(surrogate, str) else surrogate
+        self._fitted: Surrogate | None = None
+        if isinstance(surrogate, str):
+            kind = _known(surrogate)
+            self.code = kind.code
+            able = kind.members
+        else:
+            able = hasattr(surrogate, "members")
+        if members and not able:
+            names = ", ".join(name for name, kind in SURROGATES.items() if kind.members)
+            raise InvalidSurrogate(
+                f"surrogate {self.name} has no members that could disagree, which exploration needs; "
+                f"choose from {names}, or turn exploration off"
+            )
+
+    def learn(self, cells: Sequence[C], accuracies: Sequence[float]) -> None:
+        """Fit to evaluated cells and their accuracies in percent."""
+        surrogate = self._given
+        if surrogate is None:
+            surrogate = SURROGATES[self.name].make(int(self.rng.integers(1 << 31)), self.space.layout)
+        X, y = self.space.features(cells, self.code), np.array(accuracies, dtype=np.float64)
+        surrogate.fit(X, y)
+        self._fitted = surrogate
+
+    def predict(self, cells: Sequence[C]) -> Array:
+        """Predicted accuracies in percent, (cells,).
+
+        Raises BadPrediction.
+        """
+        return self._checked(self._surrogate.predict(self.space.features(cells, self.code)), (len(cells),))
+
+    def members(self, cells: Sequence[C]) -> Array:
+        """What each member of an ensemble predicts, (members, cells).
+
+        Raises BadPrediction.
+        """
+        X = self.space.features(cells, self.code)
+        values = np.asarray(self._surrogate.members(X))  # type: ignore[attr-defined]  # checked when made
+        return self._checked(values, (len(values) if values.ndim == 2 else 0, len(cells)))
+
+    @property
+    def _surrogate(self) -> Surrogate:
+        if self._fitted is None:
+            raise RuntimeError("learn first")
+        return self._fitted
+
+    def _checked(self, values: Array, shape: tuple[int, ...]) -> Array:
+        values = np.asarray(values, dtype=np.float64)
+        if values.shape != shape:
+            raise BadPrediction(
+                f"surrogate {self.name} gave predictions of shape {values.shape} for {shape[-1]} cells; "
+                f"it must give shape {shape}"
+            )
+        if not np.isfinite(values).all():
+            raise BadPrediction(
+                f"surrogate {self.name} predicted {int((~np.isfinite(values)).sum())} values that are not "
+                "finite; choose another surrogate"
+            )
+        return values
+
+
+def installed() -> tuple[str, ...]:
+    """The names of `SURROGATES` whose packages are there."""
+    return tuple(name for name, kind in SURROGATES.items() if find_spec(kind.package) is not None)
+
+
+def _known(name: str) -> Kind:
+    if name not in SURROGATES:
+        raise InvalidSurrogate(f"surrogate must be one of {', '.join(SURROGATES)}, not {name!r}")
+    kind = SURROGATES[name]
+    if find_spec(kind.package) is None:
+        how = _INSTALL.get(kind.package, f"pip install {kind.package}")
+        raise InvalidSurrogate(f"surrogate {name} needs the package {kind.package}: {how}")
+    return kind

@@ -1,0 +1,92 @@
+"""What a predictor search has evaluated, and how it ranks what it has not."""
+
+import math
+from collections.abc import Sequence
+from typing import Final, Generic, Literal, TypeVar, get_args
+
+import numpy as np
+
+from harness.spaces import Code, Space
+from searchers.surrogates import Array, Predictor, Surrogate
+
+C = TypeVar("C")
+
+Explore = Literal["none", "ucb", "thompson"]
+_EXPLORE: Final = get_args(Explore)
+
+
+class Ranking(Generic[C]):
+    """Told what cells are worth; ranks others by a surrogate that is fitted to that.
+
+    `explore="none"` ranks by the prediction, `"ucb"` by the members' mean plus `kappa` times their standard
+    deviation, `"thompson"` by a draw from the normal distribution with that mean and deviation, one for
+    each cell (independent Thompson sampling: White et al., 2021, BANANAS).
+
+    Raises ValueError, InvalidSurrogate.
+    """
+
+    def __init__(
+        self,
+        space: Space[C],
+        rng: np.random.Generator,
+        surrogate: str | Surrogate,
+        *,
+        explore: Explore = "none",
+        kappa: float = 0.0,
+        code: Code = "structure",
+    ) -> None:
+        if explore not in _EXPLORE:
+            raise ValueError(f"explore must be one of {', '.join(_EXPLORE)}, not {explore!r}")
+        if not (math.isfinite(kappa) and kappa >= 0):
+            raise ValueError(f"kappa must be a number from 0, not kappa={kappa:g}")
+        self.rng = rng
+        self.explore = explore
+        self.kappa = kappa
+        self.predictor = Predictor(space, rng, surrogate, code=code, members=explore != "none")
+        self.cells: list[C] = []
+        self.accuracies: list[float] = []
+        self._estimates: dict[C, float] = {}  # what the surrogate made of a cell when it last saw it
+
+    def tell(self, cell: C, accuracy: float) -> None:
+        """The accuracy of a cell; one that failed to train, NaN, is left out of the fit."""
+        if math.isfinite(accuracy):
+            self.cells.append(cell)
+            self.accuracies.append(accuracy)
+
+    def refit(self) -> None:
+        """Fit the surrogate to all that was told, and estimate the evaluated cells anew."""
+        self.predictor.learn(self.cells, self.accuracies)
+        estimates = self.predictor.predict(self.cells)
+        self._estimates = dict(zip(self.cells, estimates.tolist(), strict=True))
+
+    def order(self, cells: Sequence[C], count: int) -> tuple[list[C], list[C]]:
+        """The `count` cells that are worth most, best first, and the others, likewise."""
+        means, scores = self._scores(cells)
+        places = np.argsort(-scores, kind="stable").tolist()
+        for place in places[:count]:
+            self._estimates[cells[place]] = float(means[place])
+        return [cells[place] for place in places[:count]], [cells[place] for place in places[count:]]
+
+    def recommend(self) -> C | None:
+        """The best evaluated cell by the mean of its accuracy and the surrogate's estimate of it.
+
+        One training's accuracy is noisy; the estimate leans on what similar cells reached. None before
+        there is an estimate.
+        """
+        if not self._estimates:
+            return None
+        worth = [
+            accuracy + self._estimates.get(cell, accuracy)
+            for cell, accuracy in zip(self.cells, self.accuracies, strict=True)
+        ]
+        return self.cells[max(range(len(worth)), key=worth.__getitem__)]
+
+    def _scores(self, cells: Sequence[C]) -> tuple[Array, Array]:
+        if self.explore == "none":
+            means = self.predictor.predict(cells)
+            return means, means
+        members = self.predictor.members(cells)
+        means, deviations = members.mean(0), members.std(0)
+        if self.explore == "ucb":
+            return means, means + self.kappa * deviations
+        return means, means + deviations * self.rng.standard_normal(len(cells))

@@ -1,0 +1,134 @@
+"""The old interface on our table, against the old interface itself on the same official records."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.curves import Curves
+from data.importers import import_official
+from data.tables import NotInTable
+from harness.cells import Cell
+from harness.costs import query_seconds
+from harness.facade import NASBench201API, create
+
+RECORDS = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw" / "NATS-tss-v1_0-3ffb9-simple"
+pytestmark = pytest.mark.skipif(not RECORDS.is_dir(), reason=f"the official records are not in {RECORDS}")
+
+INDICES = (0, 11, 284)
+DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Any:
+    nats_bench = pytest.importorskip("nats_bench", reason="pip install nats-bench to compare with it")
+    return nats_bench.create(str(RECORDS), "tss", fast_mode=True, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> NASBench201API:
+    path = tmp_path_factory.mktemp("records") / "records.curves.npy"
+    table = import_official(RECORDS, name="records", curves=path, partial=True)
+    return NASBench201API(table, curves=Curves.load(path), rng=random.Random(7))
+
+
+@pytest.fixture(autouse=True)
+def _the_same_draws(ours: NASBench201API) -> Iterator[None]:
+    """The old interface draws from Python's global generator; ours from its own."""
+    before = random.getstate()
+    random.seed(7)
+    ours._rng.seed(7)
+    yield
+    random.setstate(before)
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("hp", ["12", "200"])
+def test_every_field_of_every_dataset_is_equal(
+    ours: NASBench201API, theirs: Any, index: int, hp: str
+) -> None:
+    for dataset in DATASETS:
+        for is_random in (False, True, 777 if hp == "200" or dataset == "cifar10-valid" else 111):
+            expected = theirs.get_more_info(index, dataset, None, hp, is_random)
+            found = ours.get_more_info(index, dataset, None, hp, is_random)
+            assert found == expected, (dataset, is_random)
+            assert list(found) == list(expected)
+            random.seed(7)
+            ours._rng.seed(7)
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_every_epoch_is_equal(ours: NASBench201API, theirs: Any, index: int) -> None:
+    for hp, epochs in (("12", (0, 5, 11)), ("200", (0, 11, 100, 199))):
+        for dataset in DATASETS:
+            for iepoch in epochs:
+                expected = theirs.get_more_info(index, dataset, iepoch=iepoch, hp=hp, is_random=False)
+                assert ours.get_more_info(index, dataset, iepoch=iepoch, hp=hp, is_random=False) == expected
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("hp", ["12", "200"])
+def test_costs_are_equal(ours: NASBench201API, theirs: Any, index: int, hp: str) -> None:
+    for dataset in DATASETS:
+        assert ours.get_cost_info(index, dataset, hp) == theirs.get_cost_info(index, dataset, hp)
+        assert ours.get_latency(index, dataset, hp) == theirs.get_latency(index, dataset, hp)
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("hp", ["12", "200"])
+def test_the_printed_text_is_equal(ours: NASBench201API, theirs: Any, index: int, hp: str) -> None:
+    text = theirs.arch(index)
+
+    assert ours.query_by_arch(text, hp) == theirs.query_by_arch(text, hp)
+
+
+def test_simulated_training_charges_the_same_seconds(ours: NASBench201API, theirs: Any) -> None:
+    ours.reset_time()
+    theirs.reset_time()
+    for index in INDICES:
+        for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
+            for hp, iepoch in (("12", None), ("12", 3), ("200", None), ("200", 50)):
+                expected = theirs.simulate_train_eval(index, dataset, iepoch, hp)
+                assert ours.simulate_train_eval(index, dataset, iepoch, hp) == expected
+    assert ours.used_time == theirs.used_time > 0
+
+
+def test_indices_and_texts_are_the_same(ours: NASBench201API, theirs: Any) -> None:
+    assert len(ours) == len(theirs) == 15625
+    assert list(ours.meta_archs) == theirs.meta_archs
+    for index in (0, 1, 284, 15624):
+        assert ours[index] == theirs[index] == ours.arch(index)
+        assert ours.query_index_by_arch(theirs[index]) == theirs.query_index_by_arch(theirs[index]) == index
+        assert ours.get_unique_str(index) == theirs.get_unique_str(index)
+    assert ours.query_index_by_arch("no cell") == theirs.query_index_by_arch("no cell") == -1
+    assert ours.random() == theirs.random()
+    assert ours.evaluated_indexes == INDICES
+
+
+def test_what_is_not_there_is_refused(ours: NASBench201API) -> None:
+    with pytest.raises(NotInTable, match="no single trials"):
+        ours.get_more_info(1, "cifar10")
+    with pytest.raises(NotInTable, match="has no seed 5"):
+        ours.get_more_info(0, "cifar10", is_random=5)
+    with pytest.raises(NotInTable, match="unknown dataset 'mnist'"):
+        ours.get_more_info(0, "mnist")
+    with pytest.raises(NotInTable, match="no cell 15625"):
+        ours.arch(15625)
+    with pytest.raises(NotInTable, match="choose tss"):
+        create(ours.table, "sss")
+
+
+def test_a_table_without_times_charges_modelled_seconds(ours: NASBench201API) -> None:
+    timeless = {
+        column: values for column, values in ours.table.columns.items() if column.metric == "accuracy"
+    }
+    bare = NASBench201API(replace(ours.table, columns=timeless))
+
+    assert (bare.times, ours.times) == ("modelled", "table")
+    _, latency, cost, total = bare.simulate_train_eval(11, "cifar10")
+    assert latency is None
+    assert cost == total == query_seconds("cifar10-valid", 12)[Cell.parse(bare[11]).rank]
+    assert cost == pytest.approx(ours.simulate_train_eval(11, "cifar10")[2], rel=0.05)

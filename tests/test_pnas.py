@@ -1,0 +1,292 @@
+"""Progressive search: how cells grow, what is proposed, when, and what the answer is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from data.tables import AccuracyTable
+from harness.block_cells import BlockCell
+from harness.block_spaces import BlockSpace
+from harness.cells import Cell
+from harness.oracle import Table
+from harness.progressions import PROGRESSIONS
+from harness.records import Evaluation, gather
+from harness.runner import Budget, InvalidBudget, run
+from harness.spaces import NB201
+from searchers import InvalidOption, Spec
+from searchers.pnas import PNAS
+from searchers.surrogates import BadPrediction
+from searchers.surrogates.ranking import Ranking
+
+Array = NDArray[np.float64]
+space = NB201()
+BEST = Cell(("nor_conv_3x3",) * 6)
+CONVOLUTIONS = slice(3, None, 5)
+"""Where `one_hot`, with which `structure` begins, says that an edge is a 3x3 convolution."""
+
+
+class Convolutions:
+    """A surrogate that knows the toy's answer: the number of 3x3 convolutions."""
+
+    def fit(self, X: Array, y: Array) -> None:
+        """There is nothing to learn."""
+
+    def predict(self, X: Array) -> Array:
+        return np.asarray(X[:, :30][:, CONVOLUTIONS].sum(1))
+
+
+def batches(searcher: PNAS[Cell], count: int) -> list[list[Cell]]:
+    """What a searcher asks for in its first rounds on the toy."""
+    asked = []
+    for _ in range(count):
+        asked.append(searcher.ask())
+        for cell in asked[-1]:
+            searcher.tell(cell, float(cell.ops.count("nor_conv_3x3")))
+    return asked
+
+
+# growing
+
+
+@pytest.mark.parametrize("by", PROGRESSIONS)
+def test_children_are_one_level_larger_and_keep_their_parent_s_operations(by: str) -> None:
+    cells: Sequence[Cell] = space.grow(None, by)
+    assert {space.level(cell, by) for cell in cells} == {1}
+    for level in range(2, {"nodes": 3, "paths": 4}[by] + 1):
+        parent = max(cells, key=lambda cell: (space.level(cell, by), str(cell)))
+        children = space.grow(parent, by)
+        assert max(space.level(child, by) for child in children) == level
+        for child in children:
+            pairs = zip(parent.ops, child.ops, strict=True)
+            assert all(before in ("none", after) for before, after in pairs)
+        cells = children
+    assert space.grow(cells[-1], by) == ()
+
+
+@pytest.mark.parametrize("by", PROGRESSIONS)
+def test_every_structure_but_that_of_unused_edges_is_reached(by: str) -> None:
+    """By nodes every network is reached; by paths too, as any network can be written with edges in use."""
+    from harness.study import network
+
+    reached, level = set(), list(space.grow(None, by))
+    while level:
+        reached.update(level)
+        level = list({child for cell in level for child in space.grow(cell, by)} - reached)
+    everything = {network(cell) for cell in space if space.is_connected(cell)}
+    assert {network(cell) for cell in reached if space.is_connected(cell)} == everything
+
+
+def test_by_paths_nothing_unconnected_is_ever_met() -> None:
+    level = set(space.grow(None, "paths"))
+    assert len(level) == 84
+    while level:
+        assert all(space.is_connected(cell) for cell in level)
+        level = {child for cell in level for child in space.grow(cell, "paths")}
+
+
+def test_an_unknown_progression_is_told() -> None:
+    with pytest.raises(InvalidOption, match="unknown progression 'edges'; choose from nodes, paths"):
+        Spec.parse("pnas:progression=edges")
+
+
+# what is proposed
+
+
+def test_all_of_the_smallest_then_the_best_of_each_size() -> None:
+    searcher = PNAS(space, np.random.default_rng(0), beam=5, batch=3, surrogate=Convolutions())
+    first, second, third, fourth = batches(searcher, 4)
+    assert [cell.ops[3] for cell in first] == ["skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
+    assert [space.level(cell) for cell in second] == [2] * 5
+    assert [space.level(cell) for cell in third + fourth] == [3] * 6
+    assert second[0].ops == ("nor_conv_3x3", "none", "none", "nor_conv_3x3", "nor_conv_3x3", "none")
+    assert third[0] == BEST, "the surrogate knows it all"
+
+
+def test_larger_cells_grow_from_those_that_were_kept() -> None:
+    searcher = PNAS(space, np.random.default_rng(0), beam=4, batch=200, surrogate=Convolutions())
+    _, second, third = batches(searcher, 3)
+    bare = {(cell.ops[0], cell.ops[3], cell.ops[4]) for cell in second}
+    for cell in third:
+        ops = (cell.ops[0], cell.ops[3], cell.ops[4])
+        small = Cell((ops[0], "none", "none", ops[1], ops[2], "none"))
+        assert ops in bare or not space.is_connected(small), "of no parent, or of one that cost nothing"
+
+
+@pytest.mark.parametrize("name", ["pnas", "pnas-ucb", "pnas:progression=paths:beam=84", "smbo", "bananas"])
+def test_nothing_is_proposed_twice_and_nothing_unconnected(name: str, toy: AccuracyTable) -> None:
+    searcher = Spec.parse(f"{name}:surrogate=forest").make(space, np.random.default_rng(3))
+    cells = [step.cell for step in run(searcher, Table(toy, "toy"), Budget(150))]
+    later = cells[10:] if name == "bananas" else cells  # it begins at random, as its paper does
+    assert len(cells) == 150
+    assert all(space.is_connected(cell) for cell in later)
+    assert len({space.canonical(cell) for cell in later}) == len(later)
+
+
+def test_at_full_size_the_search_goes_on_until_every_structure_was_proposed() -> None:
+    searcher = PNAS(space, np.random.default_rng(0), beam=10, batch=1500, surrogate=Convolutions())
+    asked = [cell for batch in batches(searcher, 200) for cell in batch]
+    assert searcher.ask() == []
+    structures = {space.canonical(cell) for cell in asked}
+    assert len(structures) == len(asked)
+    from harness.study import network
+
+    assert {network(c) for c in asked} == {network(c) for c in space if space.is_connected(c)}
+
+
+# how well
+
+
+@pytest.mark.parametrize("name", ["pnas", "pnas-ucb", "smbo", "bananas", "tpe"])
+def test_the_best_of_the_toy_is_found_with_few_queries(name: str, toy: AccuracyTable) -> None:
+    """Random search has seen the one best cell of 15,625 with probability 1 % after as many queries."""
+    found = []
+    for seed in range(2):
+        searcher = Spec.parse(name).make(space, np.random.default_rng(seed))
+        steps = run(searcher, Table(toy, "toy"), Budget(100))
+        found.append(max(step.evaluation.validation for step in steps))
+    assert min(found) >= (6 if name.startswith("pnas") else 5)
+
+
+def test_on_the_paper_s_own_space_with_a_computed_oracle() -> None:
+    """136 one-block cells, then the best of 40,000 of two blocks: each separable convolution counts."""
+
+    class Oracle:
+        def evaluate(self, cell: BlockCell) -> Evaluation:
+            accuracy = 50 + 8 * str(cell).count("sep_conv") + 2 * str(cell).count("h1")
+            return Evaluation(accuracy, accuracy, np.nan, np.nan)
+
+    blocks = BlockSpace(2)
+    searcher = PNAS(blocks, np.random.default_rng(0), beam=136, batch=10, surrogate="mlp-ensemble")
+    steps = list(run(searcher, Oracle(), Budget(186)))
+    assert [len(step.cell.blocks) for step in steps] == [1] * 136 + [2] * 50
+    assert len({step.cell for step in steps}) == 186
+    best = max(step.evaluation.validation for step in steps)
+    assert best == 50 + 4 * (8 + 2), "four separable convolutions, all on the previous cell"
+
+
+def test_a_space_whose_first_level_is_all_ends_there() -> None:
+    searcher = PNAS(BlockSpace(1), np.random.default_rng(0), beam=136, surrogate="forest")
+    first = searcher.ask()
+    for cell in first:
+        searcher.tell(cell, 50.0 + len(str(cell)) / 10)
+    assert len(first) == 136
+    assert searcher.ask() == []
+
+
+# the answer
+
+
+def test_the_surrogate_s_own_answer_is_nearer_the_truth_than_a_noisy_figure() -> None:
+    """Noise of two convolutions' worth; what is left of it in the answer, over six searches."""
+    noise = np.random.default_rng(7).normal(0, 2, len(space))
+
+    class Noisy:
+        def evaluate(self, cell: Cell) -> Evaluation:
+            truth = 40 + 5 * float(cell.ops.count("nor_conv_3x3"))
+            return Evaluation(truth + 3 * noise[cell.rank], truth, np.nan, np.nan)
+
+    by_signal, by_answer = [], []
+    for seed in range(6):
+        searcher = Spec.parse("smbo:candidates=500").make(space, np.random.default_rng(seed))
+        steps = list(run(searcher, Noisy(), Budget(60)))
+        by_signal.append(max(steps, key=lambda step: step.evaluation.validation).evaluation.test)
+        answer = steps[-1].answer
+        assert answer is not None
+        assert answer in {step.cell for step in steps}
+        by_answer.append(40 + 5 * answer.ops.count("nor_conv_3x3"))
+    assert np.mean(by_answer) > np.mean(by_signal)
+
+
+def test_answers_are_kept_in_the_steps_and_are_none_before_a_first_fit(toy: AccuracyTable) -> None:
+    searcher = Spec.parse("pnas:surrogate=forest").make(space, np.random.default_rng(0))
+    steps = list(run(searcher, Table(toy, "toy"), Budget(30)))
+    assert [step.answer for step in steps[:4]] == [None] * 4
+    assert all(step.answer is not None for step in steps[4:])
+    kept = gather([(0, steps)])
+    assert kept.answer[:4].tolist() == [-1] * 4
+    assert [kept.cells[place] for place in kept.answer[4:]] == [str(step.answer) for step in steps[4:]]
+
+
+def test_a_searcher_without_an_answer_of_its_own_keeps_none(toy: AccuracyTable) -> None:
+    searcher = Spec.parse("random").make(space, np.random.default_rng(0))
+    steps = list(run(searcher, Table(toy, "toy"), Budget(5)))
+    assert gather([(0, steps)]).answer.tolist() == [-1] * 5
+
+
+# ranking
+
+
+def test_optimism_prefers_what_the_members_disagree_on() -> None:
+    class Split:
+        def fit(self, X: Array, y: Array) -> None:
+            """Nothing to learn."""
+
+        def predict(self, X: Array) -> Array:
+            return np.asarray(self.members(X).mean(0))
+
+        def members(self, X: Array) -> Array:
+            """All cells are worth 50; the members disagree on those with a convolution on the first edge."""
+            return np.stack([50 + sign * (X[:, 3] + 0.01) for sign in (-10, 10)])
+
+    cells = [cell for cell in space.neighbours(BEST) if cell.ops[0] in ("nor_conv_3x3", "none")]
+    ranking = Ranking(space, np.random.default_rng(0), Split(), explore="ucb", kappa=1.0)
+    ranking.tell(BEST, 50.0)
+    ranking.refit()
+    first, last = ranking.order(cells, len(cells) - 1)
+    assert {cell.ops[0] for cell in first} == {"nor_conv_3x3"}
+    assert {cell.ops[0] for cell in last} == {"none"}
+    drawn = Ranking(space, np.random.default_rng(0), Split(), explore="thompson")
+    drawn.tell(BEST, 50.0)
+    drawn.refit()
+    leaders = {drawn.order(cells, 1)[0][0] for _ in range(50)}
+    assert len(leaders) > 5, "a draw for each cell: not always the same one leads"
+
+
+def test_a_cell_that_failed_to_train_is_left_out_of_the_fit() -> None:
+    ranking = Ranking(space, np.random.default_rng(0), "forest")
+    for cell, accuracy in zip(space.neighbours(BEST), (50.0, float("nan"), 60.0), strict=False):
+        ranking.tell(cell, accuracy)
+    ranking.refit()
+    assert ranking.accuracies == [50.0, 60.0]
+    assert ranking.recommend() == ranking.cells[1]
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pnas:beam=3", "beam must be at least 4, the cells of the first level, not 3"),
+        ("pnas:progression=paths", "beam must be at least 65"),
+        ("pnas:batch=0", "batch must be at least 1, not 0"),
+        ("pnas:surrogate=tree", "surrogate must be one of"),
+        ("pnas:explore=often", "explore must be one of none, ucb, thompson, not 'often'"),
+        ("pnas:kappa=-1", "kappa must be a number from 0"),
+        ("pnas-ucb:surrogate=mlp", "no members"),
+        ("smbo:initial=0", "initial and batch must be at least 1"),
+        ("bananas:parents=0", "initial, batch and parents must be at least 1"),
+        ("tpe:startup=0", "startup must be at least 1"),
+    ],
+)
+def test_a_wrong_option_is_told_by_its_name(text: str, message: str) -> None:
+    with pytest.raises(InvalidOption, match=message):
+        Spec.parse(text)
+
+
+def test_a_budget_below_the_first_level_is_refused(toy: AccuracyTable) -> None:
+    searcher = Spec.parse("pnas").make(space, np.random.default_rng(0))
+    with pytest.raises(InvalidBudget, match="3 queries is less than the 4 queries that this searcher makes"):
+        next(run(searcher, Table(toy, "toy"), Budget(3)))
+
+
+def test_a_surrogate_that_predicts_nan_ends_the_search_with_its_name(toy: AccuracyTable) -> None:
+    class Lost(Convolutions):
+        def predict(self, X: Array) -> Array:
+            return np.full(len(X), np.nan)
+
+    searcher = PNAS(space, np.random.default_rng(0), surrogate=Lost())
+    with pytest.raises(BadPrediction, match="surrogate Lost predicted 4 values that are not finite"):
+        list(run(searcher, Table(toy, "toy"), Budget(30)))
