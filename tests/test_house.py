@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+NAMES = {name_of(path) for path in MODULES}
+
+
+@cache
 def rows() -> dict[str, int]:
     """The table of rows in CONTRIBUTING.md: a number, then the modules (or packages of them) on that row."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
@@ -28,12 +33,11 @@ def rows() -> dict[str, int]:
     return {module: int(row) for row, names in found for module in names.split()}
 
 
-def row_of(module: str) -> int:
-    known = rows()
-    while module and module not in known:
+def part_of(module: str) -> str:
+    """The module or folder of the table that a module belongs to."""
+    while module and module not in rows():
         module = module.rpartition(".")[0]
-    assert module, "the module has no row in CONTRIBUTING.md"
-    return known[module]
+    return module
 
 
 def imports(path: Path, *, top_level: bool = False) -> set[str]:
@@ -43,9 +47,8 @@ def imports(path: Path, *, top_level: bool = False) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            modules = {name_of(path) for path in MODULES}
             found |= {
-                f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in modules else node.module
+                f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in NAMES else node.module
                 for alias in node.names
             }
     return found
@@ -53,15 +56,10 @@ def imports(path: Path, *, top_level: bool = False) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_down(path: Path) -> None:
-    module = name_of(path)
-    for imported in imports(path):
-        if imported.partition(".")[0] not in PACKAGES or module.startswith("harness.cli"):
-            continue
-        same_folder = imported.rpartition(".")[0] == module.rpartition(".")[0] and module not in rows()
-        package = imported == module.rpartition(".")[0] or module == imported.rpartition(".")[0]
-        assert row_of(imported) < row_of(module) or (
-            row_of(imported) == row_of(module) and (same_folder or package) and imported not in rows()
-        ), f"{module} imports {imported}, which is not on a lower row"
+    part = part_of(name_of(path))
+    assert part, "the module has no row in CONTRIBUTING.md"
+    for imported in {part_of(name) for name in imports(path) if name.partition(".")[0] in PACKAGES} - {part}:
+        assert rows()[imported] < rows()[part], f"{part} imports {imported}, which is not on a lower row"
 
 
 def test_nobody_imports_the_command_line() -> None:
