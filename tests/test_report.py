@@ -99,7 +99,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_drawn(copy: Path) -> None:
 def test_a_file_of_another_table_is_left_out_and_named(copy: Path) -> None:
     record = read(copy / FIRST)
     write(copy / FIRST, record.header.model_copy(update={"table_sha256": "0" * 64}), record.steps)
-    assert any("belongs to another campaign" in note for note in report(copy, figures=False).notes)
+    assert any("belongs to another campaign" in note for note in load(copy).notes)
 
 
 def test_steps_without_accuracy_are_told_and_do_not_spoil_the_means(copy: Path) -> None:
