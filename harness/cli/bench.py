@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.results import Reference, Settings
     from harness.runner import Budget
 
-DEFAULT_SEARCHERS = "random,evolution,local,reinforce"
+DEFAULT_SEARCHERS = "random,evolution,local,reinforce,pnas"
 
 
 class Repeats(StrEnum):
@@ -41,6 +41,10 @@ _Budget = Annotated[
 _Repeats = Annotated[
     Repeats, typer.Option(help="Queries of a cell, or of a structural twin, that was seen before.")
 ]
+_Signal = Annotated[
+    str,
+    typer.Option(help="What searchers are told, as fidelity/split/seeds: 12/valid/mean, 200@25/valid/777."),
+]
 _Workers = Annotated[int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.")]
 
 
@@ -53,6 +57,7 @@ def bench(
     ] = DEFAULT_SEARCHERS,
     seeds: _Seeds = 100,
     budget: _Budget = "200",
+    signal: _Signal = "",
     repeats: _Repeats = Repeats.charge,
     workers: _Workers = -1,
 ) -> None:
@@ -64,7 +69,7 @@ def bench(
 
       nasgauge bench --searchers random,evolution:population=50 --seeds 500 --out results/population
     """
-    _run(out, table, dataset, searchers, seeds, budget, repeats, workers)
+    _run(out, table, dataset, signal, searchers, seeds, budget, repeats, workers)
     show(draw(out))
 
 
@@ -75,6 +80,7 @@ def search(
     dataset: _Dataset = "",
     seeds: _Seeds = 10,
     budget: _Budget = "200",
+    signal: _Signal = "",
     repeats: _Repeats = Repeats.charge,
     workers: _Workers = -1,
 ) -> None:
@@ -86,7 +92,7 @@ def search(
 
       nasgauge search local:climb=steepest --budget 100 && nasgauge report results/search
     """
-    _run(out, table, dataset, searcher, seeds, budget, repeats, workers)
+    _run(out, table, dataset, signal, searcher, seeds, budget, repeats, workers)
     console.out().print(f"results are in {out}; draw them with: nasgauge report {out}", markup=False)
 
 
@@ -94,15 +100,16 @@ def _run(
     out: Path,
     table: str,
     dataset: str,
+    signal: str,
     searchers: str,
     seeds: int,
     budget: str,
     repeats: Repeats,
     workers: int,
 ) -> None:
-    from data.sources import open_table
-    from harness.campaign import execute
-    from harness.oracle import Table
+    from data.sources import open_curves, open_table
+    from harness.campaign import execute, generators
+    from harness.oracle import Signal, Table
     from harness.results import Settings, claim, missing, plan
     from harness.runner import Budget, cost
     from harness.spaces import NB201
@@ -115,11 +122,13 @@ def _run(
         raise console.BadOption("--workers 0 does nothing; give a number, or -1 for one a core")
     money = Budget.parse(budget)
     opened = open_table(table)
+    told = Signal.parse(signal) if signal else None
     oracles = {
-        name: Table(opened, name) for name in (dict.fromkeys(dataset.split(",")) if dataset else opened.views)
+        name: Table(opened, name, signal=told, curves=open_curves(table))
+        for name in (dict.fromkeys(dataset.split(",")) if dataset else opened.views)
     }
     for oracle in oracles.values():
-        cost(oracle.evaluate(NB201()[0]), money.clock)
+        cost(oracle.for_run(generators(0)[1]).evaluate(NB201()[0]), money.clock)
     settings = Settings(
         table=table,
         table_sha256=opened.sha256,
@@ -127,6 +136,7 @@ def _run(
         datasets=tuple(oracles),
         seeds=seeds,
         budget=str(money),
+        signal=str(told or ""),
         repeats=repeats.value,
     )
     claim(out, settings, {name: _reference(oracle, money) for name, oracle in oracles.items()})
@@ -151,7 +161,7 @@ def _reference(oracle: "Table", budget: "Budget") -> "Reference":
 
     # far beyond the budget too: how many random queries a better searcher's result is worth
     longest = int(max(budget.amount, 100_000) if budget.clock == "queries" else 100_000)
-    queries = np.unique(np.geomspace(1, max(longest, 1), 1000).round().astype(np.int64))
+    queries = np.unique(np.geomspace(1, longest, 1000).round().astype(np.int64))
     curve = random_search(oracle.validation, oracle.test, queries)
     best = int(oracle.test.argmax())
     return Reference(
@@ -169,7 +179,8 @@ def _announce(table: "AccuracyTable", settings: "Settings", oracles: "dict[str, 
     say(f"table {table.name} ({table.sha256[:12]}): {table.limits}", markup=False)
     for name, oracle in oracles.items():
         warning = f"; note: {oracle.view.warning}" if oracle.view.warning else ""
-        say(f"{name}: signal {oracle.view.search}, reported {oracle.view.report}{warning}", markup=False)
+        times = "" if oracle.times == "none" else f"; simulated seconds: {oracle.times}"
+        say(f"{name}: signal {oracle.signal}, reported {oracle.view.report}{times}{warning}", markup=False)
     say(f"budget {settings.budget}, repeated queries: {settings.repeats}, seeds 0 to {settings.seeds - 1}")
     if done:
         say(f"{done} finished units are kept")
