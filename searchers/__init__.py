@@ -2,7 +2,7 @@
 
 A searcher is any class with `ask` and `tell` (see `harness.runner.Searcher`) whose constructor takes a
 space and a generator, and options by keyword. Other packages add theirs through the entry-point group
-`nasgauge.searchers`.
+`nasgauge.searchers`; a class that is nowhere registered is named by where it is, `my_package.module:MyClass`.
 """
 
 import importlib
@@ -88,6 +88,8 @@ def presets() -> Mapping[str, Preset]:
 class Spec:
     """A searcher and its options, as text: `evolution`, or `evolution:population=50:tournament=10`.
 
+    A class by its place takes options alike: `my_package.module:MyClass:population=50`.
+
     >>> str(Spec.parse("evolution:population=50"))
     'evolution:population=50'
     >>> Spec.parse("evolution").settings()
@@ -104,6 +106,8 @@ class Spec:
         Raises UnknownSearcher, InvalidOption.
         """
         name, *pairs = text.strip().split(":")
+        if pairs and "=" not in pairs[0] and name not in presets():
+            name = f"{name}:{pairs.pop(0)}"
         defaults = cls(name).settings()
         options: dict[str, Option] = {}
         for pair in pairs:
@@ -145,13 +149,27 @@ class Spec:
 def _preset(name: str) -> Preset:
     known = presets()
     try:
-        return known[name]
+        return known[name] if ":" not in name else _elsewhere(name)
     except KeyError:
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UnknownSearcher(
             f"unknown searcher {name!r}; choose from {', '.join(sorted(known))}{hint}"
         ) from None
+
+
+def _elsewhere(target: str) -> Preset:
+    """The class that `module:name` stands for."""
+    preset = Preset(target)
+    try:
+        found = preset.load()
+    except Exception as error:  # the module is not ours: whatever it raises says why it cannot be had
+        raise UnknownSearcher(
+            f"there is no searcher {target} ({type(error).__name__}: {error}); write it as module:Class"
+        ) from error
+    if not callable(found):
+        raise UnknownSearcher(f"{target} is {found!r}, not a class; write it as module:Class")
+    return preset
 
 
 def _convert(name: str, key: str, value: str, default: Option) -> Option:

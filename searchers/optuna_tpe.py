@@ -1,5 +1,6 @@
 """Optuna's tree-structured Parzen estimator through its ask and tell: a baseline from outside."""
 
+from collections import deque
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -28,7 +29,7 @@ class TPE(Generic[C]):
         self.startup = startup
         self._seed = int(rng.integers(1 << 31))
         self._study: optuna.Study | None = None
-        self._trial: optuna.Trial | None = None
+        self._trials: deque[optuna.Trial] = deque()  # asked for, not told yet
 
     def ask(self) -> list[C]:
         """The next cell that Optuna suggests."""
@@ -38,14 +39,15 @@ class TPE(Generic[C]):
             optuna.logging.set_verbosity(optuna.logging.WARNING)
             sampler = optuna.samplers.TPESampler(n_startup_trials=self.startup, seed=self._seed)
             self._study = optuna.create_study(direction="maximize", sampler=sampler)
-        self._trial = trial = self._study.ask()
+        trial = self._study.ask()
+        self._trials.append(trial)
         choices = [
             trial.suggest_categorical(str(decision), range(options))
             for decision, options in enumerate(self.space.decisions)
         ]
         return [self.space.decide(tuple(choices))]
 
-    def tell(self, cell: C, accuracy: float) -> None:  # noqa: ARG002 - the trial is kept
-        """What the suggestion was worth."""
-        if self._study is not None and self._trial is not None:
-            self._study.tell(self._trial, accuracy)
+    def tell(self, cell: C, accuracy: float) -> None:  # noqa: ARG002 - the trials are kept in their order
+        """What the oldest open suggestion was worth."""
+        if self._study is not None and self._trials:
+            self._study.tell(self._trials.popleft(), accuracy)

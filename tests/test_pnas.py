@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
 
 from data.tables import AccuracyTable
 from harness.block_cells import BlockCell
@@ -141,12 +142,10 @@ def test_at_full_size_the_search_goes_on_until_every_structure_was_proposed() ->
 @pytest.mark.parametrize("name", ["pnas", "pnas-ucb", "smbo", "bananas", "tpe"])
 def test_the_best_of_the_toy_is_found_with_few_queries(name: str, toy: AccuracyTable) -> None:
     """Random search has seen the one best cell of 15,625 with probability 1 % after as many queries."""
-    found = []
-    for seed in range(2):
-        searcher = Spec.parse(name).make(space, np.random.default_rng(seed))
-        steps = run(searcher, Table(toy, "toy"), Budget(100))
-        found.append(max(step.evaluation.validation for step in steps))
-    assert min(found) >= (6 if name.startswith("pnas") else 5)
+    searcher = Spec.parse(name).make(space, np.random.default_rng(0))
+    steps = run(searcher, Table(toy, "toy"), Budget(80))
+    best = max(step.evaluation.validation for step in steps)
+    assert best >= (6 if name.startswith("pnas") else 5)
 
 
 def test_on_the_paper_s_own_space_with_a_computed_oracle() -> None:
@@ -179,24 +178,19 @@ def test_a_space_whose_first_level_is_all_ends_there() -> None:
 
 
 def test_the_surrogate_s_own_answer_is_nearer_the_truth_than_a_noisy_figure() -> None:
-    """Noise of two convolutions' worth; what is left of it in the answer, over six searches."""
-    noise = np.random.default_rng(7).normal(0, 2, len(space))
-
-    class Noisy:
-        def evaluate(self, cell: Cell) -> Evaluation:
-            truth = 40 + 5 * float(cell.ops.count("nor_conv_3x3"))
-            return Evaluation(truth + 3 * noise[cell.rank], truth, np.nan, np.nan)
-
+    """Sixty cells, noise of two convolutions' worth, thirty times; a linear model, as the truth is linear."""
+    rng = np.random.default_rng(0)
     by_signal, by_answer = [], []
-    for seed in range(6):
-        searcher = Spec.parse("smbo:candidates=500").make(space, np.random.default_rng(seed))
-        steps = list(run(searcher, Noisy(), Budget(60)))
-        by_signal.append(max(steps, key=lambda step: step.evaluation.validation).evaluation.test)
-        answer = steps[-1].answer
+    for _ in range(30):
+        ranking = Ranking(space, rng, Ridge(1.0), code="one_hot")
+        for cell in (space.sample(rng) for _ in range(60)):
+            ranking.tell(cell, 40 + 5 * cell.ops.count("nor_conv_3x3") + rng.normal(0, 10))
+        ranking.refit()
+        answer = ranking.recommend()
         assert answer is not None
-        assert answer in {step.cell for step in steps}
-        by_answer.append(40 + 5 * answer.ops.count("nor_conv_3x3"))
-    assert np.mean(by_answer) > np.mean(by_signal)
+        by_answer.append(answer.ops.count("nor_conv_3x3"))
+        by_signal.append(ranking.cells[int(np.argmax(ranking.accuracies))].ops.count("nor_conv_3x3"))
+    assert np.mean(by_answer) > np.mean(by_signal) + 0.3
 
 
 def test_answers_are_kept_in_the_steps_and_are_none_before_a_first_fit(toy: AccuracyTable) -> None:

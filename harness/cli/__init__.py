@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, console, data, report, score
+from harness.cli import bench, check, console, data, gate, report, score
 
 app = typer.Typer(
     name="nasgauge",
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(report.report)
+app.command()(check.check)
+app.command()(gate.gate)
 app.add_typer(data.app, name="data")
 app.add_typer(score.app, name="score")
 

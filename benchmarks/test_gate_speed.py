@@ -1,0 +1,58 @@
+"""Speed of the gate, and of the searchers that it watches.
+
+Compare two commits on one machine, and fail on a step that takes half as long again:
+
+    pytest benchmarks/test_gate_speed.py --benchmark-only --benchmark-save=before
+    pytest benchmarks/test_gate_speed.py --benchmark-only --benchmark-compare --benchmark-compare-fail=min:50%
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data.sources import NotFetched, open_table
+from harness.conformance.check import check
+from harness.conformance.landscape import Landscape
+from harness.gate.commands import Bounds, against, update
+from harness.gate.verdicts import judge, two_sample
+from harness.runner import Budget, run
+from harness.spaces import NB201
+from searchers import SEARCHERS, Spec
+
+QUARTET = ("random", "evolution", "local", "reinforce")
+
+
+@pytest.mark.parametrize("name", QUARTET)
+def test_a_search(benchmark: Any, name: str) -> None:
+    """One run of 150 queries on a computed landscape: nothing but the searcher and the loop."""
+    spec, landscape = Spec.parse(name), Landscape()
+    benchmark(lambda: list(run(spec.make(NB201(), np.random.default_rng(0)), landscape, Budget(150))))
+
+
+def test_verdicts(benchmark: Any) -> None:
+    """Of 24 comparisons of 300 runs."""
+    rng = np.random.default_rng(0)
+    sides = rng.normal(93, 0.3, (24, 2, 300))
+    benchmark(lambda: judge([two_sample(then, now) for then, now in sides], [0.1] * 24))
+
+
+def test_gate(benchmark: Any, tmp_path: Path) -> None:
+    """Goal: four searchers × two datasets × 100 seeds × 150 queries under 2 minutes on 2 cores."""
+    try:
+        open_table("nb201")
+    except NotFetched:
+        pytest.skip("two datasets need the table nb201: nasgauge data fetch nb201")
+    base = tmp_path / "base.json"
+    settings: dict[str, object] = {"table": "nb201", "seeds": 100, "budgets": (150,)}
+    update(base, settings, QUARTET, ("cifar100", "ImageNet16-120"), Bounds(workers=2))
+    report = benchmark.pedantic(against, args=(base, {}), kwargs={"bounds": Bounds(workers=2)}, rounds=1)
+    assert {comparison.seeds for comparison in report.comparisons} == {100}
+    assert len(report.comparisons) == 8
+
+
+def test_conformance(benchmark: Any) -> None:
+    """All laws of one searcher, in four processes."""
+    assert "evolution" in SEARCHERS
+    benchmark.pedantic(check, args=("evolution",), rounds=3)
