@@ -97,7 +97,7 @@ def _clock(one: Efficiency) -> dict[str, Any]:
 
 def _save_efficiency(inks: Inks, campaign: Campaign, one: Efficiency) -> list[Path]:
     suffix = "" if one.clock == "queries" else f"-{one.clock}"
-    title = f"{one.dataset}, table {campaign.table}: {one.average} of {_many(one.runs.values())}, 95 % band"
+    title = f"{one.dataset} ({campaign.table}): {one.average} of {_many(one.runs.values())}"
 
     def accuracy(figure: Figure) -> None:
         ax = figure.add_subplot()

@@ -72,6 +72,10 @@ _WANTED: Final = {"column": "half", "usetex": False}
 """Of tueplots' bundles, which differ in what they take."""
 
 
+_GENERIC: Final = ("serif", "sans-serif")
+"""Families of fonts for which matplotlib ships one, where the venue's own is not on the machine."""
+
+
 class UnknownVenue(LookupError):
     """A conference or journal that tueplots has no bundle for."""
 
@@ -117,6 +121,8 @@ def venues() -> list[str]:
 def style(venue: str = OWN) -> dict[Any, Any]:
     """The settings of matplotlib for a venue: its column width, its sizes of fonts; LaTeX is not needed.
 
+    Where the machine has not the venue's font, one like it that ships with matplotlib.
+
     Raises UnknownVenue.
     """
     if venue == OWN:
@@ -130,4 +136,11 @@ def style(venue: str = OWN) -> dict[Any, Any]:
     offered = inspect.signature(bundle).parameters
     theirs = bundle(**{name: value for name, value in _WANTED.items() if name in offered})
     kept = {name: value for name, value in theirs.items() if not name.startswith(("text.", "figure.const"))}
-    return STYLE | kept | {"text.usetex": False}
+    family = kept.get("font.family", [])
+    fonts = {
+        "font.family": [family] if isinstance(family, str) else [*family],
+        "font.serif": [*kept.get("font.serif", ["Times New Roman", "Times"]), "STIXGeneral", "DejaVu Serif"],
+        "font.sans-serif": [*kept.get("font.sans-serif", []), "DejaVu Sans"],
+    }
+    fonts["font.family"] = [name for name in fonts["font.family"] if name in _GENERIC] or ["serif"]
+    return STYLE | kept | fonts | {"text.usetex": False}

@@ -7,6 +7,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
 
 from analysis.figures import Inks
 from analysis.plots.cells import arcs, draw_cell, draw_preference, draw_shrinking, of, shares
@@ -166,6 +167,7 @@ def test_a_venue_sets_column_and_fonts_that_embed() -> None:
     for venue in venues():
         with rc_context(style(venue)):
             assert style(venue)["pdf.fonttype"] == 42
+            findfont(FontProperties(), fallback_to_default=False)
     with pytest.raises(UnknownVenue, match="choose from page, aaai2024"):
         style("icml1824")
 

@@ -45,7 +45,7 @@ def draw_accuracy(
     ax.set_ylim(floor - 0.02 * room, top + 0.14 * room)
     _references(ax, references, room)
     cost_axis(ax, grid)
-    ax.legend(loc="lower right")
+    ax.legend(loc="best")
 
 
 def draw_regret(
