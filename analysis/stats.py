@@ -1,6 +1,6 @@
-"""Statistics: arrays in, arrays out; no file, no figure."""
+"""Statistics of one group of runs: arrays in, arrays out; no file, no figure."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +8,22 @@ from scipy import stats
 
 Array = NDArray[np.float64]
 
+RESAMPLES: Final = 2000
+
 
 class Curve(NamedTuple):
     """Mean and standard deviation over runs at each number of queries."""
 
     mean: Array
     sd: Array
+
+
+class Band(NamedTuple):
+    """The middle of a group of runs and its 95 % interval, (points,) each; NaN where there is none."""
+
+    centre: Array
+    low: Array
+    high: Array
 
 
 def random_search(signal: Array, report: Array, queries: NDArray[np.int64]) -> Curve:
@@ -40,7 +50,7 @@ def random_search(signal: Array, report: Array, queries: NDArray[np.int64]) -> C
 
 
 def bootstrap_mean(
-    runs: Array, rng: np.random.Generator, *, level: float = 0.95, resamples: int = 2000
+    runs: Array, rng: np.random.Generator, *, level: float = 0.95, resamples: int = RESAMPLES
 ) -> Array:
     """Percentile bootstrap interval of the mean over runs; (runs, points) to (2, points).
 
@@ -54,6 +64,35 @@ def bootstrap_mean(
     tail = (1 - level) / 2
     interval: Array = np.quantile(means, [tail, 1 - tail], axis=0)
     return interval
+
+
+def median_interval(runs: Array, *, level: float = 0.95) -> Array:
+    """Distribution-free interval of the median over runs, by order statistics; (runs, points) to (2, points).
+
+    The narrowest pair of order statistics, equally far from both ends, that covers at least `level`
+    (Conover, 1999, section 3.2); the extremes where the runs are too few for any pair to do so.
+
+    >>> median_interval(np.arange(20.0)[:, None])[:, 0].tolist()
+    [5.0, 14.0]
+    """
+    n = len(runs)
+    lowest = max(int(stats.binom.ppf((1 - level) / 2, n, 0.5)) - 1, 0)
+    ordered = np.sort(runs, axis=0)
+    return np.stack([ordered[lowest], ordered[n - 1 - lowest]])
+
+
+def band(runs: Array, rng: np.random.Generator, *, average: str = "mean") -> Band:
+    """Mean or median over runs with its interval; (runs, points) to three arrays (points,).
+
+    The centre is NaN where a run has no value yet; the interval too, and with fewer than two runs.
+    """
+    centre = (np.mean if average == "mean" else np.median)(runs, axis=0)
+    interval = np.full((2, runs.shape[1]), np.nan)
+    whole = np.isfinite(centre)
+    if len(runs) > 1 and whole.any():
+        columns = runs[:, whole]
+        interval[:, whole] = bootstrap_mean(columns, rng) if average == "mean" else median_interval(columns)
+    return Band(centre, *interval)
 
 
 def paired_p(ours: Array, theirs: Array) -> float:

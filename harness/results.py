@@ -156,26 +156,28 @@ def missing(folder: Path, units: Iterable[Unit]) -> list[Unit]:
 
 
 def records_of(folder: Path) -> tuple[list[Record], list[str]]:
-    """All result files of a folder in order of their names, and a line for each file that is damaged.
+    """All result files of a folder's campaign in order of their names, and a line for each file left out.
 
-    Raises OtherCampaign if a file belongs to another campaign.
+    A damaged file is left out, and one of another campaign. Raises OtherCampaign.
     """
     settings = settings_of(folder)
     records: list[Record] = []
-    damaged: list[str] = []
+    left_out: list[str] = []
     for path in sorted(folder.glob("*.parquet")):
         try:
             record = read(path)
         except DamagedRecord as error:
-            damaged.append(str(error))
+            left_out.append(str(error))
             continue
-        if record.header.table_sha256 != settings.table_sha256 or record.header.budget != settings.budget:
-            raise OtherCampaign(
-                f"{path} belongs to another campaign (table {record.header.table}, budget "
-                f"{record.header.budget}); move it out of the folder"
+        header = record.header
+        if header.table_sha256 != settings.table_sha256 or header.budget != settings.budget:
+            left_out.append(
+                f"result file {path} belongs to another campaign (table {header.table} "
+                f"{header.table_sha256[:12]}, budget {header.budget}) and is left out; move it elsewhere"
             )
+            continue
         records.append(record)
-    return records, damaged
+    return records, left_out
 
 
 def _is_ours(path: Path) -> bool:

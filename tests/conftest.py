@@ -1,6 +1,7 @@
 """The toy world: all 15,625 cells, accuracy = number of 3x3 convolutions, so the right answer is known."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,46 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"the real exports are not at {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def campaign_folder(toy: AccuracyTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two datasets, three searchers, 12 seeds of 30 queries each; seed 11 of `local` on `second` is missing.
+
+    Not to be written to.
+    """
+    from harness.campaign import execute
+    from harness.cli.bench import _reference
+    from harness.oracle import Table
+    from harness.results import Settings, claim, plan
+    from harness.runner import Budget
+
+    folder = tmp_path_factory.mktemp("campaign")
+    first = toy.views["toy"]
+    second = View(replace(first.search, dataset="second"), replace(first.report, dataset="second"))
+    noise = np.random.default_rng(7).normal(scale=3.0, size=len(toy.columns[first.search]))
+    table = replace(
+        toy,
+        name="two toys",
+        columns={
+            **toy.columns,
+            second.search: toy.columns[first.search] + noise / 10,
+            second.report: toy.columns[first.report] + noise,
+        },
+        views={"toy": first, "second": second},
+    )
+    table.save(folder / "table.npz")
+    out = folder / "results"
+    settings = Settings(
+        table=str(folder / "table.npz"),
+        table_sha256=table.sha256,
+        limits=table.limits,
+        datasets=("toy", "second"),
+        seeds=12,
+        budget="30 queries",
+    )
+    references = {name: _reference(Table(table, name), Budget(30)) for name in settings.datasets}
+    claim(out, settings, references)
+    units = plan(settings, ["random", "evolution:population=10", "local"])
+    list(execute(out, settings, units[:-1], workers=1))
+    return out

@@ -150,12 +150,16 @@ def test_a_table_that_changed_since_is_refused(settings: Settings, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_of_another_campaign_among_the_results_is_refused(settings: Settings, tmp_path: Path) -> None:
+def test_a_file_of_another_campaign_among_the_results_is_left_out_and_told(
+    settings: Settings, tmp_path: Path
+) -> None:
     other = settings.model_copy(update={"budget": "5 queries"})
     claim(tmp_path / "a", settings, REFERENCES)
     list(execute(tmp_path / "a", other, plan(other, ["random"])[:1], workers=1))
-    with pytest.raises(OtherCampaign, match="belongs to another campaign"):
-        records_of(tmp_path / "a")
+    list(execute(tmp_path / "a", settings, plan(settings, ["random"])[1:2], workers=1))
+    records, (told,) = records_of(tmp_path / "a")
+    assert [record.header.seeds for record in records] == [(10, 19)]
+    assert "belongs to another campaign" in told
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])

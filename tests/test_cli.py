@@ -29,12 +29,12 @@ def benched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.
 def test_bench_ends_with_figures_on_disk(benched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     out, done = benched
     assert done.returncode == 0, done.stderr
-    assert (out / "efficiency-cifar10.pdf").read_bytes().startswith(b"%PDF")
-    assert (out / "efficiency-cifar10.png").read_bytes().startswith(b"\x89PNG")
-    final = pd.read_csv(out / "final.csv")
+    assert (out / "report" / "efficiency-cifar10.pdf").read_bytes().startswith(b"%PDF")
+    assert (out / "report" / "efficiency-cifar10.png").read_bytes().startswith(b"\x89PNG")
+    final = pd.read_csv(out / "report" / "final.csv")
     assert set(final["searcher"]) >= {"random", "evolution", "local", "reinforce"}
     assert (final["runs"] == 12).all()
-    curves = pd.read_csv(out / "efficiency-cifar10.csv")
+    curves = pd.read_csv(out / "report" / "efficiency-cifar10.csv")
     assert {"queries", "evolution mean", "evolution low", "evolution high", "random search, exact"} <= set(
         curves
     )
@@ -75,7 +75,10 @@ def test_a_searcher_can_be_added_to_a_folder(tmp_path: Path) -> None:
     assert nasgauge("search", "random", *common).returncode == 0
     done = nasgauge("bench", "-s", "random,local:climb=steepest", *common)
     assert "1 finished units are kept" in done.stderr
-    assert set(pd.read_csv(tmp_path / "out" / "final.csv")["searcher"]) == {"random", "local:climb=steepest"}
+    assert set(pd.read_csv(tmp_path / "out" / "report" / "final.csv")["searcher"]) == {
+        "random",
+        "local:climb=steepest",
+    }
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_a_clock_that_the_table_does_not_have_is_told(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "does not say what a query costs in seconds; choose another clock" in done.stderr
     assert nasgauge("report", str(out), "--clock", "overhead").returncode == 0
-    assert (out / "efficiency-cifar10-overhead.png").exists()
+    assert (out / "report" / "efficiency-cifar10-overhead.png").exists()
 
 
 def test_help_shows_examples() -> None:

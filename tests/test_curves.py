@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analysis.curves import align, on_grid
+from analysis.curves import UnknownCost, align, grid_of, on_grid, top_mean
 from analysis.stats import bootstrap_mean, paired_p, random_search
 from data.tables import AccuracyTable
 from harness.oracle import Table
@@ -66,6 +66,67 @@ def test_the_leader_is_what_a_plain_loop_says(figures: list[tuple[float, float]]
         leader = (validation, test) if validation > leader[0] else leader
         seen.append(leader[1])
     assert align([gather([(0, steps(*figures))])]).incumbent.tolist() == [seen]
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.lists(st.floats(0.01, 3), min_size=1, max_size=8), min_size=1, max_size=4),
+    st.lists(st.floats(0, 12), min_size=1, max_size=6, unique=True),
+)
+def test_all_runs_on_a_grid_at_once_are_what_each_is_alone(
+    costs: list[list[float]], points: list[float]
+) -> None:
+    parts = [
+        gather(
+            [(seed, [Step("cell", Evaluation(i, 10 * i, 1, cost), True, 0) for i, cost in enumerate(run)])]
+        )
+        for seed, run in enumerate(costs)
+    ]
+    grid = np.sort(np.array(points))
+    found = on_grid(align(parts), "seconds", grid)
+    for row, paid in zip(found, costs, strict=True):
+        done = np.searchsorted(np.cumsum(paid), grid, side="right")
+        expected = np.where(done == 0, np.nan, 10.0 * (done - 1))
+        np.testing.assert_array_equal(row, expected)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=1, max_size=25), st.integers(1, 3))
+def test_the_leading_cells_are_what_a_plain_loop_says(figures: list[tuple[int, int]], count: int) -> None:
+    """A cell is told by its signal here, and counts once."""
+    run = [Step(f"cell {v}", Evaluation(v, 7 * v + 1, 1, 1), True, 0.0) for v, _ in figures]
+    seen: set[int] = set()
+    expected = []
+    for value, _ in figures:
+        seen.add(value)
+        best = sorted(seen, reverse=True)[:count]
+        expected.append(float(np.mean([7 * v + 1 for v in best])) if len(best) == count else np.nan)
+    np.testing.assert_allclose(top_mean(align([gather([(0, run)])]), count)[0], expected)
+
+
+def test_a_cell_without_a_validation_figure_never_leads_over_one_that_has_it() -> None:
+    runs = align([gather([(0, steps((math.nan, 99), (1, 10), (math.nan, 99), (2, 20)))])])
+    assert runs.incumbent.tolist() == [[99, 10, 10, 20]]
+
+
+def test_the_last_leader_is_named() -> None:
+    run = [Step(name, Evaluation(v, v, 1, 1), True, 0.0) for name, v in (("a", 1.0), ("b", 3.0), ("c", 2.0))]
+    assert align([gather([(0, run)]), gather([(1, run[:1])])]).final_cells == ["b", "a"]
+
+
+def test_a_common_cost_is_known_if_every_query_costs_it() -> None:
+    runs = align([gather([(0, steps((1, 1), (2, 2)))]), gather([(1, steps((1, 1)))])])
+    assert (runs.cost("epochs"), runs.cost("seconds"), runs.cost("queries")) == (12.0, 2.0, 1.0)
+    dear = align([gather([(0, [*steps((1, 1)), *steps((2, 2), seconds=9.0)])])])
+    assert dear.cost("seconds") is None
+
+
+def test_a_grid_ends_with_the_longest_run_and_refuses_a_clock_that_nobody_knows() -> None:
+    short, long = (align([gather([(0, steps(*((i, i) for i in range(n))))])]) for n in (3, 50))
+    assert grid_of([short, long], "queries")[[0, -1]].tolist() == [1, 50]
+    assert grid_of([short, long], "epochs")[-1] == pytest.approx(600)
+    with pytest.raises(UnknownCost, match="what a query costs in seconds"):
+        grid_of([align([gather([(0, steps((1, 1), seconds=math.nan))])])], "seconds")
 
 
 @settings(max_examples=30)

@@ -1,4 +1,4 @@
-"""`bench`, `search` and `report`: run searchers on a table, and draw what they did."""
+"""`bench` and `search`: run searchers on a table."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import console
+from harness.cli.report import draw, show
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from analysis.report import Report
     from data.tables import AccuracyTable
     from harness.oracle import Table
     from harness.results import Reference, Settings
@@ -70,7 +70,7 @@ def bench(
       nasgauge bench --searchers random,evolution:population=50 --seeds 500 --out results/population
     """
     _run(out, table, dataset, signal, searchers, seeds, budget, repeats, workers)
-    _print(_draw(out), out)
+    show(draw(out))
 
 
 def search(
@@ -94,19 +94,6 @@ def search(
     """
     _run(out, table, dataset, signal, searcher, seeds, budget, repeats, workers)
     console.out().print(f"results are in {out}; draw them with: nasgauge report {out}", markup=False)
-
-
-def report(
-    folder: Annotated[Path, typer.Argument(help="A results folder of bench or search.")],
-    clock: Annotated[str, typer.Option(help="Cost axis: queries, epochs, seconds or overhead.")] = "queries",
-) -> None:
-    """Draw the figures and tables of a results folder again.
-
-    Example:
-
-      nasgauge report results/bench
-    """
-    _print(_draw(folder, clock), folder)
 
 
 def _run(
@@ -172,8 +159,9 @@ def _reference(oracle: "Table", budget: "Budget") -> "Reference":
     from harness.results import Curve, Reference
     from harness.spaces import NB201
 
-    longest = int(budget.amount) if budget.clock == "queries" else 1000
-    queries = np.unique(np.geomspace(1, max(longest, 1), 1000).round().astype(np.int64))
+    # far beyond the budget too: how many random queries a better searcher's result is worth
+    longest = int(max(budget.amount, 100_000) if budget.clock == "queries" else 100_000)
+    queries = np.unique(np.geomspace(1, longest, 1000).round().astype(np.int64))
     curve = random_search(oracle.validation, oracle.test, queries)
     best = int(oracle.test.argmax())
     return Reference(
@@ -204,48 +192,3 @@ def _progress() -> "Progress":
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, TextColumn("left"), Eta(), console=console.err())
-
-
-def _draw(folder: Path, clock: str = "queries") -> "Report":
-    from analysis.curves import CLOCKS
-    from analysis.report import report as make
-
-    for known in CLOCKS:
-        if clock == known:
-            return make(folder, clock=known)
-    raise console.BadOption(f"--clock {clock} is unknown; choose from {', '.join(CLOCKS)}")
-
-
-def _print(made: "Report", folder: Path) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as Grid
-
-    say = console.out().print
-    grid = Grid(
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        title="test accuracy of the last validation leader, %",
-        title_justify="left",
-    )
-    for column in made.final.columns:
-        grid.add_column(
-            column,
-            justify="left" if column in ("dataset", "searcher") else "right",
-            no_wrap=True,
-            min_width=4,
-        )
-    for row in made.final.itertuples(index=False):
-        grid.add_row(*(_cell(name, value) for name, value in zip(made.final.columns, row, strict=True)))
-    say(grid)
-    say("regret: to the table's best cell; p: Wilcoxon against random, paired by seed")
-    for note in made.notes:
-        say(f"note: {note}", markup=False)
-    say(f"{len(made.files)} files in {folder}: {', '.join(file.name for file in made.files)}", markup=False)
-
-
-def _cell(column: str, value: object) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    if value != value:
-        return "-"
-    return f"{value:.0e}" if column == "p" else f"{value:.2f}"

@@ -1,0 +1,98 @@
+"""Figures of scores against accuracies, and of correlations."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from analysis.style import look
+
+Array = NDArray[np.float64]
+
+
+def draw_ranks(ax: Axes, score: Array, truth: Array, *, bins: int = 70) -> None:
+    """Accuracy against a score, (cells,) both, each point coloured by how many others are near it."""
+    known = ~(np.isnan(score) | np.isnan(truth))
+    x, y = score[known], truth[known]
+    if not len(x):
+        ax.annotate("no cell has this score", (0.5, 0.5), xycoords="axes fraction", ha="center")
+        return
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins=bins)
+    column = np.clip(np.searchsorted(x_edges, x, side="right") - 1, 0, bins - 1)
+    row = np.clip(np.searchsorted(y_edges, y, side="right") - 1, 0, bins - 1)
+    density = np.log(counts[column, row])
+    order = np.argsort(density, kind="stable")
+    ax.scatter(x[order], y[order], c=density[order], s=3, cmap="viridis", lw=0, rasterized=True, alpha=0.8)
+    floor = float(np.quantile(y, 0.02))
+    room = float(y.max()) - floor or 1.0
+    ax.set_ylim(floor - 0.05 * room, float(y.max()) + 0.05 * room)
+
+
+def draw_taus(
+    ax: Axes,
+    rows: Sequence[tuple[str, float, float, float]],
+    *,
+    ceiling: float,
+    published: Mapping[str, float],
+) -> None:
+    """Tau of each score with its interval, best on top; the noise ceiling as a line, if it is known.
+
+    `published`: taus of papers, by score, as hollow marks.
+    """
+    for place, (name, tau, low, high) in enumerate(rows):
+        baseline = name in ("flops", "params")
+        colour = "#777777" if baseline else "#0072B2"
+        if np.isfinite(low):
+            ax.plot([low, high], [place, place], color=colour, lw=2.2, alpha=0.6, solid_capstyle="round")
+        ax.plot([tau], [place], marker="s" if baseline else "o", color=colour, ms=4.5)
+        if name in published:
+            ax.plot([published[name]], [place], marker="D", mfc="none", mec="#D55E00", ms=5, ls="none")
+    if np.isfinite(ceiling):
+        ax.axvline(ceiling, color="black", lw=0.9, ls=":")
+        ax.annotate(
+            f"two trainings agree: {ceiling:.2f}", (ceiling, 1.0), xycoords=("data", "axes fraction"),
+            xytext=(-3, 3), textcoords="offset points", fontsize=7, ha="right", annotation_clip=False,
+        )  # fmt: skip
+    if any(name in published for name, *_ in rows):
+        ax.plot([], [], marker="D", mfc="none", mec="#D55E00", ms=5, ls="none", label="published")
+        ax.legend(loc="lower right")
+    ax.axvline(0, color="#999999", lw=0.6)
+    ax.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+
+
+def draw_heat(ax: Axes, values: pd.DataFrame) -> None:
+    """Correlations as a matrix, each with its number; blank where undefined."""
+    grid = values.to_numpy(dtype=np.float64)
+    ax.imshow(grid, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
+    size = 7 if grid.shape[1] <= 8 else 5
+    for row, column in zip(*np.nonzero(np.isfinite(grid)), strict=True):
+        value = grid[row, column]
+        shade = "white" if abs(value) > 0.75 else "black"
+        ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=size, color=shade)
+    rotation = 45 if grid.shape[1] > 5 else 0
+    ax.set_xticks(
+        range(grid.shape[1]), list(values.columns), rotation=rotation, ha="right" if rotation else "center"
+    )
+    ax.set_yticks(range(grid.shape[0]), list(values.index))
+    ax.grid(visible=False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
+    ax.tick_params(length=0)
+
+
+def draw_sizes(ax: Axes, frame: pd.DataFrame, *, ceiling: float) -> None:
+    """Tau against the number of cells fitted on, a line for each surrogate, the middle 90 % of repeats."""
+    for name, part in frame.groupby("surrogate"):
+        shown = look(str(name))
+        x = part["fitted"].to_numpy(dtype=np.float64)
+        mean, low, high = (part[column].to_numpy(dtype=np.float64) for column in ("mean", "low", "high"))
+        ax.fill_between(x, low, high, color=shown.colour, alpha=0.15, lw=0)
+        ax.plot(x, mean, color=shown.colour, marker=shown.marker, ms=4, lw=1.5, label=str(name))
+    if np.isfinite(ceiling):
+        ax.axhline(ceiling, color="black", lw=0.9, ls=":", label="two trainings agree")
+    ax.set_xscale("log")
+    ax.legend(loc="lower right")

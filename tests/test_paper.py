@@ -1,0 +1,51 @@
+"""Published figures: each with its status, and no figure of ours among them."""
+
+import numpy as np
+import pytest
+
+from analysis.campaign import load
+from analysis.paper import (
+    CONFIRMED,
+    NASBENCH201,
+    TENAS_TABLE_1,
+    UNCONFIRMED,
+    beside,
+    pnas_efficiency,
+)
+
+
+def test_what_was_read_in_no_source_is_printed_as_unconfirmed() -> None:
+    status = {row.method: row.status for row in NASBENCH201.rows}
+    assert {name for name, said in status.items() if said == UNCONFIRMED} == {
+        "SETN", "REA", "RS", "REINFORCE", "BOHB",
+    }  # fmt: skip
+    assert status["RSPS"] == "accuracies confirmed"
+    assert status["GDAS"] == "seconds confirmed"
+    assert {row.status for row in TENAS_TABLE_1.rows} == {CONFIRMED}
+
+
+def test_rows_that_both_papers_print_agree() -> None:
+    tenas = {row.method: row.figures for row in TENAS_TABLE_1.rows}
+    nasbench = {row.method: row.figures for row in NASBENCH201.rows}
+    for name in ("ResNet", "RSPS", "ENAS", "optimal"):
+        assert np.array(tenas[name]) == pytest.approx(np.array(nasbench[name]), nan_ok=True)
+
+
+def test_the_speed_ups_of_pnas_are_computed_from_confirmed_counts() -> None:
+    table = pnas_efficiency()
+    assert table.frame["ratio"].tolist() == pytest.approx([5.0, 3.5, 3.15], abs=0.04)
+    assert "| 1 | 0.9183 | 1160 | 5808 | 5.0 |" in table.markdown
+
+
+def test_our_rows_stand_below_the_methods_that_they_repeat(campaign_folder) -> None:  # type: ignore[no-untyped-def]
+    table = beside(NASBENCH201, load(campaign_folder))
+    methods = table.frame["method"].tolist()
+    assert methods[methods.index("REA") + 1] == "evolution:population=10"
+    assert methods[methods.index("RS") + 1] == "random"
+    assert methods[methods.index("optimal") + 1] == "best cell"
+    assert methods[-1] == "local"
+    ours = table.frame[table.frame["from"] == "ours"]
+    assert ours["status"].unique().tolist() == ["measured"]
+    assert ours["C10"].isna().all()  # no CIFAR-10 in this campaign
+    assert r"\toprule" in table.latex
+    assert "| REA | published | 93.92 | 0.30 |" in table.markdown

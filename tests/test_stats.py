@@ -1,0 +1,175 @@
+"""Statistics against libraries, simulations and answers worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from pytest_regressions.num_regression import NumericRegressionFixture
+from scipy import stats
+
+from analysis.aggregates import improvement, iqm, iqm_interval, profile
+from analysis.comparisons import a12, compare, critical_difference, flip_p, holm, seeds_needed
+from analysis.efficiency import equivalent
+from analysis.predictor_stats import kendall
+from analysis.ranks import _jackknife, between, ceiling, rank_sum, tau_interval, top_taus
+from analysis.reach import first_reach
+from analysis.stats import band, median_interval, random_search
+from harness.results import Curve
+
+
+def runs(seed: int, mean: float, count: int = 40) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, 1.0, size=count)
+
+
+def test_the_interval_of_the_median_covers_it_as_often_as_it_says() -> None:
+    samples = np.random.default_rng(0).exponential(size=(25, 4000))
+    low, high = median_interval(samples)
+    assert 0.95 <= np.mean((low <= math.log(2)) & (math.log(2) <= high)) < 0.99
+
+
+def test_a_band_has_no_interval_for_one_run_nor_before_every_run_has_begun() -> None:
+    rng = np.random.default_rng(0)
+    values = np.array([[np.nan, 1.0, 2.0], [0.0, 3.0, 4.0]])
+    for average in ("mean", "median"):
+        found = band(values, rng, average=average)
+        assert np.isnan(found.centre[0])
+        assert np.isnan(found.low[0])
+        assert found.centre[1:].tolist() == [2.0, 3.0]
+        assert (found.low[1:] <= found.centre[1:]).all()
+    alone = band(values[1:], rng)
+    assert alone.centre.tolist() == [0.0, 3.0, 4.0]
+    assert np.isnan(alone.low).all()
+
+
+def test_a12_is_what_mann_and_whitney_count() -> None:
+    ours, theirs = runs(0, 0.3).round(1), runs(1, 0.0, 30).round(1)
+    counted = stats.mannwhitneyu(ours, theirs).statistic / (len(ours) * len(theirs))
+    assert a12(ours, theirs) == pytest.approx(counted)
+    assert a12(ours, ours) == 0.5
+
+
+def test_a_comparison_in_numbers(num_regression: NumericRegressionFixture) -> None:
+    found = compare(runs(0, 0.5), runs(1, 0.0), np.random.default_rng(0))
+    num_regression.check({name: [float(value)] for name, value in vars(found).items()})
+
+
+def test_one_pair_is_not_tested() -> None:
+    found = compare(np.array([2.0]), np.array([1.0]), np.random.default_rng(0))
+    assert (found.pairs, found.difference, found.a12) == (1, 1.0, 1.0)
+    assert math.isnan(found.wilcoxon)
+    assert math.isnan(found.low)
+
+
+def test_equal_runs_are_never_told_apart() -> None:
+    found = compare(np.ones(9), np.ones(9), np.random.default_rng(0))
+    assert (found.wilcoxon, found.permutation, found.difference) == (1.0, 1.0, 0.0)
+
+
+def test_the_sign_flip_test_is_wrong_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    p = [flip_p(rng.normal(size=8), rng) for _ in range(400)]
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
+
+
+def test_holm_is_never_smaller_than_the_plain_p_and_keeps_what_is_unknown() -> None:
+    plain = np.array([0.2, 0.01, np.nan, 0.04])
+    corrected = holm(plain)
+    assert np.isnan(corrected[2])
+    assert (corrected[[0, 1, 3]] >= plain[[0, 1, 3]]).all()
+    assert corrected[1] == pytest.approx(0.03)
+
+
+def test_the_seeds_planned_find_the_difference_in_about_four_of_five_campaigns() -> None:
+    rng = np.random.default_rng(2)
+    pilot = rng.normal(0.5, 1.0, size=400)
+    needed = int(seeds_needed(pilot - pilot.mean() + 0.5, 0.5))
+    found = [stats.wilcoxon(rng.normal(0.5, 1.0, size=needed)).pvalue < 0.05 for _ in range(400)]
+    assert 0.72 < np.mean(found) < 0.9
+    assert seeds_needed(pilot, 0.0) == math.inf
+    assert math.isnan(seeds_needed(np.ones(5), 1.0))
+
+
+def test_three_datasets_cannot_fill_a_critical_difference_diagram() -> None:
+    assert critical_difference(8, 3) == pytest.approx(6.06, abs=0.01)
+    assert critical_difference(10, 3) == pytest.approx(7.82, abs=0.01)
+
+
+def test_the_interquartile_mean_leaves_the_ends_out() -> None:
+    scores = np.arange(8.0)
+    assert iqm(scores) == 3.5
+    low, high = iqm_interval([scores, scores], np.random.default_rng(0))
+    assert low < 3.5 < high
+
+
+def test_a_profile_falls_from_one_to_nothing() -> None:
+    levels = np.array([-1.0, 0.5, 9.0])
+    found = profile([np.array([0.0, 1.0]), np.array([1.0, 1.0])], levels, np.random.default_rng(0))
+    assert found.centre.tolist() == [1.0, 0.75, 0.0]
+    assert (found.low <= found.centre).all()
+    assert (found.centre <= found.high).all()
+
+
+def test_the_probability_of_improvement_is_the_mean_of_a12() -> None:
+    ours, theirs = [runs(0, 0.5), runs(1, 0.0)], [runs(2, 0.0), runs(3, 0.0)]
+    value, low, high = improvement(ours, theirs, np.random.default_rng(0))
+    assert value == pytest.approx(np.mean([a12(*pair) for pair in zip(ours, theirs, strict=True)]))
+    assert low < value < high
+
+
+def test_the_jackknife_of_tau_is_tau_without_each_cell() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 6, size=(2, 40)).astype(float)
+    without = [kendall(np.delete(one, cell), np.delete(other, cell)) for cell in range(40)]
+    assert _jackknife(one, other) == pytest.approx(without)
+
+
+def test_the_fast_interval_of_tau_agrees_with_the_bootstrap_of_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=180)
+    score = truth + rng.normal(size=180)
+    whole = tau_interval(score, truth, rng)
+    monkeypatch.setattr("analysis.ranks.FEW", 10)
+    fast = tau_interval(score, truth, rng)
+    assert fast.value == whole.value
+    assert (fast.low, fast.high) == pytest.approx((whole.low, whole.high), abs=0.02)
+
+
+def test_tau_of_a_constant_has_no_interval() -> None:
+    found = tau_interval(np.ones(5), np.arange(5.0), np.random.default_rng(0))
+    assert all(math.isnan(value) for value in found)
+
+
+def test_the_noise_ceiling_leaves_out_trainings_that_were_not_made() -> None:
+    seeds = np.array([[1.0, 2.0, 3.0, np.nan], [1.0, 2.0, 3.0, 4.0], [3.0, 2.0, 1.0, 0.0]])
+    assert ceiling(seeds) == pytest.approx((1 - 1 - 1) / 3)
+    assert math.isnan(ceiling(seeds[:1]))
+
+
+def test_tau_among_the_best_looks_at_the_truly_best() -> None:
+    truth = np.arange(100.0)
+    score = np.where(truth < 90, truth, -truth)
+    assert top_taus(score, truth) == pytest.approx({5: -1.0, 10: -1.0, 25: kendall(score[75:], truth[75:])})
+
+
+def test_ranks_add_up_and_what_is_undefined_stays_so() -> None:
+    assert rank_sum(np.array([1.0, 2.0, np.nan]), np.array([5.0, 4.0, 3.0]))[:2].tolist() == [4.0, 4.0]
+    assert np.isnan(rank_sum(np.array([1.0, np.nan]), np.array([1.0, 2.0]))[1])
+
+
+def test_scores_are_compared_where_both_are_known() -> None:
+    table = between({"a": np.array([1.0, 2, 3, 4]), "b": np.array([np.nan, 3, 2, 1])})
+    assert table.loc["a", "b"] == -1.0
+
+
+def test_random_search_is_worth_its_own_queries() -> None:
+    signal = np.random.default_rng(0).normal(size=500)
+    queries = np.arange(1, 200)
+    curve = random_search(signal, signal, queries)
+    known = Curve(queries=tuple(queries.tolist()), mean=tuple(curve.mean), sd=tuple(curve.sd))
+    assert equivalent(known, curve.mean[99]) == 100
+    assert equivalent(known, signal.max() + 1) == math.inf
+
+
+def test_the_first_query_to_reach_a_target() -> None:
+    curves = np.array([[np.nan, 1.0, 3.0], [4.0, 4.0, 4.0], [0.0, 0.0, 0.0]])
+    assert first_reach(curves, 3.0).tolist() == [3.0, 1.0, math.inf]
