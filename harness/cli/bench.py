@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.results import Reference, Settings
     from harness.runner import Budget
 
-DEFAULT_SEARCHERS = "random,evolution,local,reinforce,pnas"
+DEFAULT_SEARCHERS = "random,evolution,local,reinforce,pnas,tenas"
 
 
 class Repeats(StrEnum):
