@@ -9,7 +9,6 @@ from pathlib import Path
 from harness.cli.studies import SHIPPED_SCORES, SHIPPED_SEARCHES
 
 HERE = Path(__file__).resolve().parent
-SEARCHERS = "random,evolution,local,reinforce"
 CAPTIONS = {
     "efficiency-cifar10": "Test accuracy of the validation leader against queries: mean of 100 runs, 95 % band, "
     "with the exact random-search curve and the best cell.",
@@ -35,10 +34,10 @@ def nasgauge(*arguments: str) -> None:
 
 
 def main() -> None:
-    """Run a bench of a minute, report it, and keep the pictures."""
+    """Run the default bench, report it, and keep the pictures."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "bench"
-        nasgauge("bench", "--searchers", SEARCHERS, "--out", str(out))
+        nasgauge("bench", "--out", str(out))
         studies = [("--scores", SHIPPED_SCORES), ("--pruning", SHIPPED_SEARCHES)]
         options = [text for name, path in studies if path.is_file() for text in (name, "shipped")]
         if options:

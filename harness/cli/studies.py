@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _PACKAGES: Final = Path(__file__).resolve().parents[2]
 SHIPPED_SCORES: Final = _PACKAGES / "harness" / "proxies" / "scores.parquet"
-SHIPPED_SEARCHES: Final = _PACKAGES / "searchers" / "tenas-searches.json"
+SHIPPED_SEARCHES: Final = _PACKAGES / "searchers" / "tenas-paper.json"
 
 
 class UnreadableStudy(ValueError):
