@@ -11,7 +11,8 @@ import pytest
 
 from data.curves import Curves
 from data.importers import EXPORTS, import_exports, import_official
-from data.tables import N_CELLS, AccuracyTable, Column, Metric, Split, View
+from data.tables import AccuracyTable, Column, Metric, Split, View
+from harness.cells import N_CELLS
 from harness.oracle import Signal, Table
 from harness.spaces import NB201
 

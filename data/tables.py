@@ -21,14 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.atomic import replacing
-from harness.cells import Cell
+from harness.cells import N_CELLS, Cell
 
 Split = Literal["train", "valid", "test", "valtest"]
 Metric = Literal["accuracy", "loss", "seconds", "latency"]
 Seed = int | Literal["mean", "single", "random"]
 
 FORMAT: Final = 2
-N_CELLS: Final = 15_625
 
 
 class DamagedTable(ValueError):

@@ -20,6 +20,9 @@ EDGES: Final = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 ROUTES: Final = ((3,), (0, 4), (1, 5), (0, 2, 5))
 """Every way from node 0 to node 3, as places in `EDGES`."""
 
+N_CELLS: Final = 15_625
+"""How many cells there are."""
+
 _OPS_TO_RANK: Final = {ops: rank for rank, ops in enumerate(product(OPERATIONS, repeat=len(EDGES)))}
 _TEXT: Final = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import features, progressions
-from harness.cells import EDGES, OPERATIONS, ROUTES, Cell
+from harness.cells import EDGES, N_CELLS, OPERATIONS, ROUTES, Cell
 from harness.features import LAYOUT, Code, Layout
 from harness.progressions import PROGRESSIONS
 
-__all__ = ["NB201", "N_CELLS", "N_CLASSES", "Code", "Layout", "Space"]
+__all__ = ["NB201", "Code", "Layout", "Space"]
 
 C = TypeVar("C")
 
@@ -76,8 +76,6 @@ class Space(Protocol[C]):
         ...
 
 
-N_CELLS: Final = 15_625
-N_CLASSES: Final = 6466
 _STRIDES: Final = (3125, 625, 125, 25, 5, 1)  # how far one operation more moves `Cell.rank`
 _NODES: Final = (1, 2, 3)
 _EDGES_INTO: Final = {

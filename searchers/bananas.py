@@ -70,15 +70,11 @@ class Bananas(Generic[C]):
     def _mutations(self) -> list[C]:
         """New cells, each one or more mutations away from one of the best evaluated."""
         places = np.argsort(-np.array(self.ranking.accuracies), kind="stable")[: self.parents]
-        found: dict[str, C] = {}
-        for _ in range(10 * self.candidates):
-            cell = self.ranking.cells[int(self.rng.choice(places))]
-            cell = self.space.mutate(cell, self.rng)
+
+        def mutation() -> C:
+            cell = self.space.mutate(self.ranking.cells[int(self.rng.choice(places))], self.rng)
             while self.rng.random() < 0.5:
                 cell = self.space.mutate(cell, self.rng)
-            text = self.space.canonical(cell)
-            if text not in self._asked and self.space.is_connected(cell):
-                found.setdefault(text, cell)
-            if len(found) == self.candidates:
-                break
-        return list(found.values())
+            return cell
+
+        return self.ranking.fresh(mutation, self.candidates, draws=10 * self.candidates, asked=self._asked)

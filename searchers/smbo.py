@@ -66,12 +66,4 @@ class SMBO(Generic[C]):
 
     def _fresh(self, count: int, *, draws: int) -> list[C]:
         """Up to `count` random cells, no two of them equal and none evaluated."""
-        found: dict[str, C] = {}
-        for _ in range(draws):
-            cell = self.space.sample(self.rng)
-            text = self.space.canonical(cell)
-            if text not in self._asked and self.space.is_connected(cell):
-                found.setdefault(text, cell)
-            if len(found) == count:
-                break
-        return list(found.values())
+        return self.ranking.fresh(lambda: self.space.sample(self.rng), count, draws=draws, asked=self._asked)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from analysis.curves import align
-from data.tables import N_CELLS, AccuracyTable, Column, View
+from data.tables import AccuracyTable, Column, View
 from harness.campaign import execute
-from harness.cells import Cell
+from harness.cells import N_CELLS, Cell
 from harness.costs import query_seconds
 from harness.oracle import Signal, Table
 from harness.records import Record, Step, gather, read

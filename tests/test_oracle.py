@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from data.curves import RANK, Curves
-from data.tables import N_CELLS, AccuracyTable, Column, NotInTable, Split, View
+from data.tables import AccuracyTable, Column, NotInTable, Split, View
 from harness.campaign import generators
+from harness.cells import N_CELLS
 from harness.costs import EVALUATION, MEASURED, TRAINING, multiply_adds, query_seconds, traffic
 from harness.oracle import Fidelity, InvalidSignal, LeakyQuery, Signal, Table
 from harness.spaces import NB201

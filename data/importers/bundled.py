@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from data.importers.pickles import ImportFailed, Record, sha256, unpickle
-from data.tables import N_CELLS, AccuracyTable, Column, View
-from harness.cells import ENCODINGS
+from data.tables import AccuracyTable, Column, View
+from harness.cells import ENCODINGS, N_CELLS
 
 _ANALOG: Final = MappingProxyType(
     {

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.importers.pickles import ImportFailed, Record, sha256, unpickle
-from data.tables import N_CELLS, AccuracyTable, Column, View
-from harness.cells import ENCODINGS, Cell
+from data.tables import AccuracyTable, Column, View
+from harness.cells import ENCODINGS, N_CELLS, Cell
 
 T = TypeVar("T")
 

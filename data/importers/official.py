@@ -22,9 +22,9 @@ import numpy as np
 from data.importers.pickles import ImportFailed, sha256
 from data.importers.records import FORMS, Figures
 from data.importers.stream import Allowed, PickleStream
-from data.tables import N_CELLS, AccuracyTable
+from data.tables import AccuracyTable
 from harness.atomic import replacing
-from harness.cells import Cell, InvalidCell
+from harness.cells import N_CELLS, Cell, InvalidCell
 
 CellProgress = Callable[[int, int], None]
 """Told how many cells are done, and of how many."""

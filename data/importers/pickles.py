@@ -15,18 +15,26 @@ class Record:
     """Stands for any plain class of a foreign file: attributes, no behaviour."""
 
 
+def permitted(allowed: Mapping[tuple[str, str], Any], module: str, name: str) -> Any:
+    """What a pickle may name, from the list of what it may.
+
+    Raises ImportFailed for anything else.
+    """
+    try:
+        return allowed[module, name]
+    except KeyError:
+        raise ImportFailed(
+            f"it asks for {module}.{name}, which no such file needs; it is not opened"
+        ) from None
+
+
 class _Whitelist(pickle.Unpickler):
     def __init__(self, file: IO[bytes], allowed: Mapping[tuple[str, str], Any], encoding: str) -> None:
         super().__init__(file, encoding=encoding)
         self._allowed = allowed
 
     def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self._allowed[module, name]
-        except KeyError:
-            raise ImportFailed(
-                f"it asks for {module}.{name}, which no such file needs; it is not opened"
-            ) from None
+        return permitted(self._allowed, module, name)
 
 
 def unpickle(file: IO[bytes], allowed: Mapping[tuple[str, str], Any], *, encoding: str = "ASCII") -> Any:

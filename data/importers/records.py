@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from data.curves import RANK, mean_of_trained
 from data.importers.pickles import ImportFailed
 from data.importers.stream import ALL
-from data.tables import N_CELLS, AccuracyTable, Column, Metric, Split, View
+from data.tables import AccuracyTable, Column, Metric, Split, View
+from harness.cells import N_CELLS
 
 FORMS: Final = MappingProxyType({"full": "200", "less": "12", "200": "200", "12": "12"})
 """Epochs of a run, by the names that the official files have for it."""

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 from data.importers.memo import MARK, Memo
-from data.importers.pickles import ImportFailed
+from data.importers.pickles import ImportFailed, permitted
 from data.importers.templates import LENGTHS, named, numbered, referred
 
 WINDOW: Final = 1 << 22
@@ -224,10 +224,10 @@ class PickleStream:
                 value = stack.pop()
                 stack[-1].append(value)
             case b"c":
-                stack.append(self._find(self._line(), self._line()))
+                stack.append(permitted(self._allowed, self._line(), self._line()))
             case b"\x93":
                 name, module = stack.pop(), stack.pop()
-                stack.append(self._find(module, name))
+                stack.append(permitted(self._allowed, module, name))
             case b"R":
                 arguments, function = stack.pop(), stack.pop()
                 stack.append(function(*arguments))
@@ -243,14 +243,6 @@ class PickleStream:
             case _:
                 raise ImportFailed(f"it has the instruction {code!r}, which no such file needs")
         return stack
-
-    def _find(self, module: str, name: str) -> Callable[..., Any]:
-        try:
-            return self._allowed[module, name]
-        except KeyError:
-            raise ImportFailed(
-                f"it asks for {module}.{name}, which no such file needs; it is not opened"
-            ) from None
 
     # -- curves
 

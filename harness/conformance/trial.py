@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from harness.cells import Cell
-from harness.spaces import N_CELLS, NB201
+from harness.cells import N_CELLS, Cell
+from harness.spaces import NB201
 from searchers import CellSearcher, Spec
 
 SEED: Final = 0

@@ -1,7 +1,7 @@
 """What a predictor search has evaluated, and how it ranks what it has not."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, Literal, TypeVar, get_args
 
 import numpy as np
@@ -39,6 +39,7 @@ class Ranking(Generic[C]):
             raise ValueError(f"explore must be one of {', '.join(_EXPLORE)}, not {explore!r}")
         if not (math.isfinite(kappa) and kappa >= 0):
             raise ValueError(f"kappa must be a number from 0, not kappa={kappa:g}")
+        self.space = space
         self.rng = rng
         self.explore = explore
         self.kappa = kappa
@@ -66,6 +67,18 @@ class Ranking(Generic[C]):
         for place in places[:count]:
             self._estimates[cells[place]] = float(means[place])
         return [cells[place] for place in places[:count]], [cells[place] for place in places[count:]]
+
+    def fresh(self, draw: Callable[[], C], count: int, *, draws: int, asked: set[str]) -> list[C]:
+        """Up to `count` connected cells of `draws` drawn, no two equal in structure and none in `asked`."""
+        found: dict[str, C] = {}
+        for _ in range(draws):
+            cell = draw()
+            text = self.space.canonical(cell)
+            if text not in asked and self.space.is_connected(cell):
+                found.setdefault(text, cell)
+            if len(found) == count:
+                break
+        return list(found.values())
 
     def recommend(self) -> C | None:
         """The best evaluated cell by the mean of its accuracy and the surrogate's estimate of it.
