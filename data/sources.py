@@ -1,6 +1,5 @@
 """What tables exist, where they come from, and where they are kept."""
 
-import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,14 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-import platformdirs
-
 from data.curves import Curves, curves_path
-from data.download import Progress, download, mirrored
-from data.importers import CellProgress, bundled_path, import_bundled, import_exports, import_official, sha256
+from data.download import Progress
+from data.importers import CellProgress, bundled_path, import_bundled, import_exports, import_official
+from data.published import SourceFile, WrongFile, bring, cache_folder, sha256
 from data.tables import FORMAT, AccuracyTable, DamagedTable
-
-CACHE_VARIABLE: Final = "NASGAUGE_CACHE"
 
 
 class UnknownTable(LookupError):
@@ -26,45 +22,6 @@ class UnknownTable(LookupError):
 
 class NotFetched(LookupError):
     """A table that is known but not on this machine."""
-
-
-class WrongFile(ValueError):
-    """A file that is missing, or not the one that was published."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceFile:
-    """A published file, pinned by commit and checksum."""
-
-    name: str
-    repository: str
-    """Owner and name on GitHub."""
-    commit: str
-    path: str
-    """In the repository."""
-    size: int
-    """Bytes."""
-    sha256: str
-    licence: str
-
-    @property
-    def address(self) -> str:
-        """Where the file is published."""
-        return f"https://raw.githubusercontent.com/{self.repository}/{self.commit}/{self.path}"
-
-    def check(self, path: Path) -> None:
-        """Refuse a file that is not this one.
-
-        Raises WrongFile.
-        """
-        if not path.is_file():
-            raise WrongFile(f"there is no file {path}; it is published at {self.address}")
-        found = sha256(path)
-        if found != self.sha256:
-            raise WrongFile(
-                f"{path} has sha256 {found[:12]}…, {self.name} as published has {self.sha256[:12]}…; "
-                f"get it from {self.address}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,11 +103,6 @@ SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
 TABLES: Final = tuple(SOURCES)
 
 
-def cache_folder() -> Path:
-    """The per-user folder of imported tables; the environment variable NASGAUGE_CACHE moves it."""
-    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("nasgauge"))
-
-
 def open_table(name: str) -> AccuracyTable:
     """A table by name, or from the path of a `.npz` file.
 
@@ -198,17 +150,7 @@ def fetch_nb201(
     Raises DownloadFailed, WrongFile, ImportFailed.
     """
     folder = cache_folder() / "nb201"
-    for file in NB201_FILES:
-        path = folder / file.name
-        if not path.is_file() or sha256(path) != file.sha256:
-            download(
-                mirrored(file.address, file.name, mirror),
-                path,
-                size=file.size,
-                sha256=file.sha256,
-                timeout=timeout,
-                progress=progress,
-            )
+    bring(NB201_FILES, folder, mirror=mirror, progress=progress, timeout=timeout)
     return build_nb201(folder)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.sources import CACHE_VARIABLE, open_table
+from data.published import CACHE_VARIABLE
+from data.sources import open_table
 from data.tables import AccuracyTable, Column, View
 from harness.spaces import NB201
 

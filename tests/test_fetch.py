@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from data.download import MIRROR_VARIABLE, DownloadFailed, download
-from data.sources import CACHE_VARIABLE, NB201_FILES, NotFetched, fetch_nb201, open_table, table_path
+from data.published import CACHE_VARIABLE
+from data.sources import NB201_FILES, NotFetched, fetch_nb201, open_table, table_path
 from harness.cli import app
 
 CONTENT = bytes(range(256)) * 400

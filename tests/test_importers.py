@@ -12,7 +12,8 @@ import pytest
 from scipy.stats import kendalltau
 
 from data.importers import EXPORTS, ImportFailed, import_exports
-from data.sources import NB201_FILES, WrongFile
+from data.published import WrongFile
+from data.sources import NB201_FILES
 from data.tables import AccuracyTable, Column, DamagedTable
 from harness.cells import Cell
 from harness.costs import multiply_adds, parameters

@@ -20,7 +20,8 @@ from data.curves import Curves
 from data.importers import ImportFailed, import_official
 from data.importers.official import ALLOWED
 from data.importers.stream import ALL, PickleStream
-from data.sources import CACHE_VARIABLE, open_curves, open_table
+from data.published import CACHE_VARIABLE
+from data.sources import open_curves, open_table
 from data.tables import AccuracyTable, Column
 from harness.cells import Cell
 from harness.cli import app

@@ -7,7 +7,7 @@ neither run code nor bring in a class.
 from data.importers.bundled import BUNDLED_LIMITS, bundled_path, import_bundled
 from data.importers.exports import EXPORTS, import_exports
 from data.importers.official import CellProgress, import_official
-from data.importers.pickles import ImportFailed, sha256, unpickle
+from data.importers.pickles import ImportFailed, unpickle
 from data.importers.records import SETS
 
 __all__ = (
@@ -20,6 +20,5 @@ __all__ = (
     "import_bundled",
     "import_exports",
     "import_official",
-    "sha256",
     "unpickle",
 )

@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from data.importers.pickles import ImportFailed, Record, sha256, unpickle
+from data.importers.pickles import ImportFailed, Record, unpickle
+from data.published import sha256
 from data.tables import AccuracyTable, Column, View
 from harness.cells import ENCODINGS, N_CELLS
 

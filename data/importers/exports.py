@@ -16,7 +16,8 @@ from typing import IO, Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from data.importers.pickles import ImportFailed, Record, sha256, unpickle
+from data.importers.pickles import ImportFailed, Record, unpickle
+from data.published import sha256
 from data.tables import AccuracyTable, Column, View
 from harness.cells import ENCODINGS, N_CELLS, Cell
 

@@ -19,9 +19,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from data.importers.pickles import ImportFailed, sha256
+from data.importers.pickles import ImportFailed
 from data.importers.records import FORMS, Figures
 from data.importers.stream import Allowed, PickleStream
+from data.published import sha256
 from data.tables import AccuracyTable
 from harness.atomic import replacing
 from harness.cells import N_CELLS, Cell, InvalidCell

@@ -1,9 +1,7 @@
 """Reading pickles with a list of allowed names."""
 
-import hashlib
 import pickle
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO, Any
 
 
@@ -50,9 +48,3 @@ def unpickle(file: IO[bytes], allowed: Mapping[tuple[str, str], Any], *, encodin
         raise
     except Exception as error:  # a malformed pickle raises nearly anything
         raise ImportFailed(f"it does not read as a pickle: {error}") from error
-
-
-def sha256(path: Path) -> str:
-    """Checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

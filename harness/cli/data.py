@@ -18,6 +18,7 @@ app = typer.Typer(help="List, describe, fetch and import tables of accuracies.",
 @app.command("list")
 def list_tables() -> None:
     """All tables by name, and which are on this machine."""
+    from data.index_lists import SPLIT_FILES, splits_folder
     from data.sources import SOURCES, imported_tables, table_path
 
     say = console.out().print
@@ -28,6 +29,9 @@ def list_tables() -> None:
         say(f"{source.name}  {source.title} ({state})", markup=False)
         say(f"  answers: {source.answers}", markup=False)
         say(f"  from {source.origin}; licence: {source.licence}", markup=False)
+    kept = all((splits_folder() / file.name).is_file() for file in SPLIT_FILES)
+    state = "ready" if kept else "not here; get 0.6 MB with: nasgauge data fetch splits"
+    say(f"splits  which images the benchmark trains, validates and tests on ({state})", markup=False)
     for name in imported_tables():
         say(f"{name}  imported from an official file (ready)", markup=False)
     say("official files come in with: nasgauge data import PATH")
@@ -60,7 +64,7 @@ def info(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="The table to make.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="nb201, or splits.", metavar="NAME")],
     folder: Annotated[
         Path | None,
         typer.Option("--from", help="Import from this folder instead of downloading.", metavar="DIR"),
@@ -71,17 +75,29 @@ def fetch(
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds without a byte after which to try again.")] = 20.0,
 ) -> None:
-    """Make a table from its published files, whose checksums are known.
+    """Make a table from its published files, whose checksums are known; `splits`: lists of images to train on.
 
     Example:
 
       nasgauge data fetch nb201
     """
+    from data.index_lists import SPLIT_FILES, fetch_splits, keep_splits
     from data.sources import SOURCES, build_nb201, fetch_nb201, open_table, table_path
 
+    if name == "splits":
+        if folder is not None:
+            kept = keep_splits(folder)
+        else:
+            with _progress("bytes") as progress:
+                bar = progress.add_task(name, total=sum(file.size for file in SPLIT_FILES))
+                kept = fetch_splits(
+                    mirror=mirror, timeout=timeout, progress=lambda count: progress.advance(bar, count)
+                )
+        console.out().print(f"{len(SPLIT_FILES)} lists of images, kept in {kept}", markup=False)
+        return
     if name not in SOURCES:
         open_table(name)  # an unknown name, or a file, or a table that was imported
-        raise console.BadOption(f"{name} is not fetched; choose from nb201")
+        raise console.BadOption(f"{name} is not fetched; choose from nb201, splits")
     if not SOURCES[name].files:
         table = open_table(name)
         console.out().print(f"table {name} needs no download: {len(table.columns)} columns")

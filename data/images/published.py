@@ -1,0 +1,173 @@
+"""CIFAR-100 and ImageNet16-120 in the files that they are published in."""
+
+import hashlib
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from data.images.image_set import ImageSet, ImagesUnavailable, Split
+from data.importers.cifar import import_cifar_batch, import_class_names
+from data.published import cache_folder
+from harness.atomic import replacing
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedSet:
+    """A set of images that is published as python batches of known checksums."""
+
+    name: str
+    files: Mapping[Split, Mapping[str, str]]
+    """Name of each file to its md5, in the order of the images."""
+    counts: Mapping[Split, int]
+    """Images of the classes that are kept."""
+    side: int
+    """Pixels."""
+    labels: str
+    """The batches' key of the classes."""
+    first: int
+    """The number of the first class in the files."""
+    classes: int
+    """How many are kept, from the first one."""
+    how: str
+    """How to get the files, in words."""
+    inside: str = "."
+    """The folder that the archive unpacks into."""
+    names: tuple[str, str] | None = None
+    """The file of the classes' names, and its md5."""
+    archive: str = ""
+    """Address of an archive that anyone may fetch."""
+    archive_md5: str = ""
+
+    def read(self, folder: Path, split: Split) -> ImageSet:
+        """The images of a folder of published files.
+
+        Raises ImagesUnavailable, ImportFailed.
+        """
+        if self.names is not None:
+            name, md5 = self.names
+            self._check(folder, name, md5)
+            found = len(import_class_names(self._place(folder) / name, self.labels.rstrip("s") + "_names"))
+            if found != self.classes:
+                raise ImagesUnavailable(f"{name} names {found} classes; {self.name} has {self.classes}")
+        for name, md5 in self.files[split].items():
+            self._check(folder, name, md5)
+        pixels, labels = [], []
+        for name in self.files[split]:
+            batch, classes = import_cifar_batch(
+                self._place(folder) / name, labels=self.labels, side=self.side
+            )
+            kept = (classes >= self.first) & (classes < self.first + self.classes)
+            pixels.append(batch[kept])
+            labels.append(classes[kept] - self.first)
+        images = ImageSet(self.name, np.concatenate(pixels), np.concatenate(labels))
+        found = len(np.unique(images.labels))
+        if (len(images), found) != (self.counts[split], self.classes):
+            raise ImagesUnavailable(
+                f"{folder} holds {len(images)} {split} images of {found} classes; {self.name} has "
+                f"{self.counts[split]} of {self.classes}"
+            )
+        return images
+
+    def open(self, split: Split, folder: Path | None = None) -> ImageSet:
+        """The images of `folder`, which are then kept in the cache, or those that were kept.
+
+        Raises ImagesUnavailable, ImportFailed.
+        """
+        kept = cache_folder() / f"{self.name}-{split}.npz"
+        if folder is not None:
+            self._keep(folder, split)
+        elif not kept.is_file():
+            self._fetch()
+        with np.load(kept, allow_pickle=False) as arrays:
+            return ImageSet(self.name, arrays["pixels"], arrays["labels"])
+
+    def _keep(self, folder: Path, split: Split) -> None:
+        images = self.read(folder, split)
+        with replacing(cache_folder() / f"{self.name}-{split}.npz") as file:
+            np.savez(file, pixels=images.pixels, labels=images.labels)
+
+    def _fetch(self) -> None:
+        import pooch  # takes a second to import
+
+        if not self.archive:
+            raise ImagesUnavailable(f"{self.name} is not on this machine: {self.how}")
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                packed = pooch.retrieve(
+                    self.archive, f"md5:{self.archive_md5}", path=scratch, progressbar=False
+                )
+            except (OSError, ValueError) as refused:
+                raise ImagesUnavailable(
+                    f"{self.archive} cannot be fetched ({refused}): {self.how}"
+                ) from refused
+            with tarfile.open(packed) as archive:
+                archive.extractall(scratch, filter="data")
+            for split in self.files:
+                self._keep(Path(scratch), split)
+
+    def _place(self, folder: Path) -> Path:
+        return folder / self.inside if (folder / self.inside).is_dir() else folder
+
+    def _check(self, folder: Path, name: str, md5: str) -> None:
+        path = self._place(folder) / name
+        if not path.is_file():
+            raise ImagesUnavailable(f"{folder} holds no {name} of {self.name}: {self.how}")
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if found != md5:
+            raise ImagesUnavailable(
+                f"{path} has md5 {found[:12]}…, {self.name}'s {name} as published has {md5[:12]}…: {self.how}"
+            )
+
+
+CIFAR100: Final = PublishedSet(
+    name="cifar100",
+    files={
+        "train": {"train": "16019d7e3df5f24257cddd939b257f8d"},
+        "test": {"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
+    },
+    names=("meta", "7973b15100ade9c7d40fb424638fde48"),
+    counts={"train": 50_000, "test": 10_000},
+    side=32,
+    labels="fine_labels",
+    first=0,
+    classes=100,
+    inside="cifar-100-python",
+    archive="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+    archive_md5="eb9058c3a382ffc7106e4002c42a8d85",
+    how="get cifar-100-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, and give "
+    "the folder",
+)
+"""Krizhevsky (2009): 100 fine classes."""
+
+IMAGENET16: Final = PublishedSet(
+    name="ImageNet16-120",
+    files={
+        "train": {
+            "train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
+            "train_data_batch_2": "c7254a054e0e795c69120a5727050e3f",
+            "train_data_batch_3": "4333d3df2e5ffb114b05d2ffc19b1e87",
+            "train_data_batch_4": "1620cdf193304f4a92677b695d70d10f",
+            "train_data_batch_5": "348b3c2fdbb3940c4e9e834affd3b18d",
+            "train_data_batch_6": "6e765307c242a1b3d7d5ef9139b48945",
+            "train_data_batch_7": "564926d8cbf8fc4818ba23d2faac7564",
+            "train_data_batch_8": "f4755871f718ccb653440b9dd0ebac66",
+            "train_data_batch_9": "bb6dd660c38c58552125b1a92f86b5d4",
+            "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
+        },
+        "test": {"val_data": "3410e3017fdaefba8d5073aaa65e4bd6"},
+    },
+    counts={"train": 151_700, "test": 6_000},
+    side=16,
+    labels="labels",
+    first=1,
+    classes=120,
+    how="downsampled ImageNet, 16×16, is had from https://image-net.org/download-images after signing in; "
+    "unpack train_data_batch_1 to 10 and val_data into one folder, and give it",
+)
+"""Chrabaszcz et al. (2017), 16 × 16, the first 120 of its classes (Dong and Yang, 2020, section 2.2)."""
