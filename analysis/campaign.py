@@ -22,6 +22,7 @@ class Campaign:
 
     settings: Settings
     references: Mapping[str, Reference]
+    """By dataset; of cells that are trained nothing is known before."""
     headers: Mapping[tuple[str, str], tuple[Header, ...]]
     """The headers of the files behind each (dataset, searcher)."""
     runs: Mapping[tuple[str, str], Runs]

@@ -71,16 +71,16 @@ def found_table(campaign: Campaign) -> pd.DataFrame:
     """A row for each dataset, searcher and frequent last leader."""
     rows = []
     for dataset in campaign.datasets:
-        reference = campaign.references[dataset]
-        rows.append(
-            {
-                "dataset": dataset,
-                "searcher": "best cell",
-                "cell": reference.optimum_cell,
-                "share of runs, %": np.nan,
-                "test accuracy": reference.optimum,
-            }
-        )
+        if reference := campaign.references.get(dataset):
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "searcher": "best cell",
+                    "cell": reference.optimum_cell,
+                    "share of runs, %": np.nan,
+                    "test accuracy": reference.optimum,
+                }
+            )
         for searcher, runs in campaign.on(dataset).items():
             accuracy = dict(zip(runs.final_cells, runs.final.tolist(), strict=True))
             for text, count in Counter(runs.final_cells).most_common(_LISTED):

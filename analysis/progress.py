@@ -44,6 +44,8 @@ class Efficiency:
     @property
     def references(self) -> dict[str, float]:
         """Horizontal lines: the optimum, and what the signal leads to if that is another cell."""
+        if np.isnan(self.optimum):
+            return {}
         lines = {"best cell": self.optimum}
         if self.optimum - self.leader > 0.005:
             lines["leader of the signal"] = self.leader
@@ -70,7 +72,7 @@ def efficiency(
     """
     runs = campaign.on(dataset)
     grid = grid_of(list(runs.values()), clock)
-    reference = campaign.references[dataset]
+    reference = campaign.references.get(dataset)
     return Efficiency(
         dataset=dataset,
         clock=clock,
@@ -78,21 +80,22 @@ def efficiency(
         grid=grid,
         bands={name: band(on_grid(found, clock, grid), rng, average=average) for name, found in runs.items()},
         runs={name: len(found.seeds) for name, found in runs.items()},
-        optimum=reference.optimum,
-        leader=reference.leader,
+        optimum=np.nan if reference is None else reference.optimum,
+        leader=np.nan if reference is None else reference.leader,
         random=_exact(campaign, dataset, clock, grid) if average == "mean" else None,
     )
 
 
 def _exact(campaign: Campaign, dataset: str, clock: Clock, grid: Array) -> Array | None:
     """The exact curve where every query is charged and costs the same on this clock."""
-    if campaign.settings.repeats != "charge" or clock == "overhead":
+    reference = campaign.references.get(dataset)
+    if reference is None or campaign.settings.repeats != "charge" or clock == "overhead":
         return None
     costs = {found.cost(clock) for found in campaign.on(dataset).values()}
     if len(costs) > 1 or None in costs:
         return None
     cost = costs.pop() or 1.0
-    curve = campaign.references[dataset].random
+    curve = reference.random
     queries = np.floor(grid / cost + 1e-9)
     values = np.interp(queries, curve.queries, curve.mean)
     return np.where((queries < 1) | (queries > curve.queries[-1]), np.nan, values)

@@ -33,6 +33,8 @@ def reach_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
     if campaign.settings.repeats != "charge":
         return pd.DataFrame()
     for dataset in campaign.datasets:
+        if dataset not in campaign.references:
+            continue
         random = campaign.references[dataset].random
         for searcher, runs in campaign.on(dataset).items():
             last = int(runs.spent["queries"][np.isfinite(runs.spent["queries"])].max())

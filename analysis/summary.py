@@ -36,7 +36,8 @@ def final_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
             np.nan if baseline is None or searcher == BASELINE else _paired(runs, baseline)
             for searcher, runs in found.items()
         ]
-        optimum = campaign.references[dataset].optimum
+        known = campaign.references.get(dataset)
+        optimum = np.nan if known is None else known.optimum
         block = []
         for (searcher, runs), corrected in zip(found.items(), holm(np.array(p)), strict=True):
             final = runs.final
@@ -85,8 +86,13 @@ def comparison_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFra
 
 
 def scores(campaign: Campaign) -> dict[str, list[Array]]:
-    """Normalised final scores, by searcher, an array for each dataset; those of every dataset alone."""
+    """Normalised final scores, by searcher, an array for each dataset; those of every dataset alone.
+
+    None where the best accuracy of a dataset is not known, as of cells that are trained here.
+    """
     found: dict[str, list[Array]] = {}
+    if not all(dataset in campaign.references for dataset in campaign.datasets):
+        return found
     for searcher in campaign.searchers:
         runs = [campaign.runs.get((dataset, searcher)) for dataset in campaign.datasets]
         values = []

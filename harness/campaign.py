@@ -5,7 +5,7 @@ added to a folder later; everything else is fixed.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
@@ -81,7 +81,7 @@ def run_unit(
     steps = gather((seed, one(seed)) for seed in range(unit.first, unit.last + 1))
     header = Header.model_validate(
         provenance
-        | truth.header
+        | dict(truth.header)
         | {
             "dataset": unit.dataset,
             "searcher": unit.searcher,
@@ -98,7 +98,7 @@ def run_unit(
 class _Truth(NamedTuple):
     """What answers the queries of a unit, and what its header says of it."""
 
-    header: dict[str, object]
+    header: Mapping[str, object]
     for_run: Callable[[np.random.Generator], Oracle[Cell]]
 
 

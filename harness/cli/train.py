@@ -21,7 +21,8 @@ def train(
     top: Annotated[int, typer.Option(help="Train the K cells that most runs of --from end with.")] = 0,
     results: Annotated[Path | None, typer.Option("--from", help="Results folder of bench or search.")] = None,
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="cifar10-valid, cifar10, cifar100, ImageNet16-120, made-up.")
+        str,
+        typer.Option("--dataset", "-d", help="cifar10-valid, cifar10, cifar100, ImageNet16-120, made-up."),
     ] = "cifar10-valid",
     images: Annotated[
         Path | None, typer.Option(help="Folder with the dataset's published files.", metavar="DIR")
@@ -32,7 +33,8 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Other than the recipe's own.", min=1)] = None,
     seeds: Annotated[str, typer.Option(help="By comma.")] = "777",
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the records; running again goes on where it stopped.")
+        Path,
+        typer.Option("--out", "-o", help="Folder of the records; running again goes on where it stopped."),
     ] = Path("results/trained"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32, bf16 or 16.")] = "auto",

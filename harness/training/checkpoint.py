@@ -32,7 +32,7 @@ def load_checkpoint(path: Path, identity: str) -> tuple[dict[str, Tensor], int]:
     Raises WrongCheckpoint.
     """
     try:
-        with safe_open(path, framework="pt") as kept:  # type: ignore[no-untyped-call]  # it has no types
+        with safe_open(path, framework="pt") as kept:
             about = json.loads(kept.metadata()[_KEY])
             tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 - no mapping
         whose, done, form = str(about["identity"]), int(about["epochs"]), about["format"]

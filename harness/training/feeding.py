@@ -105,7 +105,9 @@ class Augmenter:
         order, flips, shifts, centres = (
             drawn.to(device, non_blocking=True) for drawn in (order, flips, shifts, centres.long())
         )
-        windows = self._padded.unfold(2, height, 1).unfold(3, width, 1)  # (N, C, shifts, shifts, H, W), a view
+        windows = self._padded.unfold(2, height, 1).unfold(
+            3, width, 1
+        )  # (N, C, shifts, shifts, H, W), a view
         for start in range(0, self.count, self.recipe.batch):
             rows = slice(start + part, min(start + self.recipe.batch, self.count), parts)
             chosen = order[rows]

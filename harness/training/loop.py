@@ -56,7 +56,7 @@ class Training:
         self._held_out = held_out
         self._fabric = fabric
         self._every = evaluate_every
-        network = network.to(fabric.device, memory_format=torch.channels_last)
+        network = network.to(fabric.device).to(memory_format=torch.channels_last)
         if fabric.device.type == "cpu":
             convolve_pools(network)
         self.network = network
@@ -69,7 +69,11 @@ class Training:
             fused=True,
         )
         self._mean = (
-            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+            AveragedModel(
+                network,
+                multi_avg_fn=get_ema_multi_avg_fn(recipe.average),  # type: ignore[no-untyped-call]  # torch's own lacks types
+                use_buffers=True,
+            )
             if recipe.average
             else None
         )
@@ -125,13 +129,18 @@ class Training:
             with torch.no_grad():
                 _tally(sums, loss, logits, labels)
             on_step(len(labels) * parts["parts"] / self._feed.count)
-        loss_sum, right, seen = _list(self._fabric.all_reduce(sums, reduce_op="sum"))
+        loss_sum, right, seen = _list(self._reduced(sums))
         if not loss_sum - loss_sum == 0:  # neither NaN nor infinite
             raise TrainingDiverged(
                 f"the loss of epoch {self.done + 1} is not finite at learning rate {rate:.4g}; "
                 "lower it, or train in float32 (--precision 32)"
             )
         return loss_sum / seen, 100 * right / seen
+
+    def _reduced(self, sums: Tensor) -> Tensor:
+        total = self._fabric.all_reduce(sums, reduce_op="sum")
+        assert isinstance(total, Tensor)  # it reduces whatever it is given, also a dict
+        return total
 
     @torch.no_grad()
     def evaluate(self, images: DeviceImages) -> tuple[float, float]:
@@ -160,12 +169,15 @@ class Training:
             tensors["scale"] = torch.tensor(float(scale))
         return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
+    @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor], done: int) -> None:
         """Go back to where `state` was taken, after `done` epochs."""
         self.network.load_state_dict(_under("weights.", tensors))
         optimizer = deepcopy(self._optimizer.state_dict())
-        optimizer["state"] = {
-            int(place): {"momentum_buffer": value} for place, value in _under("momentum.", tensors).items()
+        weights = list(self.network.parameters())
+        optimizer["state"] = {  # in the layout of their weights: the fused step goes through memory in order
+            int(place): {"momentum_buffer": torch.empty_like(weights[int(place)]).copy_(value)}
+            for place, value in _under("momentum.", tensors).items()
         }
         self._optimizer.load_state_dict(optimizer)
         if self._mean is not None:
@@ -188,9 +200,7 @@ def _list(sums: Tensor) -> list[float]:
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
-    }
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _peak_memory(device: torch.device) -> float:

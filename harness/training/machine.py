@@ -44,12 +44,16 @@ class Machine:
     def resolved(self) -> "Machine":
         """The same with `auto` replaced by what this computer has.
 
-        Raises InvalidBatch for a device that is not there.
+        Raises InvalidBatch, InvalidMachine for devices that are not there.
         """
         name = self.device
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
         open_device(name)
+        if name.startswith("cuda") and self.processes > torch.cuda.device_count():
+            raise InvalidMachine(
+                f"{self.processes} processes need as many GPUs; there are {torch.cuda.device_count()}"
+            )
         precision = self.precision
         if precision == "auto":
             precision = "bf16" if _computes_bfloat16(name) else "32"
@@ -67,7 +71,7 @@ class Machine:
         device = torch.device(here.device)
         fabric = Fabric(
             accelerator=device.type,
-            devices=here.processes if device.index is None or here.processes > 1 else [device.index],
+            devices=[device.index] if ":" in here.device and here.processes == 1 else here.processes,
             strategy="ddp" if here.processes > 1 else "auto",
             precision=PRECISIONS[here.precision],  # type: ignore[arg-type]  # a literal of Fabric's own
         )
@@ -76,6 +80,4 @@ class Machine:
 
 
 def _computes_bfloat16(device: str) -> bool:
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return False
+    return device.startswith("cuda") and bool(torch.cuda.is_bf16_supported(including_emulation=False))

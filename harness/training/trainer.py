@@ -54,7 +54,11 @@ class Trainer:
     @property
     def warning(self) -> str:
         """What is not as in the benchmark."""
-        return "" if self._loaded.splits.origin == "official" else "splits drawn from a seed, not the official ones"
+        return (
+            ""
+            if self._loaded.splits.origin == "official"
+            else "splits drawn from a seed, not the official ones"
+        )
 
     @property
     def sha256(self) -> str:

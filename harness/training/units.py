@@ -103,9 +103,7 @@ class Loaded:
     def _put(self, part: str) -> DeviceImages:
         images = getattr(self.splits, part)
         device = self.fabric.device
-        return DeviceImages.put(
-            images.pixels, images.labels, self.splits.mean, self.splits.deviation, device
-        )
+        return DeviceImages.put(images.pixels, images.labels, self.splits.mean, self.splits.deviation, device)
 
 
 def train_unit(

@@ -1,0 +1,456 @@
+"""Real training: what a network is shown, how it is trained, and that a training can be got again."""
+
+import math
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from data.images import open_splits
+from harness.cells import Cell
+from harness.cli import main
+from harness.network import Skeleton, build, choices_of
+from harness.network.inputs import InvalidBatch
+from harness.recipes import RECIPES, InvalidRecipe, Recipe, UnknownRecipe, recipe_named
+from harness.training import (
+    Machine,
+    OtherTraining,
+    Training,
+    TrainingDiverged,
+    TrainingUnit,
+    WrongCheckpoint,
+    train_unit,
+)
+from harness.training.feeding import Augmenter, DeviceImages, batches_in_order, epoch_generator
+from harness.training.machine import InvalidMachine
+from harness.training.many import machines, train_units
+from harness.training.pools import ConvolvedPool
+from harness.training.units import Loaded
+from harness.training_records import DamagedTraining, Epoch, TrainingRecord, read
+
+ROOT = Path(__file__).resolve().parents[1]
+ABOUT = {"argv": (), "commit": "", "versions": {}}
+CELL = Cell.parse("|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|")
+OTHER = Cell.parse("|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|")
+QUICK = replace(RECIPES["tiny"], name="quick", epochs=3, images=256)
+CPU = Machine(device="cpu", threads=1)
+MEASURED = {"images_per_second", "seconds", "peak_memory"}
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[Loaded]:
+    threads = torch.get_num_threads()
+    yield Loaded(open_splits("made-up"), CPU)
+    torch.set_num_threads(threads)
+
+
+def figures(record: TrainingRecord) -> list[dict[str, float]]:
+    """All that does not depend on how fast the machine was; NaN as text, for it equals nothing."""
+    return [
+        {name: value if value == value else "NaN" for name, value in epoch._asdict().items()}  # type: ignore[misc]
+        | dict.fromkeys(MEASURED, 0.0)
+        for epoch in record.epochs
+    ]
+
+
+# --- recipes
+
+
+def test_the_benchmarks_recipe_is_in_every_number() -> None:
+    for name, epochs in (("nb201-12", 12), ("nb201-200", 200)):
+        recipe = RECIPES[name]
+        assert recipe == Recipe(
+            name=name, epochs=epochs, learning_rate=0.1, momentum=0.9, weight_decay=5e-4, batch=256
+        )
+        assert (recipe.cutout, recipe.smoothing, recipe.average, recipe.warm_up) == (0, 0, 0, 0)
+        rates = [recipe.rate(epoch) for epoch in range(epochs)]
+        assert rates[0] == 0.1
+        assert all(later < rate for rate, later in pairwise(rates))
+        assert recipe.rate(epochs) == pytest.approx(0, abs=1e-12)
+        assert recipe.rate(epochs // 4) == pytest.approx(0.05 * (1 + math.sqrt(0.5)))
+
+
+def test_a_recipe_of_another_length_has_another_name() -> None:
+    assert recipe_named("nb201-12", epochs=3).name == "nb201-12x3"
+    assert recipe_named("nb201-12", epochs=12).name == "nb201-12"
+    with pytest.raises(UnknownRecipe, match="did you mean nb201-12"):
+        recipe_named("nb201-21")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"average": 1.0}, {"warm_up": 2}, {"images": 1}],
+    ids=str,
+)
+def test_a_recipe_cannot_be_wrong(wrong: dict[str, float]) -> None:
+    with pytest.raises(InvalidRecipe):
+        Recipe(**({"name": "wrong", "epochs": 2} | wrong))  # type: ignore[arg-type]
+
+
+# --- what a network is shown
+
+
+def bytes_of(count: int, side: int = 32) -> DeviceImages:
+    """Images whose label is their place, shown as the bytes that they are."""
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
+    grey, one = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
+    return DeviceImages.put(pixels, np.arange(count), grey, one, torch.device("cpu"))
+
+
+def test_every_image_is_shown_once_shifted_and_perhaps_flipped() -> None:
+    images, padding = bytes_of(50), 4
+    feed = Augmenter(images, replace(QUICK, batch=16, images=None), padding=padding)
+    shown = {
+        int(label): image
+        for batch in feed.epoch(epoch_generator(3, 0))
+        for image, label in zip(*batch, strict=False)
+    }
+    assert sorted(shown) == list(range(50))
+    flips, shifts = 0, set()
+    for place, image in shown.items():
+        framed = np.pad(images.pixels[place].numpy(), ((0, 0), (padding,) * 2, (padding,) * 2))
+        found = [
+            (flip, down, right)
+            for flip in (False, True)
+            for down in range(2 * padding + 1)
+            for right in range(2 * padding + 1)
+            if np.array_equal(
+                framed[:, down : down + 32, right : right + 32][:, :, :: -1 if flip else 1], image.numpy()
+            )
+        ]
+        assert len(found) == 1
+        flips += found[0][0]
+        shifts.add(found[0][1:])
+    assert 12 < flips < 38
+    assert len(shifts) > 30
+
+
+def test_an_epoch_is_its_seeds_alone_however_many_processes_share_it() -> None:
+    feed = Augmenter(bytes_of(70), replace(QUICK, batch=16, images=None), padding=4)
+
+    def labels(seed: int, epoch: int) -> list[list[int]]:
+        return [labels.tolist() for _, labels in feed.epoch(epoch_generator(seed, epoch))]
+
+    assert labels(1, 0) == labels(1, 0)
+    assert labels(1, 0) != labels(1, 1) != labels(2, 1)
+    whole = list(feed.epoch(epoch_generator(1, 0)))
+    halves = [list(feed.epoch(epoch_generator(1, 0), part=part, parts=2)) for part in range(2)]
+    for (images, _), (first, _), (second, _) in zip(whole, *halves, strict=True):
+        assert torch.equal(images[0::2], first)
+        assert torch.equal(images[1::2], second)
+
+
+def test_a_cut_is_a_square_of_mean_colour() -> None:
+    images = bytes_of(40)
+    feed = Augmenter(images, replace(QUICK, batch=40, images=None, cutout=16), padding=0)
+    batch, _ = next(feed.epoch(epoch_generator(0, 0)))
+    areas = (batch == 0).all(1).sum((1, 2))
+    assert areas.max() == 256  # whole inside the image
+    assert 64 <= areas.min() < 256  # a quarter of it, where its centre is a corner
+
+
+def test_images_are_normalised_to_mean_0_and_deviation_1(loaded: Loaded) -> None:
+    shown = torch.cat([images for images, _ in batches_in_order(loaded.train, 100)])
+    assert shown.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(shown.mean((0, 2, 3)), torch.zeros(3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(shown.std((0, 2, 3)), torch.ones(3), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 8])
+def test_a_convolved_pool_is_the_average_pool(side: int) -> None:
+    images = torch.randn(2, 4, side, side, dtype=torch.float64, requires_grad=True)
+    pools = nn.AvgPool2d(3, 1, 1, count_include_pad=False), ConvolvedPool()
+    ours, theirs = (pool(images) for pool in pools)
+    torch.testing.assert_close(ours, theirs)
+    weights = torch.randn_like(ours)
+    gradients = [torch.autograd.grad((out * weights).sum(), images)[0] for out in (ours, theirs)]
+    torch.testing.assert_close(*gradients)
+
+
+# --- the loop
+
+
+def plain_loop(unit: TrainingUnit, loaded: Loaded, network: nn.Module) -> list[Tensor]:
+    """What a training is, in the fewest words: contiguous, torch's own pools and optimizer."""
+    recipe = unit.recipe
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    feed = Augmenter(loaded.train, recipe, padding=4)
+    for epoch in range(recipe.epochs):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.05 * (1 + math.cos(math.pi * epoch / recipe.epochs))
+        for images, labels in feed.epoch(epoch_generator(unit.seed, epoch)):
+            optimizer.zero_grad()
+            cross_entropy(network(images.double().contiguous()), labels).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    return list(network.parameters())
+
+
+def test_the_loop_does_what_a_plain_loop_does(loaded: Loaded) -> None:
+    unit = TrainingUnit(CELL, "made-up", replace(QUICK, epochs=2, images=128), 5)
+    networks = [
+        build(choices_of(CELL), Skeleton(channels=4, cells=1), torch.Generator().manual_seed(0))
+        for _ in range(2)
+    ]
+    feed = Augmenter(loaded.train, unit.recipe, padding=4)
+    exact = Fabric(accelerator="cpu", devices=1, precision="64-true")
+    training = Training(networks[0], unit.recipe, feed, {}, exact, seed=5)
+    assert len(list(training.epochs())) == 2
+    for ours, plain in zip(
+        networks[0].parameters(), plain_loop(unit, loaded, networks[1].double()), strict=True
+    ):
+        torch.testing.assert_close(ours.detach(), plain.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_learns_and_its_record_tells_how(tmp_path: Path, loaded: Loaded) -> None:
+    recipe = replace(QUICK, epochs=6, images=None)
+    unit = TrainingUnit(CELL, "made-up", recipe, 777)
+    record = train_unit(tmp_path, unit, loaded, ABOUT)
+    assert read(unit.record(tmp_path)) == record or figures(read(unit.record(tmp_path))) == figures(record)
+    assert record.finished
+    first, last = record.epochs[0], record.epochs[-1]
+    assert last.train_loss < first.train_loss
+    assert min(last.train_accuracy, last.valid_accuracy, last.test_accuracy) > 25  # 10 by chance
+    assert math.isnan(first.test_accuracy)  # test images are looked at once
+    assert [epoch.learning_rate for epoch in record.epochs] == [recipe.rate(epoch) for epoch in range(6)]
+    assert record.header.parameters == sum(
+        value.numel()
+        for value in build(choices_of(CELL), Skeleton(channels=4, cells=1), torch.Generator()).parameters()
+    )
+    weights = load_file(tmp_path / f"{unit.name}.weights.safetensors")
+    assert weights["weights.classifier.weight"].shape == (10, 16)
+    assert not list(tmp_path.glob("*.checkpoint.*"))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [QUICK, replace(QUICK, cutout=8, smoothing=0.1, average=0.9, warm_up=1)],
+    ids=["plain", "averaged"],
+)
+def test_a_training_that_was_stopped_ends_as_if_it_was_not(
+    recipe: Recipe, tmp_path: Path, loaded: Loaded
+) -> None:
+    unit = TrainingUnit(CELL, "made-up", recipe, 777)
+    whole = train_unit(tmp_path / "whole", unit, loaded, ABOUT)
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_unit(tmp_path / "stopped", unit, loaded, ABOUT, on_epoch=stop)
+    assert unit.epochs_done(tmp_path / "stopped") == 2
+    trained = list[int]()
+    resumed = train_unit(
+        tmp_path / "stopped", unit, loaded, ABOUT, on_epoch=lambda epoch: trained.append(epoch.epoch)
+    )
+    assert trained == [3]
+    assert figures(resumed) == figures(whole)
+    kept = [
+        (tmp_path / name / f"{unit.name}.weights.safetensors").read_bytes() for name in ("whole", "stopped")
+    ]
+    assert kept[0] == kept[1]
+    train_unit(tmp_path / "whole", unit, loaded, ABOUT, on_epoch=trained.append)  # type: ignore[arg-type]
+    assert trained == [3], "a finished training is left alone"
+
+
+def test_another_seed_is_another_training(tmp_path: Path, loaded: Loaded) -> None:
+    recipe = replace(QUICK, epochs=1, images=128)
+    records = [
+        train_unit(tmp_path / str(run), TrainingUnit(CELL, "made-up", recipe, seed), loaded, ABOUT)
+        for run, seed in enumerate((1, 1, 2))
+    ]
+    assert figures(records[0]) == figures(records[1]) != figures(records[2])
+
+
+def test_several_workers_bring_the_same_figures(tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=1, images=128)
+    units = [TrainingUnit(cell, "made-up", recipe, seed) for cell in (CELL, OTHER) for seed in (1, 2)]
+    for folder, places in (("one", [CPU]), ("two", [CPU, CPU])):
+        done = list(train_units(tmp_path / folder, units, places, ABOUT))
+        assert sorted(unit.name for unit in done) == sorted(unit.name for unit in units)
+    for unit in units:
+        one, two = (read(unit.record(tmp_path / folder)) for folder in ("one", "two"))
+        assert figures(one) == figures(two)
+
+
+@pytest.mark.slow
+def test_bfloat16_learns_as_well(tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=6, images=None)
+    unit = TrainingUnit(CELL, "made-up", recipe, 777)
+    half = Loaded(open_splits("made-up"), replace(CPU, precision="bf16"))
+    assert train_unit(tmp_path, unit, half, ABOUT).epochs[-1].train_accuracy > 25
+
+
+# --- what goes wrong
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, loaded: Loaded) -> None:
+    unit = TrainingUnit(CELL, "made-up", replace(QUICK, learning_rate=1e30), 0)
+    with pytest.raises(TrainingDiverged, match="epoch 1 is not finite"):
+        train_unit(tmp_path, unit, loaded, ABOUT)
+    assert unit.finished(tmp_path) is None
+
+
+def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path, loaded: Loaded) -> None:
+    unit = TrainingUnit(CELL, "made-up", QUICK, 1)
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_unit(tmp_path, unit, loaded, ABOUT, on_epoch=stop)
+    mine = tmp_path / f"{unit.name}.checkpoint.safetensors"
+    for other in (TrainingUnit(OTHER, "made-up", QUICK, 1), TrainingUnit(CELL, "made-up", QUICK, 2)):
+        theirs = tmp_path / f"{other.name}.checkpoint.safetensors"
+        theirs.write_bytes(mine.read_bytes())
+        other.record(tmp_path).write_bytes(unit.record(tmp_path).read_bytes())
+        with pytest.raises(OtherTraining, match="give another folder"):
+            train_unit(tmp_path, other, loaded, ABOUT)
+        assert theirs.read_bytes() == mine.read_bytes()
+    changed = replace(unit, recipe=replace(QUICK, learning_rate=0.2))  # of the same name
+    with pytest.raises(OtherTraining):
+        train_unit(tmp_path, changed, loaded, ABOUT)
+    mine.write_bytes(mine.read_bytes()[:-100])
+    with pytest.raises(WrongCheckpoint, match="no whole checkpoint"):
+        train_unit(tmp_path, unit, loaded, ABOUT)
+    unit.record(tmp_path).write_bytes(b"PAR1")
+    with pytest.raises(DamagedTraining, match="remove it"):
+        train_unit(tmp_path, unit, loaded, ABOUT)
+
+
+def test_devices_that_are_not_there() -> None:
+    with pytest.raises(InvalidBatch, match="no device 'cuda:7'"):
+        Machine(device="cuda:7").resolved()
+    with pytest.raises(InvalidMachine, match="choose from auto, 32, bf16, 16"):
+        Machine(precision="64")
+    assert [place.threads for place in machines(Machine(device="cpu", threads=2), 3)] == [2, 2, 2]
+
+
+# --- the command line
+
+
+def nasgauge(*arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
+    """The command, with no file above `limit` bytes."""
+
+    def confine() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.run(
+        [sys.executable, "-c", "from harness.cli import main; main()", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        preexec_fn=confine,
+        check=False,
+    )
+
+
+def train(folder: Path, *arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
+    common = ("-d", "made-up", "-r", "tiny", "--device", "cpu", "--out", str(folder))
+    return nasgauge("train", *common, *arguments, limit=limit)
+
+
+def test_train_then_train_again_does_nothing(tmp_path: Path) -> None:
+    done = train(tmp_path, str(CELL), "--seeds", "1,2", "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert "0 are done" in done.stderr
+    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
+    assert len(files) == 2
+    again = train(tmp_path, str(CELL), "--seeds", "1,2", "--epochs", "1")
+    assert "2 are done" in again.stderr
+    assert files == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    """The record of an epoch fits below the limit, the checkpoint does not."""
+    full = train(tmp_path, str(CELL), limit=20_000)
+    assert full.returncode == 2
+    assert full.stderr.splitlines()[-1].startswith("error: ")
+    assert "File too large" in full.stderr
+    (record,) = tmp_path.glob("*.parquet")
+    assert len(read(record).epochs) == 1
+    assert not list(tmp_path.glob("*.safetensors"))
+    assert not list(tmp_path.glob(".partial*"))
+    assert train(tmp_path, str(CELL)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("|conv~0|",), "malformed cell"),
+        ((str(CELL), "--recipe", "tinny"), "did you mean tiny?"),
+        ((str(CELL), "--dataset", "cifar9"), "unknown dataset 'cifar9'"),
+        ((str(CELL), "--device", "cuda:9"), "no device 'cuda:9'"),
+        ((str(CELL), "--precision", "8"), "unknown precision '8'"),
+        ((str(CELL), "--seeds", "a"), "--seeds 'a' is not understood"),
+        ((str(CELL), "--top", "2"), "give cells, or --top K --from RESULTS"),
+        (("--top", "2", "--from", "nowhere"), "nowhere holds no campaign"),
+        ((str(CELL), "--dataset", "cifar100", "--images", "."), "error"),
+    ],
+    ids=lambda value: " ".join(value)[-30:] if isinstance(value, tuple) else None,
+)
+def test_bad_input_is_one_line(
+    arguments: tuple[str, ...],
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    common = ("-d", "made-up", "-r", "tiny", "--device", "cpu", "--out", str(tmp_path / "out"))
+    monkeypatch.setattr(sys, "argv", ["nasgauge", "train", *common, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert line in error
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_search_on_real_training_and_the_winners_trained_again(tmp_path: Path) -> None:
+    folder = tmp_path / "real"
+    options = ("--oracle", "train", "-d", "made-up", "--recipe", "tiny", "--device", "cpu", "--seeds", "2")
+    command = ("search", "random", *options, "--budget", "6 epochs", "--out", str(folder))
+    done = nasgauge(*command)
+    assert done.returncode == 0, done.stderr
+    from harness.records import read as read_steps
+
+    (path,) = folder.glob("*.parquet")
+    record = read_steps(path)
+    assert record.header.seconds == "measured"
+    assert record.header.signal == "made-up/tiny/valid"
+    assert record.steps.epochs.tolist() == [2.0] * 6  # three queries a run, and none beyond the budget
+    assert len(list((folder / "trained").glob("*.parquet"))) == len(set(record.steps.cell.tolist()))
+    assert (record.steps.seconds > 0).all()
+    path.unlink()
+    assert nasgauge(*command).returncode == 0
+    assert read_steps(path).header.digest == record.header.digest, "trained cells are looked up"
+    report = nasgauge("report", str(folder), "--no-figures")
+    assert report.returncode == 0, report.stderr
+    best = train(tmp_path / "best", "--top", "1", "--from", str(folder), "--epochs", "1")
+    assert best.returncode == 0, best.stderr
+    assert len(list((tmp_path / "best").glob("*.parquet"))) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_batch(tmp_path: Path) -> None:
+    """Batch statistics are those of half a batch, so figures are near those of one process, not the same."""
+    done = train(tmp_path, str(CELL), "--processes", "2", "--epochs", "4")
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("*.parquet")
+    assert read(path).epochs[-1].train_accuracy > 20
