@@ -73,8 +73,9 @@ class Header(BaseModel):
     report: str
     """The column of the reported accuracy."""
     warning: str
-    seconds: Literal["table", "modelled", "none"] = "none"
-    """Where simulated seconds come from: measured by the benchmark, a cost model, or nowhere."""
+    seconds: Literal["table", "modelled", "measured", "none"] = "none"
+    """Where seconds come from: simulated, as the benchmark measured them or by a cost model; measured here,
+    by training; or nowhere."""
     searcher: str
     """Name, and options that differ from the defaults: `evolution:population=50`."""
     settings: dict[str, int | float | str | bool]

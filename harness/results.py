@@ -3,6 +3,7 @@
     DIR/campaign.json    Settings: what all units share
     DIR/reference.json   Reference: the optimum and the exact random-search curve, from the table
     DIR/*.parquet        one result file a unit (see `harness.records`)
+    DIR/trained          records of the trainings (see `harness.training`), where cells are trained
 
 The folder is the only bridge from searches to analysis: a report needs no table.
 """
@@ -15,17 +16,30 @@ from typing import Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.atomic import PARTIAL, replacing
+from harness.recipes import Recipe
 from harness.records import DamagedRecord, Record, read
 
 FORMAT: Final = 1
 SETTINGS_FILE: Final = "campaign.json"
 REFERENCE_FILE: Final = "reference.json"
+TRAINED: Final = "trained"
 BLOCK: Final = 10
 """Seeds in one unit of work."""
 
 
 class OtherCampaign(ValueError):
     """A folder that holds the results of another campaign, or of none."""
+
+
+class TrainingSettings(BaseModel):
+    """How a campaign that searches on real training trains."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: Recipe
+    seed: int = 777
+    images: str = ""
+    """Folder of the dataset's published files; empty: the cache."""
 
 
 class Settings(BaseModel):
@@ -44,6 +58,8 @@ class Settings(BaseModel):
     repeats: Literal["charge", "free"] = "charge"
     signal: str = ""
     """What searchers are told, as `harness.oracle.Signal`; empty: the table's default view."""
+    training: TrainingSettings | None = None
+    """None: cells are looked up in `table`. Otherwise they are trained, and `table` is a name for that."""
 
 
 class Curve(BaseModel):

@@ -103,7 +103,8 @@ def run(
     """Search until the budget is spent or the searcher asks for nothing more.
 
     A query that would overrun the budget ends the run and is not counted (the rule of the
-    NAS-Bench-201 paper's baselines).
+    NAS-Bench-201 paper's baselines). An oracle to which a query is work says with `epochs` what any query
+    costs; one that would overrun is then not made at all.
 
     With `repeats="charge"` every query costs, also one that was made before. With `free`, a query of a
     cell whose `canonical` text was seen in this run costs nothing and is answered with the figures of the
@@ -127,6 +128,7 @@ def run(
             f"a budget of {budget} is less than the {least} queries that this searcher makes before it "
             "chooses any; give a larger budget"
         )
+    last = budget.amount - _price(oracle, budget.clock)  # beyond it a query would overrun: it is not made
     while True:
         start = clock()
         batch = searcher.ask()
@@ -134,20 +136,21 @@ def run(
         if not batch:
             return
         for cell in batch:
-            charged = True
-            if seen is None:
-                evaluation = oracle.evaluate(cell)
-            else:
-                text = structure(cell)
-                charged = text not in seen
-                evaluation = seen[text] if not charged else oracle.evaluate(cell)
-                seen[text] = evaluation
+            text = "" if seen is None else structure(cell)
+            charged = seen is None or text not in seen
             if charged:
+                if spent > last:
+                    return
+                evaluation = oracle.evaluate(cell)
+                if seen is not None:
+                    seen[text] = evaluation
                 spent += cost(evaluation, budget.clock)
                 idle = 0
                 if spent > budget.amount:
                     return
             else:
+                assert seen is not None  # nothing is free otherwise
+                evaluation = seen[text]
                 idle += 1
                 if idle > STALL:
                     return
@@ -157,6 +160,13 @@ def run(
             overhead += clock() - start
             yield Step(cell, evaluation, charged, overhead, answer)
             overhead = 0.0
+
+
+def _price(oracle: Oracle[C], clock: Clock) -> float:
+    """What any query costs, where that is known before it is made; else 0."""
+    if clock == "queries":
+        return 1.0
+    return float(getattr(oracle, "epochs", 0.0)) if clock == "epochs" else 0.0
 
 
 def cost(evaluation: Evaluation, clock: Clock) -> float:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("analysis", "data", "harness", "searchers")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-SUBCOMMANDS = {"bench", "check", "data", "gate", "report", "score", "search"}
+SUBCOMMANDS = {"bench", "check", "data", "gate", "report", "score", "search", "train"}
 TORCH = re.compile(r"harness\.(network|training|proxies|ntk)|data\.image|searchers\.surrogates")
 HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "scipy", "sklearn")
 

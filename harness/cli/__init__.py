@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, check, console, data, gate, proxies, report, score
+from harness.cli import bench, check, console, data, gate, proxies, report, score, train
 
 app = typer.Typer(
     name="nasgauge",
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(bench.bench)
 app.command()(bench.search)
+app.command()(train.train)
 app.command()(report.report)
 app.command()(check.check)
 app.command()(gate.gate)

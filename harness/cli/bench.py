@@ -1,5 +1,6 @@
 """`bench` and `search`: run searchers on a table."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,14 +11,20 @@ from harness.cli import console
 from harness.cli.report import draw, show
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from data.tables import AccuracyTable
     from harness.oracle import Table
     from harness.results import Reference, Settings
     from harness.runner import Budget
+    from harness.training import Machine
 
 DEFAULT_SEARCHERS = "random,evolution,local,reinforce,pnas,tenas"
+
+
+class Asked(StrEnum):
+    """Who answers a search's queries."""
+
+    table = "table"
+    train = "train"
 
 
 class Repeats(StrEnum):
@@ -76,6 +83,7 @@ def bench(
 def search(
     searcher: Annotated[str, typer.Argument(help="Name of a searcher, with options as name:option=value.")],
     out: _Out = Path("results/search"),
+    oracle: Annotated[Asked, typer.Option(help="Look cells up in a table, or train them.")] = Asked.table,
     table: _Table = "bundled",
     dataset: _Dataset = "",
     seeds: _Seeds = 10,
@@ -83,16 +91,33 @@ def search(
     signal: _Signal = "",
     repeats: _Repeats = Repeats.charge,
     workers: _Workers = -1,
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="Of --oracle train: tiny, nb201-12, …")
+    ] = "tiny",
+    device: Annotated[str, typer.Option(help="Of --oracle train: auto, cpu, cuda, …")] = "auto",
+    precision: Annotated[str, typer.Option(help="Of --oracle train: auto, 32, bf16 or 16.")] = "auto",
+    images: Annotated[
+        Path | None, typer.Option(help="Of --oracle train: folder with the dataset's files.", metavar="DIR")
+    ] = None,
 ) -> None:
-    """Run one searcher on a table; results are one file for each block of seeds.
+    """Run one searcher on a table, or on real training; results are one file for each block of seeds.
 
     Examples:
 
       nasgauge search evolution --seeds 20
 
       nasgauge search local:climb=steepest --budget 100 && nasgauge report results/search
+
+      nasgauge search pnas --oracle train --recipe tiny --seeds 1 --budget "60 epochs" --out results/real
     """
-    _run(out, table, dataset, signal, searcher, seeds, budget, repeats, workers)
+    if oracle is Asked.table:
+        _run(out, table, dataset, signal, searcher, seeds, budget, repeats, workers)
+    else:
+        if signal:
+            raise console.BadOption("--signal chooses a table's column; with --oracle train give --recipe")
+        _run_trained(
+            out, dataset, images, searcher, seeds, budget, repeats, workers, (recipe, device, precision)
+        )
     console.out().print(f"results are in {out}; draw them with: nasgauge report {out}", markup=False)
 
 
@@ -108,18 +133,13 @@ def _run(
     workers: int,
 ) -> None:
     from data.sources import open_curves, open_table
-    from harness.campaign import execute, generators
+    from harness.campaign import generators
     from harness.oracle import Signal, Table
-    from harness.results import Settings, claim, missing, plan
+    from harness.results import Settings
     from harness.runner import Budget, cost
     from harness.spaces import NB201
-    from searchers import Spec
 
-    specs = tuple(dict.fromkeys(str(Spec.parse(text)) for text in searchers.split(",")))
-    if seeds < 1:
-        raise console.BadOption(f"--seeds {seeds} runs nothing; give at least 1")
-    if workers == 0:
-        raise console.BadOption("--workers 0 does nothing; give a number, or -1 for one a core")
+    specs = _checked(searchers, seeds, workers)
     money = Budget.parse(budget)
     opened = open_table(table)
     told = Signal.parse(signal) if signal else None
@@ -139,16 +159,88 @@ def _run(
         signal=str(told or ""),
         repeats=repeats.value,
     )
-    claim(out, settings, {name: _reference(oracle, money) for name, oracle in oracles.items()})
+    _announce(opened, oracles)
+    references = {name: _reference(oracle, money) for name, oracle in oracles.items()}
+    _execute(out, settings, references, specs, workers)
+
+
+def _run_trained(
+    out: Path,
+    dataset: str,
+    images: Path | None,
+    searcher: str,
+    seeds: int,
+    budget: str,
+    repeats: Repeats,
+    workers: int,
+    how: tuple[str, str, str],
+) -> None:
+    from harness.provenance import provenance
+    from harness.recipes import recipe_named
+    from harness.results import TRAINED, Settings, TrainingSettings
+    from harness.runner import Budget
+    from harness.training import Machine
+    from harness.training.trainer import open_trainer
+
+    specs = _checked(searcher, seeds, workers)
+    money = Budget.parse(budget)
+    recipe, device, precision = how
+    chosen = recipe_named(recipe)
+    machine = Machine(device=device, precision=precision).resolved()
+    training = TrainingSettings(recipe=chosen, images=str(images or ""))
+    dataset = dataset or "cifar10-valid"
+    trainer = open_trainer(out / TRAINED, dataset, training, machine, json.dumps(provenance()))
+    settings = Settings(
+        table=f"trained by {chosen.name}",
+        table_sha256=trainer.sha256,
+        limits=f"cells are trained here, with seed {training.seed} by {chosen}",
+        datasets=(dataset,),
+        seeds=seeds,
+        budget=str(money),
+        repeats=repeats.value,
+        training=training,
+    )
+    say = console.err().print
+    say(f"{settings.limits}, on {machine.device} in precision {machine.precision}", markup=False)
+    if trainer.warning:
+        say(f"note: {trainer.warning}", markup=False)
+    _execute(out, settings, {}, specs, max(workers, 1), machine)
+
+
+def _checked(searchers: str, seeds: int, workers: int) -> tuple[str, ...]:
+    from searchers import Spec
+
+    if seeds < 1:
+        raise console.BadOption(f"--seeds {seeds} runs nothing; give at least 1")
+    if workers == 0:
+        raise console.BadOption("--workers 0 does nothing; give a number, or -1 for one a core")
+    return tuple(dict.fromkeys(str(Spec.parse(text)) for text in searchers.split(",")))
+
+
+def _execute(
+    out: Path,
+    settings: "Settings",
+    references: "dict[str, Reference]",
+    specs: tuple[str, ...],
+    workers: int,
+    machine: "Machine | None" = None,
+) -> None:
+    from harness.campaign import execute
+    from harness.results import claim, missing, plan
+
+    claim(out, settings, references)
     units = plan(settings, specs)
     todo = missing(out, units)
-    _announce(opened, settings, oracles, len(units) - len(todo))
+    say = console.err().print
+    say(f"budget {settings.budget}, repeated queries: {settings.repeats}, seeds 0 to {settings.seeds - 1}")
+    if len(todo) < len(units):
+        say(f"{len(units) - len(todo)} finished units are kept")
     if todo:
-        with _progress() as progress:
+        with console.progress() as progress:
             total = sum(unit.last - unit.first + 1 for unit in units)
             done = total - sum(unit.last - unit.first + 1 for unit in todo)
             bar = progress.add_task("runs", total=total, completed=done)
-            for unit in execute(out, settings, todo, workers=workers):
+            for unit in execute(out, settings, todo, workers=workers, machine=machine):
                 progress.advance(bar, unit.last - unit.first + 1)
 
 
@@ -174,21 +266,10 @@ def _reference(oracle: "Table", budget: "Budget") -> "Reference":
     )
 
 
-def _announce(table: "AccuracyTable", settings: "Settings", oracles: "dict[str, Table]", done: int) -> None:
+def _announce(table: "AccuracyTable", oracles: "dict[str, Table]") -> None:
     say = console.err().print
     say(f"table {table.name} ({table.sha256[:12]}): {table.limits}", markup=False)
     for name, oracle in oracles.items():
         warning = f"; note: {oracle.view.warning}" if oracle.view.warning else ""
         times = "" if oracle.times == "none" else f"; simulated seconds: {oracle.times}"
         say(f"{name}: signal {oracle.signal}, reported {oracle.view.report}{times}{warning}", markup=False)
-    say(f"budget {settings.budget}, repeated queries: {settings.repeats}, seeds 0 to {settings.seeds - 1}")
-    if done:
-        say(f"{done} finished units are kept")
-
-
-def _progress() -> "Progress":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.progress import TimeRemainingColumn as Eta
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TextColumn("left"), Eta(), console=console.err())

@@ -1,0 +1,199 @@
+"""The training loop, on Lightning Fabric: the device, the precision and the processes are the caller's."""
+
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from harness.recipes import Recipe
+from harness.training.feeding import Augmenter, DeviceImages, batches_in_order, epoch_generator
+from harness.training.pools import convolve_pools
+from harness.training_records import Epoch
+
+HeldOut = Literal["valid", "test"]
+EVALUATION_BATCH = 1000
+
+
+class TrainingDiverged(ValueError):
+    """A training whose loss is no longer a finite number."""
+
+
+class Training:
+    """One network being trained by one recipe; `epochs` does the work.
+
+    The weights are evaluated after every `evaluate_every` epochs and after the last, on the test images
+    after the last alone. Nothing in a step waits for the device. With several processes, each takes its
+    part of every batch, and batch statistics are those of the part.
+
+    On a CPU the network's 3×3 average pools are computed as convolutions (`harness.training.pools`).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        feed: Augmenter,
+        held_out: Mapping[HeldOut, DeviceImages],
+        fabric: Fabric,
+        *,
+        seed: int,
+        evaluate_every: int = 1,
+        compiled: bool = False,
+    ) -> None:
+        self.recipe = recipe
+        self.seed = seed
+        self.done = 0
+        """Epochs that are behind."""
+        self._feed = feed
+        self._held_out = held_out
+        self._fabric = fabric
+        self._every = evaluate_every
+        network = network.to(fabric.device, memory_format=torch.channels_last)
+        if fabric.device.type == "cpu":
+            convolve_pools(network)
+        self.network = network
+        self._optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.momentum > 0,
+            fused=True,
+        )
+        self._mean = (
+            AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+            if recipe.average
+            else None
+        )
+        self._model, self._stepper = fabric.setup(network, self._optimizer)
+        self._forward = torch.compile(self._model) if compiled else self._model
+
+    def epochs(self, on_step: Callable[[float], None] = lambda _share: None) -> Iterator[Epoch]:
+        """Train until all epochs of the recipe are done, one at a time.
+
+        `on_step` is told the share of an epoch that a step is, as soon as the step is on its way to the device.
+
+        Raises TrainingDiverged.
+        """
+        while self.done < self.recipe.epochs:
+            start = time.perf_counter()
+            rate = self.recipe.rate(self.done)
+            loss, accuracy = self._train_epoch(rate, on_step)
+            trained = time.perf_counter() - start
+            last = self.done + 1 == self.recipe.epochs
+            valid = test = (float("nan"), float("nan"))
+            if "valid" in self._held_out and (last or (self.done + 1) % self._every == 0):
+                valid = self.evaluate(self._held_out["valid"])
+            if "test" in self._held_out and last:
+                test = self.evaluate(self._held_out["test"])
+            self.done += 1
+            yield Epoch(
+                self.done,
+                rate,
+                loss,
+                accuracy,
+                *valid,
+                *test,
+                images_per_second=self._feed.count / trained,
+                seconds=time.perf_counter() - start,
+                peak_memory=_peak_memory(self._fabric.device),
+            )
+
+    def _train_epoch(self, rate: float, on_step: Callable[[float], None]) -> tuple[float, float]:
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._model.train()
+        sums = torch.zeros(3, device=self._fabric.device)  # losses, right answers, images
+        generator = epoch_generator(self.seed, self.done)
+        parts = {"part": self._fabric.global_rank, "parts": self._fabric.world_size}
+        for images, labels in self._feed.epoch(generator, **parts):
+            self._stepper.zero_grad()
+            logits = self._forward(images)
+            loss = cross_entropy(logits.float(), labels, label_smoothing=self.recipe.smoothing)
+            self._fabric.backward(loss)
+            self._stepper.step()
+            if self._mean is not None:
+                self._mean.update_parameters(self.network)
+            with torch.no_grad():
+                _tally(sums, loss, logits, labels)
+            on_step(len(labels) * parts["parts"] / self._feed.count)
+        loss_sum, right, seen = _list(self._fabric.all_reduce(sums, reduce_op="sum"))
+        if not loss_sum - loss_sum == 0:  # neither NaN nor infinite
+            raise TrainingDiverged(
+                f"the loss of epoch {self.done + 1} is not finite at learning rate {rate:.4g}; "
+                "lower it, or train in float32 (--precision 32)"
+            )
+        return loss_sum / seen, 100 * right / seen
+
+    @torch.no_grad()
+    def evaluate(self, images: DeviceImages) -> tuple[float, float]:
+        """Mean cross-entropy and accuracy, percent, of the weights as they are (or of their average)."""
+        model = self._model if self._mean is None else self._mean
+        model.eval()
+        sums = torch.zeros(3, device=self._fabric.device)
+        precision: AbstractContextManager[None] = self._fabric.autocast()
+        for batch, labels in batches_in_order(images, EVALUATION_BATCH):
+            with precision:
+                logits = model(batch)
+            _tally(sums, cross_entropy(logits.float(), labels), logits, labels)
+        loss_sum, right, seen = _list(sums)
+        return loss_sum / seen, 100 * right / seen
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next epoch depends on, on the CPU: weights, buffers, momenta, averages."""
+        tensors = {f"weights.{name}": value for name, value in self.network.state_dict().items()}
+        for place, memory in self._optimizer.state_dict()["state"].items():
+            if memory["momentum_buffer"] is not None:
+                tensors[f"momentum.{place}"] = memory["momentum_buffer"]
+        if self._mean is not None:
+            tensors |= {f"average.{name}": value for name, value in self._mean.state_dict().items()}
+        scale = self._fabric.strategy.precision.state_dict().get("scale")  # of the losses, float16 alone
+        if scale is not None:
+            tensors["scale"] = torch.tensor(float(scale))
+        return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor], done: int) -> None:
+        """Go back to where `state` was taken, after `done` epochs."""
+        self.network.load_state_dict(_under("weights.", tensors))
+        optimizer = deepcopy(self._optimizer.state_dict())
+        optimizer["state"] = {
+            int(place): {"momentum_buffer": value} for place, value in _under("momentum.", tensors).items()
+        }
+        self._optimizer.load_state_dict(optimizer)
+        if self._mean is not None:
+            self._mean.load_state_dict(_under("average.", tensors))
+        if "scale" in tensors:
+            precision = self._fabric.strategy.precision
+            precision.load_state_dict(precision.state_dict() | {"scale": float(tensors["scale"])})
+        self.done = done
+
+
+def _tally(sums: Tensor, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+    right = (logits.argmax(1) == labels).sum()
+    sums += torch.stack([loss.detach() * len(labels), right, torch.full_like(loss, len(labels))])
+
+
+def _list(sums: Tensor) -> list[float]:
+    """The one moment in an epoch that waits for the device."""
+    values: list[float] = sums.tolist()
+    return values
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
+    }
+
+
+def _peak_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0

@@ -1,0 +1,96 @@
+"""Many trainings at once: one process for each device, through joblib."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import joblib
+import torch
+from filelock import FileLock, Timeout
+
+from data.images import open_splits
+from harness.training.machine import Machine
+from harness.training.units import Loaded, TrainingUnit, train_unit
+from harness.training_records import Epoch
+
+
+def machines(machine: Machine, workers: int) -> list[Machine]:
+    """What each of `workers` processes works on; 0: one process a GPU, or one for a CPU.
+
+    Processes on a CPU share its threads; on GPUs, process i has GPU i modulo their number, unless the device
+    has a number of its own.
+    """
+    here = machine.resolved()
+    cards = torch.cuda.device_count() if here.device == "cuda" and here.processes == 1 else 0
+    count = workers or max(cards, 1)
+    if cards:
+        return [replace(here, device=f"cuda:{place % cards}") for place in range(count)]
+    threads = here.threads or max(torch.get_num_threads() // count, 1)
+    return [replace(here, threads=threads)] * count
+
+
+def train_units(
+    folder: Path,
+    units: Sequence[TrainingUnit],
+    places: Sequence[Machine],
+    provenance: Mapping[str, object],
+    *,
+    images: Path | None = None,
+    evaluate_every: int = 1,
+    checkpoint_every: int = 1,
+    on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
+    on_step: Callable[[float], None] = lambda _share: None,
+) -> Iterator[TrainingUnit]:
+    """Train units, each on one of `places`; yields them as they end.
+
+    `on_epoch` and `on_step` (see `train_unit`) hear only of one place's work, which is done in this process;
+    that of several shows in the records. Any joblib back end can be chosen around this call with
+    `joblib.parallel_config`.
+    """
+    how: dict[str, Any] = {"evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
+    if len(places) == 1:
+        how |= {"on_epoch": on_epoch, "on_step": on_step}
+    with TemporaryDirectory() as leases:
+        jobs = (
+            joblib.delayed(_train_one)(folder, unit, tuple(places), Path(leases), provenance, images, how)
+            for unit in units
+        )
+        parallel = joblib.Parallel(n_jobs=len(places), return_as="generator_unordered")
+        with closing(parallel(jobs)) as done:
+            yield from done
+
+
+def _train_one(
+    folder: Path,
+    unit: TrainingUnit,
+    places: tuple[Machine, ...],
+    leases: Path,
+    provenance: Mapping[str, object],
+    images: Path | None,
+    how: Mapping[str, Any],
+) -> TrainingUnit:
+    place, _ = _lease(places, leases)
+    train_unit(folder, unit, _loaded(unit.dataset, images, place), provenance, **how)
+    return unit
+
+
+@lru_cache(maxsize=1)
+def _lease(places: tuple[Machine, ...], leases: Path) -> tuple[Machine, FileLock]:
+    """A place that no other process has; it stays this process's own."""
+    for number, place in enumerate(places):
+        lock = FileLock(leases / str(number))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        return place, lock
+    return places[0], FileLock(leases / "0")  # a worker was replaced: its lease ends with it, a moment later
+
+
+@lru_cache(maxsize=1)
+def _loaded(dataset: str, images: Path | None, place: Machine) -> Loaded:
+    return Loaded(open_splits(dataset, images), place)

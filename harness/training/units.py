@@ -1,0 +1,198 @@
+"""One unit of work: a cell, trained once by a recipe with a seed, into one record.
+
+    DIR/CELL@DATASET@RECIPE@SEED.parquet      the record, written after every epoch
+    DIR/….checkpoint.safetensors              where it stands, while it is under way
+    DIR/….weights.safetensors                 the weights in the end
+
+A unit whose record is finished is done. One that was interrupted goes on from its checkpoint, with the same
+images in the same order: on a CPU with as many threads, its figures are those of an uninterrupted run.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from filelock import FileLock
+from lightning_fabric import Fabric
+
+from data.images import Splits
+from harness.cells import ENCODINGS, Cell
+from harness.network import Skeleton, build, choices_of, parameters
+from harness.recipes import Recipe
+from harness.training.checkpoint import load_checkpoint, save_checkpoint
+from harness.training.feeding import Augmenter, DeviceImages, weights_generator
+from harness.training.loop import HeldOut, Training
+from harness.training.machine import Machine
+from harness.training_records import Epoch, TrainingHeader, TrainingRecord, read, write
+
+_DIGITS: Final = ENCODINGS["meco"]
+
+
+class OtherTraining(ValueError):
+    """A record of another training than the one that is asked for."""
+
+
+@dataclass(frozen=True)
+class TrainingUnit:
+    """A cell, and how it is trained."""
+
+    cell: Cell
+    dataset: str
+    recipe: Recipe
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its files: the operation of each edge as its place in `OPERATIONS`, dataset, recipe, seed."""
+        digits = "".join(map(str, _DIGITS.codes(self.cell)))
+        return f"{digits}@{self.dataset}@{self.recipe.name}@{self.seed}"
+
+    def record(self, folder: Path) -> Path:
+        """The file of its record."""
+        return folder / f"{self.name}.parquet"
+
+    def finished(self, folder: Path) -> TrainingRecord | None:
+        """Its record, if that is finished.
+
+        Raises DamagedTraining, OtherTraining.
+        """
+        path = self.record(folder)
+        record = read(path) if path.is_file() else None
+        if record is not None and self._differs(record.header):
+            raise OtherTraining(
+                f"{path} is the record of {record.header.cell} by {record.header.recipe}, seed "
+                f"{record.header.seed}, on {record.header.dataset}; give another folder"
+            )
+        return record if record is not None and record.finished else None
+
+    def epochs_done(self, folder: Path) -> int:
+        """How many epochs its record has."""
+        path = self.record(folder)
+        return len(read(path).epochs) if path.is_file() else 0
+
+    def _differs(self, header: TrainingHeader) -> bool:
+        ours = (str(self.cell), self.dataset, self.recipe, self.seed)
+        return (header.cell, header.dataset, header.recipe, header.seed) != ours
+
+
+class Loaded:
+    """The images of a dataset on the device of a `Machine`, for one training after another."""
+
+    def __init__(self, splits: Splits, machine: Machine) -> None:
+        self.splits = splits
+        self.machine = machine.resolved()
+        self.fabric: Fabric = machine.fabric()
+        self.train = self._put("train")
+        self.held_out: Mapping[HeldOut, DeviceImages] = {
+            name: self._put(name) for name in ("valid", "test") if getattr(splits, name) is not None
+        }
+
+    @cached_property
+    def images_sha256(self) -> str:
+        """Of the training images and their labels."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.splits.train.pixels).data)
+        digest.update(np.ascontiguousarray(self.splits.train.labels, "<i8").data)
+        return digest.hexdigest()
+
+    def _put(self, part: str) -> DeviceImages:
+        images = getattr(self.splits, part)
+        device = self.fabric.device
+        return DeviceImages.put(
+            images.pixels, images.labels, self.splits.mean, self.splits.deviation, device
+        )
+
+
+def train_unit(
+    folder: Path,
+    unit: TrainingUnit,
+    loaded: Loaded,
+    provenance: Mapping[str, object],
+    *,
+    checkpoint_every: int = 1,
+    evaluate_every: int = 1,
+    on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
+    on_step: Callable[[float], None] = lambda _share: None,
+) -> TrainingRecord:
+    """Train a unit, or go on where it stopped; one that is finished is left as it is.
+
+    Several processes may work in one folder: a unit is trained by one of them, the others wait for it.
+
+    `provenance` are the header's argv, commit and versions. `on_epoch` hears of each epoch that is trained,
+    `on_step` of each step, as its share of an epoch, and of all epochs at once that a checkpoint saves.
+
+    Raises TrainingDiverged, WrongCheckpoint, OtherTraining, DamagedTraining.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / f"{unit.name}.checkpoint.safetensors"
+    alone = loaded.fabric.is_global_zero
+    with FileLock(folder / f".{unit.name}.lock") if alone else nullcontext():
+        done = unit.finished(folder)
+        if done is not None:
+            return done
+        header, training = _prepare(unit, loaded, provenance, evaluate_every)
+        epochs: list[Epoch] = []
+        if checkpoint.is_file() and unit.record(folder).is_file():
+            tensors, behind = load_checkpoint(checkpoint, _identity(header))
+            training.restore(tensors, behind)
+            epochs = list(read(unit.record(folder)).epochs[:behind])
+            on_step(len(epochs))
+        for epoch in training.epochs(on_step):
+            epochs.append(epoch)
+            on_epoch(epoch)
+            if alone:
+                write(unit.record(folder), header, epochs)
+                if epoch.epoch < unit.recipe.epochs and epoch.epoch % checkpoint_every == 0:
+                    save_checkpoint(checkpoint, training.state(), _identity(header), epoch.epoch)
+        if alone:
+            weights = {name: value for name, value in training.state().items() if "momentum" not in name}
+            kept = folder / f"{unit.name}.weights.safetensors"
+            save_checkpoint(kept, weights, _identity(header), unit.recipe.epochs)
+            checkpoint.unlink(missing_ok=True)
+    return TrainingRecord(header, tuple(epochs))
+
+
+def _prepare(
+    unit: TrainingUnit, loaded: Loaded, provenance: Mapping[str, object], evaluate_every: int
+) -> tuple[TrainingHeader, Training]:
+    recipe, splits = unit.recipe, loaded.splits
+    skeleton = Skeleton(channels=recipe.channels, cells=recipe.cells, classes=splits.classes)
+    network = build(choices_of(unit.cell), skeleton, weights_generator(unit.seed))
+    header = TrainingHeader.model_validate(
+        {
+            "cell": str(unit.cell),
+            "dataset": unit.dataset,
+            "splits": splits.origin,
+            "images_sha256": loaded.images_sha256,
+            "recipe": recipe,
+            "seed": unit.seed,
+            "device": loaded.fabric.device.type,
+            "threads": torch.get_num_threads(),
+            "precision": loaded.machine.precision,
+            "parameters": parameters(network),
+            **provenance,
+        }
+    )
+    feed = Augmenter(loaded.train, recipe, padding=splits.padding)
+    training = Training(
+        network,
+        recipe,
+        feed,
+        loaded.held_out,
+        loaded.fabric,
+        seed=unit.seed,
+        evaluate_every=evaluate_every,
+        compiled=loaded.machine.compiled,
+    )
+    return header, training
+
+
+def _identity(header: TrainingHeader) -> str:
+    """All that a checkpoint must have in common with the training that goes on from it."""
+    images = header.images_sha256[:12]
+    return f"{header.cell} on {header.dataset} ({images}) by {header.recipe}, seed {header.seed}, {header.precision}"
