@@ -18,6 +18,7 @@ _WHATS: Final = {
     "train loss": "train loss",
     "train accuracy": "train accuracy, %",
     "valid accuracy": "valid accuracy, %",
+    "test accuracy": "test accuracy, %",
 }
 
 
@@ -29,13 +30,19 @@ def bridge_section(bridge: Bridge, inks: Inks, rng: np.random.Generator, files: 
         return Section(
             "bridge", "Trained again", notes=[*notes, "No training can be compared with the table."]
         )
+    for fidelity in rows.loc[rows["inside"] == "unknown", "fidelity"].unique():
+        notes.append(
+            f"{fidelity}: the table has no two trainings of one network, so what noise explains is unknown."
+        )
     summary = summarise(rows, rng)
     pictures = [_accuracies(bridge, rows, summary, inks, files)]
     curves = training_curves(bridge)
     if curves.empty:
         notes.append(f"Table {bridge.table} has no learning curves of these cells.")
     else:
-        pictures.append(_curves(curves, inks, files))
+        for dataset, epochs in dict.fromkeys(zip(curves["dataset"], curves["epochs"], strict=True)):
+            part = curves[(curves["dataset"] == dataset) & (curves["epochs"] == epochs)]
+            pictures.append(_curves(dataset, epochs, part, inks, files))
     return Section(
         "bridge",
         "Trained again",
@@ -56,8 +63,8 @@ def summary_table(summary: pd.DataFrame) -> Table:
         dict.fromkeys(("tau", "tau low", "tau high"), 3),
         "inside: cells within the 95 % prediction interval. by noise alone: the mean absolute difference that the "
         "noise of training explains. low, high: 95 % bootstrap interval of the mean difference over cells. "
-        "tau: Kendall's, with its 95 % BCa interval. separated pairs: the table's means differ by more than their "
-        "95 % interval; kept: ours differ the same way.",
+        "tau: Kendall's, with its 95 % bootstrap interval over cells. separated pairs: the table's means differ by "
+        "more than their 95 % interval; kept: ours differ the same way.",
     )
 
 
@@ -111,27 +118,27 @@ def _corner(line: dict[Any, Any]) -> str:
     return f"τ = {line['tau']:.2f}{interval}\nmean difference {line['mean difference']:+.2f}"
 
 
-def _curves(curves: pd.DataFrame, inks: Inks, files: list[Path]) -> Picture:
+def _curves(dataset: str, epochs: int, curves: pd.DataFrame, inks: Inks, files: list[Path]) -> Picture:
     both = curves.groupby("what")["whose"].nunique()
-    whats = [what for what in _WHATS if both.get(what) == 2]
-    trainings = [(name, part) for name, part in curves.groupby(["cell", "dataset", "epochs"], sort=False)]
+    whats = [what for what in _WHATS if both.get(what) == len(("ours", "table"))][:_SIDE_BY_SIDE]
+    cells = [(str(cell), part) for cell, part in curves.groupby("cell", sort=False)]
 
     def draw(figure: Figure) -> None:
-        grid = figure.subplots(len(trainings), len(whats), squeeze=False, sharex="row")
-        for axes, ((cell, dataset, epochs), part) in zip(grid, trainings, strict=True):
+        grid = figure.subplots(len(cells), len(whats), squeeze=False)
+        for axes, (cell, part) in zip(grid, cells, strict=True):
             draw_training(list(axes), part, whats)
-            axes[0].set_title(f"{cell}\n{dataset}, {epochs} epochs", fontsize="small")
+            axes[0].set_title(cell, fontsize="small")
             for ax, what in zip(axes, whats, strict=True):
                 ax.set_ylabel(_WHATS[what])
         for ax in grid[-1]:
             ax.set_xlabel("epoch")
         figure.legend(handles=training_handles(), loc="outside lower center", ncols=2)
 
-    shape = (0.2 + 0.5 * len(whats), 0.25 + 0.62 * len(trainings))
-    saved = inks.save("bridge-curves", draw, curves, aspect=shape)
+    shape = (0.2 + 0.5 * len(whats), 0.25 + 0.62 * len(cells))
+    saved = inks.save(f"bridge-curves-{dataset}-{epochs}", draw, curves, aspect=shape)
     files += saved
     return Picture(
-        "Learning curves",
+        f"Learning curves on {dataset}, {epochs} epochs",
         "Ours in blue, the table's own seeds in grey. Training figures are means over an epoch's augmented images, "
         "while the weights change.",
         inks.svg(draw, aspect=shape),
