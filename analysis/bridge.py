@@ -7,7 +7,6 @@ means, from cells that are the same network and were each trained.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.predictor_stats import kendall
-from analysis.ranks import Tau
+from analysis.ranks import Tau, tau_interval
 from analysis.stats import RESAMPLES, bootstrap_mean
 
 Array = NDArray[np.float64]
@@ -24,6 +23,8 @@ Array = NDArray[np.float64]
 LEVEL: Final = 0.95
 _WINDOW: Final = 300
 """Degrees of freedom that the noise near one accuracy is pooled over."""
+_FEW: Final = 20
+"""Cells up to which resamples may rank nothing, which BCa does not bear."""
 
 
 class Fidelity(NamedTuple):
@@ -145,7 +146,7 @@ def compare(bridge: Bridge) -> pd.DataFrame:
         if not ours:
             continue
         error = figure.noise.sd * np.sqrt(1 / len(ours) + 1 / figure.runs)
-        reach = _t(figure.noise.freedom) * error
+        reach = float(_t(figure.noise.freedom) * error)
         mean = float(np.mean(ours))
         rows.append(
             {
@@ -216,10 +217,10 @@ def summarise(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def agreement(ours: Array, table: Array, rng: np.random.Generator) -> Tau:
-    """Kendall's tau-b with its percentile bootstrap interval over cells, (cells,) both.
+    """Kendall's tau-b with its bootstrap interval over cells, (cells,) both.
 
-    Cells that are trained again are few: a resample in which nothing can be ranked is left out. No interval
-    with fewer than four cells, nor for an order that is the same or the reverse.
+    Up to 20 cells the percentile interval, in which resamples that rank nothing are left out; beyond, that of
+    `tau_interval`. None with fewer than four cells, nor for an order that is the same or the reverse.
 
     >>> agreement(np.arange(4.0), np.arange(4.0), np.random.default_rng(0))
     Tau(value=1.0, low=nan, high=nan)
@@ -228,6 +229,8 @@ def agreement(ours: Array, table: Array, rng: np.random.Generator) -> Tau:
     value = kendall(ours, table) if n > 1 and np.ptp(ours) and np.ptp(table) else float("nan")
     if n < 4 or not abs(value) < 1:
         return Tau(value, float("nan"), float("nan"))
+    if n > _FEW:
+        return tau_interval(ours, table, rng)
     drawn = rng.integers(n, size=(RESAMPLES, n))
     taus = [kendall(ours[d], table[d]) for d in drawn if np.ptp(ours[d]) and np.ptp(table[d])]
     low, high = np.quantile(taus, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -236,15 +239,15 @@ def agreement(ours: Array, table: Array, rng: np.random.Generator) -> Tau:
 
 def pairs(part: pd.DataFrame) -> tuple[int, int]:
     """Pairs of cells that the table separates clearly, and how many of them ours order alike."""
-    columns = ("table", "table's runs", "sd", "freedom", "ours")
-    cells = part[list(columns)].to_numpy(np.float64).tolist()
-    separated = kept = 0
-    for (one, n, sd, freedom, ours), (other, m, other_sd, other_freedom, theirs) in combinations(cells, 2):
-        reach = _t(min(freedom, other_freedom)) * np.sqrt(sd**2 / n + other_sd**2 / m)
-        if abs(one - other) > reach:
-            separated += 1
-            kept += (one > other) == (ours > theirs) and ours != theirs
-    return separated, kept
+    table, runs, sd, freedom, ours = (
+        part[name].to_numpy(np.float64) for name in ("table", "table's runs", "sd", "freedom", "ours")
+    )
+    one, other = np.triu_indices(len(part), 1)
+    known = np.minimum(freedom[one], freedom[other])
+    reach = _t(known) * np.sqrt(sd[one] ** 2 / runs[one] + sd[other] ** 2 / runs[other])
+    separated = np.abs(table[one] - table[other]) > reach  # never, where the noise is not known
+    kept = separated & ((table[one] - table[other]) * (ours[one] - ours[other]) > 0)
+    return int(separated.sum()), int(kept.sum())
 
 
 def training_curves(bridge: Bridge) -> pd.DataFrame:
@@ -274,6 +277,6 @@ def training_curves(bridge: Bridge) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).dropna(subset="value") if parts else empty
 
 
-def _t(freedom: float) -> float:
-    """Quantile of Student's distribution for a two-sided interval."""
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom)) if freedom > 0 else float("nan")
+def _t(freedom: Array | float) -> Array:
+    """Quantile of Student's distribution for a two-sided interval; NaN without a degree of freedom."""
+    return np.asarray(stats.t.ppf((1 + LEVEL) / 2, freedom), dtype=np.float64)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from data.tables import AccuracyTable, Column
     from harness.training_records import TrainingRecord
 
-_OWN_EXPORTS: Final = {("cifar10-valid", 12): 2}
+_RUNS_OF_12_EPOCHS: Final = {("cifar10-valid", 12): 2}
 """Trainings behind a mean of 12 epochs (Dong and Yang, 2020): seeds 111 and 777; on the other datasets, 111."""
 
 
@@ -192,7 +192,7 @@ def _runs(table: "AccuracyTable", column: "Column") -> "NDArray[np.float64]":
         count = np.sum([~np.isnan(table.column(_seed(column, seed))) for seed in known], axis=0)
         return np.asarray(np.maximum(count, 1), dtype=np.float64)
     return np.full(
-        len(table.column(column)), float(_OWN_EXPORTS.get((column.dataset, column.epochs or 0), 1))
+        len(table.column(column)), float(_RUNS_OF_12_EPOCHS.get((column.dataset, column.epochs or 0), 1))
     )
 
 
