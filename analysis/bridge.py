@@ -21,7 +21,7 @@ from analysis.stats import RESAMPLES, bootstrap_mean
 Array = NDArray[np.float64]
 
 LEVEL: Final = 0.95
-_WINDOW: Final = 300
+_WINDOW: Final = 600
 """Degrees of freedom that the noise near one accuracy is pooled over."""
 _FEW: Final = 20
 """Cells up to which resamples may rank nothing, which BCa does not bear."""
@@ -110,7 +110,7 @@ def noise_at(values: Array, group: NDArray[np.int64], runs: Array, at: float) ->
 
     `values`, `group`, `runs`: (n,); value i is the mean of runs[i] trainings of network group[i]. The
     variance of training changes with accuracy, so groups are taken from the nearest in accuracy outwards
-    until they have 300 degrees of freedom, or all.
+    until they have 600 degrees of freedom, or all.
 
     >>> noise_at(np.array([70.0, 72.0, 80.0]), np.array([0, 0, 1]), np.ones(3), at=71.0)
     Noise(sd=1.4142135623730951, freedom=1.0)
