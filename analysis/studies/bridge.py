@@ -47,7 +47,7 @@ def bridge_section(bridge: Bridge, inks: Inks, rng: np.random.Generator, files: 
         "bridge",
         "Trained again",
         "Cells trained for real beside the table's own trainings of them. A wrong network or recipe shows as points "
-        "below the line.",
+        "off the line.",
         pictures=pictures,
         tables=[summary_table(summary), rows_table(rows)],
         notes=notes,
@@ -73,8 +73,8 @@ def rows_table(rows: pd.DataFrame) -> Table:
     return Table(
         "bridge",
         "Every cell that was trained again",
-        rows.drop(columns="freedom"),
-        note="low, high: 95 % prediction interval for the mean of our runs, table mean ± t sd √(1/our runs + "
+        rows[[name for name in rows.columns if name not in ("freedom", "cell")] + ["cell"]],
+        note="low, high: 95 % prediction interval for the mean of our runs, table mean ± t × sd × sqrt(1/our runs + "
         "1/table's runs). sd: of a single training, pooled over the table's cells of about this accuracy: between "
         "seeds, or, where the table keeps only means, between cells that are the same network.",
     )
