@@ -113,7 +113,7 @@ def test_what_is_wrong_with_a_folder_is_said(cifar100: PublishedSet, tmp_path: P
         replace(CIFAR100, names=None).read(folder, "train")
     with pytest.raises(ImportFailed, match=r"train is no python batch of 32×32 images: b?'?.*labels"):
         replace(cifar100, labels="labels", names=None).read(folder, "train")
-    with pytest.raises(ImportFailed, match="train is no python batch of 16×16 images: cannot reshape"):
+    with pytest.raises(ImportFailed, match="train is no python batch of 5×5 images: cannot reshape"):
         replace(cifar100, side=5).read(folder, "train")
     (folder / "test").unlink()
     with pytest.raises(ImagesUnavailable, match=r"holds no test of cifar100: get cifar-100-python\.tar\.gz"):

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import bench, check, console, data, gate, proxies, report, score, train
+from harness.cli import bench, bridge, check, console, data, gate, proxies, report, score, train
 
 app = typer.Typer(
     name="nasgauge",
@@ -31,6 +31,7 @@ app.add_typer(data.app, name="data")
 score.app.command()(proxies.cells)
 score.app.command()(proxies.agreement)
 score.app.command()(proxies.tenas)
+score.app.command()(bridge.bridge)
 app.add_typer(score.app, name="score")
 
 

@@ -43,6 +43,13 @@ def report(
         str, typer.Option(help="Files of `nasgauge score predictors` (trials.parquet), by comma.")
     ] = "",
     pruning: Annotated[str, typer.Option(help="File of TE-NAS searches (.json), or shipped.")] = "",
+    trained: Annotated[
+        Path | None,
+        typer.Option(help="Records of nasgauge train: trained cells beside the table.", metavar="DIR"),
+    ] = None,
+    curves: Annotated[
+        str, typer.Option(help="With --trained: the table of learning curves to draw beside ours.")
+    ] = "",
 ) -> None:
     """Draw the figures, tables and the page of a results folder again.
 
@@ -55,10 +62,10 @@ def report(
       nasgauge report results/bench --scores shipped
     """
     extras = None
-    if scores or trials or pruning:
+    if scores or trials or pruning or trained:
         from harness.cli.studies import gather
 
-        extras = gather(folder, scores, trials, pruning)
+        extras = gather(folder, scores, trials, pruning, trained, curves)
     show(draw(folder, clock=clock, average=average.value, venue=venue, figures=figures, extras=extras))
 
 

@@ -21,15 +21,19 @@ class UnreadableStudy(ValueError):
     """A file that holds no such study."""
 
 
-def gather(folder: Path, scores: str, trials: str, pruning: str) -> "Extras":
+def gather(
+    folder: Path, scores: str, trials: str, pruning: str, trained: Path | None = None, curves: str = ""
+) -> "Extras":
     """Read what was asked for; an empty text asks for nothing.
 
-    Raises UnreadableStudy; NotInTable and OtherCampaign where the campaign's table or folder is the trouble.
+    Raises UnreadableStudy, NoTrainings, DamagedTraining; NotInTable and OtherCampaign where the campaign's
+    table or folder is the trouble.
     """
     import pandas as pd
 
     from analysis.studies import Extras
     from data.sources import open_table
+    from harness.cli.bridge import gather_bridge
     from harness.results import settings_of
 
     settings = settings_of(folder)
@@ -39,6 +43,7 @@ def gather(folder: Path, scores: str, trials: str, pruning: str) -> "Extras":
         else (),
         trials=pd.concat([_trials(Path(text)) for text in trials.split(",")]) if trials else None,
         prunings=_prunings(_path(pruning, SHIPPED_SEARCHES)) if pruning else (),
+        bridge=gather_bridge(trained, settings.table, curves) if trained else None,
     )
 
 

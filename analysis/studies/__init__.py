@@ -1,4 +1,4 @@
-"""Sections of other studies: scores against accuracies, surrogates by training size, TE-NAS's pruning."""
+"""Sections of other studies: scores against accuracies, surrogates by size, TE-NAS's pruning, real training."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from analysis.bridge import Bridge
 from analysis.figures import Inks
 from analysis.page import Chart, Picture, Section
 from analysis.paper import TENAS_CORRELATIONS
 from analysis.plots.cells import Choices, draw_preference, draw_shrinking, operation_handles, shares
 from analysis.plots.ranks import draw_heat, draw_ranks, draw_sizes, draw_taus
 from analysis.ranks import Study, between, by_percentile, ceiling, rank_table, sizes
+from analysis.studies.bridge import bridge_section
 from analysis.style import OPERATION_COLOURS, OPERATION_NAMES
 from analysis.tables import Table
 from harness.cells import OPERATIONS, Cell
@@ -288,6 +290,8 @@ class Extras:
     trials: pd.DataFrame | None = None
     """Rows of a predictor study; see `analysis.ranks.sizes`."""
     prunings: Sequence[Pruning] = ()
+    bridge: Bridge | None = None
+    """Cells that were trained again."""
 
 
 def extra_sections(extras: Extras, inks: Inks, rng: np.random.Generator, files: list[Path]) -> list[Section]:
@@ -300,4 +304,6 @@ def extra_sections(extras: Extras, inks: Inks, rng: np.random.Generator, files: 
         sections.append(sizes_section(extras.trials, noise, inks, files))
     if extras.prunings:
         sections.append(pruning_section(extras.prunings, inks, files))
+    if extras.bridge is not None:
+        sections.append(bridge_section(extras.bridge, inks, rng, files))
     return sections
