@@ -44,9 +44,10 @@ def random_search(signal: Array, report: Array, queries: NDArray[np.int64]) -> C
     mean = np.bincount(group, weights=report) / count
     square = np.bincount(group, weights=report**2) / count
     below = np.concatenate([[0.0], np.cumsum(count) / len(signal)])
-    leads = np.diff(below[None, :] ** queries[:, None], axis=1)  # (points, levels)
-    expected = leads @ mean
-    return Curve(expected, np.sqrt(np.maximum(leads @ square - expected**2, 0.0)))
+    moments = np.stack([mean, square], axis=1)
+    # one point at a time: the chances of all levels to lead, (levels,), are as many as there are cells
+    expected, squares = np.array([np.diff(below**n) @ moments for n in queries]).reshape(-1, 2).T
+    return Curve(expected, np.sqrt(np.maximum(squares - expected**2, 0.0)))
 
 
 def bootstrap_mean(

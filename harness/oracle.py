@@ -156,6 +156,9 @@ class Table:
         """The search signal of every cell, (15625,) by `Cell.rank`, percent; its mean where it is drawn."""
         self.test: Final[NDArray[np.float64]] = table.column(self.view.report)
         """The reported accuracy of every cell, likewise."""
+        self.draws: Final = _equally_likely(runs_SC, self.test)
+        """Signal and reported accuracy of everything that a query of a random cell may answer, equally likely,
+        (draws,) each: the cells, or, where a seed is drawn, the seeds of every cell."""
         missing = int((np.isnan(self.validation) | np.isnan(self.test)).sum())
         if missing:
             raise NotInTable(f"table {table.name} lacks {missing} cells of {search} or {self.view.report}")
@@ -218,6 +221,19 @@ def _runs(table: AccuracyTable, column: Column, at: int | None, curves: Curves |
             f"table {table.name} has no single seeds of {replace(column, seed='mean')}, so none can be drawn"
         )
     return np.stack(found)
+
+
+def _equally_likely(
+    runs_SC: NDArray[np.float64], test_C: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each cell as often as any other, though one has more seeds than another."""
+    trained_C = (~np.isnan(runs_SC)).sum(axis=0)
+    times = int(np.lcm.reduce(trained_C[trained_C > 0])) if len(runs_SC) > 1 else 1
+    shares_SC = np.where(np.isnan(runs_SC), 0, times // np.maximum(trained_C, 1))
+    return (
+        np.repeat(runs_SC.ravel(), shares_SC.ravel()),
+        np.repeat(np.broadcast_to(test_C, runs_SC.shape).ravel(), shares_SC.ravel()),
+    )
 
 
 def _drawable(runs_SC: NDArray[np.float64]) -> list[list[float]]:

@@ -135,7 +135,7 @@ def _run(
     from data.sources import open_curves, open_table
     from harness.campaign import generators
     from harness.oracle import Signal, Table
-    from harness.results import Settings
+    from harness.results import SETTINGS_FILE, Settings
     from harness.runner import Budget, cost
     from harness.spaces import NB201
 
@@ -160,7 +160,8 @@ def _run(
         repeats=repeats.value,
     )
     _announce(opened, oracles)
-    references = {name: _reference(oracle, money) for name, oracle in oracles.items()}
+    begun = (out / SETTINGS_FILE).is_file()  # its references are there too
+    references = {} if begun else {name: _reference(oracle, money) for name, oracle in oracles.items()}
     _execute(out, settings, references, specs, workers)
 
 
@@ -254,7 +255,7 @@ def _reference(oracle: "Table", budget: "Budget") -> "Reference":
     # far beyond the budget too: how many random queries a better searcher's result is worth
     longest = int(max(budget.amount, 100_000) if budget.clock == "queries" else 100_000)
     queries = np.unique(np.geomspace(1, longest, 1000).round().astype(np.int64))
-    curve = random_search(oracle.validation, oracle.test, queries)
+    curve = random_search(*oracle.draws, queries)
     best = int(oracle.test.argmax())
     return Reference(
         optimum=float(oracle.test[best]),
