@@ -39,7 +39,7 @@ class Recipe:
     average: float = 0.0
     """Decay, per step, of the moving average of weights that is evaluated; 0: the weights themselves."""
     images: int | None = None
-    """Of the training set, the first in the run's own order; None: all."""
+    """How many of the training set, from its beginning; None: all."""
     channels: int = 16
     """Of the first stage."""
     cells: int = 5

@@ -115,7 +115,7 @@ def run(
     have `least`, a number of queries below which it cannot work.
 
     Raises InvalidBudget if the oracle does not know what a query costs on the budget's clock, or if the
-    budget is below the searcher's `least`.
+    budget is below the searcher's `least`, or below one query.
     """
     seen: dict[str, Evaluation] | None = {} if repeats == "free" else None
     structure: Callable[[C], str] = canonical or str
@@ -128,7 +128,7 @@ def run(
             f"a budget of {budget} is less than the {least} queries that this searcher makes before it "
             "chooses any; give a larger budget"
         )
-    last = budget.amount - _price(oracle, budget.clock)  # beyond it a query would overrun: it is not made
+    last = left_for_one(oracle, budget)  # beyond it a query would overrun: it is not made
     while True:
         start = clock()
         batch = searcher.ask()
@@ -162,11 +162,17 @@ def run(
             overhead = 0.0
 
 
-def _price(oracle: Oracle[C], clock: Clock) -> float:
-    """What any query costs, where that is known before it is made; else 0."""
-    if clock == "queries":
-        return 1.0
-    return float(getattr(oracle, "epochs", 0.0)) if clock == "epochs" else 0.0
+def left_for_one(oracle: Oracle[C], budget: Budget) -> float:
+    """How much of a budget may be spent when a query is made, as far as its cost is known before.
+
+    Raises InvalidBudget if not even one can be made.
+    """
+    epochs = float(getattr(oracle, "epochs", 0.0))
+    left = budget.amount - {"queries": 1.0, "epochs": epochs}.get(budget.clock, 0.0)
+    if left < 0:
+        price = f" of {epochs:g} epochs" if budget.clock == "epochs" else ""
+        raise InvalidBudget(f"a budget of {budget} does not pay for one query{price}; give a larger budget")
+    return left
 
 
 def cost(evaluation: Evaluation, clock: Clock) -> float:

@@ -27,6 +27,7 @@ from harness.recipes import RECIPES, InvalidRecipe, Recipe, UnknownRecipe, recip
 from harness.training import (
     Machine,
     OtherTraining,
+    Trainer,
     Training,
     TrainingDiverged,
     TrainingUnit,
@@ -37,6 +38,7 @@ from harness.training.feeding import Augmenter, DeviceImages, batches_in_order, 
 from harness.training.machine import InvalidMachine
 from harness.training.many import machines, train_units
 from harness.training.pools import ConvolvedPool
+from harness.training.trainer import NothingToSearchOn
 from harness.training.units import Loaded
 from harness.training_records import DamagedTraining, Epoch, TrainingRecord, read
 
@@ -230,6 +232,7 @@ def test_a_network_learns_and_its_record_tells_how(tmp_path: Path, loaded: Loade
     )
     weights = load_file(tmp_path / f"{unit.name}.weights.safetensors")
     assert weights["weights.classifier.weight"].shape == (10, 16)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".parquet", ".safetensors"}
     assert not list(tmp_path.glob("*.checkpoint.*"))
 
 
@@ -329,6 +332,12 @@ def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path, lo
     unit.record(tmp_path).write_bytes(b"PAR1")
     with pytest.raises(DamagedTraining, match="remove it"):
         train_unit(tmp_path, unit, loaded, ABOUT)
+
+
+def test_without_validation_images_there_is_nothing_to_search_on(tmp_path: Path) -> None:
+    trained_on_all = Loaded(replace(open_splits("made-up"), valid=None), CPU)
+    with pytest.raises(NothingToSearchOn, match="choose cifar10-valid"):
+        Trainer(tmp_path, trained_on_all, QUICK, 777, ABOUT)
 
 
 def test_devices_that_are_not_there() -> None:
@@ -445,6 +454,32 @@ def test_a_search_on_real_training_and_the_winners_trained_again(tmp_path: Path)
     best = train(tmp_path / "best", "--top", "1", "--from", str(folder), "--epochs", "1")
     assert best.returncode == 0, best.stderr
     assert len(list((tmp_path / "best").glob("*.parquet"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("-d", "made-up", "--signal", "12/valid"), "with --oracle train give --recipe"),
+        (("-d", "made-up", "--recipe", "huge"), "choose from nb201-12, nb201-200, long, tiny"),
+        (("-d", "made-up", "--device", "cuda:5"), "no device 'cuda:5'"),
+        (("-d", "made-up", "--budget", "1 epochs"), "does not pay for one query of 2 epochs"),
+    ],
+    ids=["signal", "recipe", "device", "budget"],
+)
+def test_a_search_that_cannot_train_says_why(
+    arguments: tuple[str, ...],
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    common = ("random", "--oracle", "train", "--seeds", "1", "--out", str(tmp_path / "out"))
+    monkeypatch.setattr(sys, "argv", ["nasgauge", "search", *common, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert line in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

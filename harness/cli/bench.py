@@ -179,7 +179,7 @@ def _run_trained(
     from harness.provenance import provenance
     from harness.recipes import recipe_named
     from harness.results import TRAINED, Settings, TrainingSettings
-    from harness.runner import Budget
+    from harness.runner import Budget, left_for_one
     from harness.training import Machine
     from harness.training.trainer import open_trainer
 
@@ -191,6 +191,7 @@ def _run_trained(
     training = TrainingSettings(recipe=chosen, images=str(images or ""))
     dataset = dataset or "cifar10-valid"
     trainer = open_trainer(out / TRAINED, dataset, training, machine, json.dumps(provenance()))
+    left_for_one(trainer, money)
     settings = Settings(
         table=f"trained by {chosen.name}",
         table_sha256=trainer.sha256,

@@ -72,7 +72,9 @@ class Trainer:
         Raises TrainingDiverged, and what `train_unit` raises.
         """
         unit = TrainingUnit(cell, self._loaded.splits.name, self._recipe, self._seed)
-        record = train_unit(self._folder, unit, self._loaded, self._provenance)
+        record = train_unit(
+            self._folder, unit, self._loaded, self._provenance, evaluate_every=self._recipe.epochs
+        )
         last = record.epochs[-1]
         seconds = sum(epoch.seconds for epoch in record.epochs)
         return Evaluation(last.valid_accuracy, last.test_accuracy, self.epochs, seconds)

@@ -129,7 +129,8 @@ def train_unit(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"{unit.name}.checkpoint.safetensors"
     alone = loaded.fabric.is_global_zero
-    with FileLock(folder / f".{unit.name}.lock") if alone else nullcontext():
+    lock = folder / f".{unit.name}.lock"
+    with FileLock(lock) if alone else nullcontext():
         done = unit.finished(folder)
         if done is not None:
             return done
@@ -152,6 +153,7 @@ def train_unit(
             kept = folder / f"{unit.name}.weights.safetensors"
             save_checkpoint(kept, weights, _identity(header), unit.recipe.epochs)
             checkpoint.unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)  # whoever waits for it, or makes it anew, finds the work done
     return TrainingRecord(header, tuple(epochs))
 
 
