@@ -345,6 +345,8 @@ def test_devices_that_are_not_there() -> None:
         Machine(device="cuda:7").resolved()
     with pytest.raises(InvalidMachine, match="choose from auto, 32, bf16, 16"):
         Machine(precision="64")
+    with pytest.raises(InvalidMachine, match="choose the precision bf16 or 32"):
+        Machine(device="cpu", precision="16").resolved()
     assert [place.threads for place in machines(Machine(device="cpu", threads=2), 3)] == [2, 2, 2]
 
 

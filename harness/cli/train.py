@@ -159,7 +159,8 @@ def _line(epoch: "Epoch") -> str:
 def _show(records: "Sequence[TrainingRecord | None]") -> None:
     from rich.table import Table
 
-    shown = Table("cell", "seed", "recipe", "train", "valid", "test", "seconds", title="accuracy in percent")
+    shown = Table("seed", "recipe", "train", "valid", "test", "seconds", title="accuracy in percent")
+    shown.add_column("cell", overflow="fold")
     for record in records:
         if record is None:
             continue
@@ -167,5 +168,5 @@ def _show(records: "Sequence[TrainingRecord | None]") -> None:
         spent = sum(epoch.seconds for epoch in record.epochs)
         figures = (last.train_accuracy, last.valid_accuracy, last.test_accuracy)
         texts = ("" if isnan(figure) else f"{figure:.2f}" for figure in figures)
-        shown.add_row(header.cell, str(header.seed), header.recipe.name, *texts, f"{spent:.0f}")
+        shown.add_row(str(header.seed), header.recipe.name, *texts, f"{spent:.0f}", header.cell)
     console.out().print(shown)

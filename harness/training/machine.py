@@ -57,6 +57,8 @@ class Machine:
         precision = self.precision
         if precision == "auto":
             precision = "bf16" if _computes_bfloat16(name) else "32"
+        if precision == "16" and name == "cpu":  # Fabric would compute in bfloat16
+            raise InvalidMachine("a CPU does not train in float16; choose the precision bf16 or 32")
         return replace(self, device=name, precision=precision)
 
     def fabric(self) -> Fabric:
