@@ -1,10 +1,6 @@
 """Real training: what a network is shown, how it is trained, and that a training can be got again."""
 
 import math
-import os
-import resource
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -20,7 +16,6 @@ from torch.nn.functional import cross_entropy
 
 from data.images import open_splits
 from harness.cells import Cell
-from harness.cli import main
 from harness.network import Skeleton, build, choices_of
 from harness.network.inputs import InvalidBatch
 from harness.recipes import RECIPES, InvalidRecipe, Recipe, UnknownRecipe, recipe_named
@@ -348,146 +343,3 @@ def test_devices_that_are_not_there() -> None:
     with pytest.raises(InvalidMachine, match="choose the precision bf16 or 32"):
         Machine(device="cpu", precision="16").resolved()
     assert [place.threads for place in machines(Machine(device="cpu", threads=2), 3)] == [2, 2, 2]
-
-
-# --- the command line
-
-
-def nasgauge(*arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
-    """The command, with no file above `limit` bytes."""
-
-    def confine() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    return subprocess.run(
-        [sys.executable, "-c", "from harness.cli import main; main()", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        preexec_fn=confine,
-        check=False,
-    )
-
-
-def train(folder: Path, *arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
-    common = ("-d", "made-up", "-r", "tiny", "--device", "cpu", "--out", str(folder))
-    return nasgauge("train", *common, *arguments, limit=limit)
-
-
-def test_train_then_train_again_does_nothing(tmp_path: Path) -> None:
-    done = train(tmp_path, str(CELL), "--seeds", "1,2", "--epochs", "1")
-    assert done.returncode == 0, done.stderr
-    assert "0 are done" in done.stderr
-    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
-    assert len(files) == 2
-    again = train(tmp_path, str(CELL), "--seeds", "1,2", "--epochs", "1")
-    assert "2 are done" in again.stderr
-    assert files == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
-
-
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
-    """The record of an epoch fits below the limit, the checkpoint does not."""
-    full = train(tmp_path, str(CELL), limit=20_000)
-    assert full.returncode == 2
-    assert full.stderr.splitlines()[-1].startswith("error: ")
-    assert "File too large" in full.stderr
-    (record,) = tmp_path.glob("*.parquet")
-    assert len(read(record).epochs) == 1
-    assert not list(tmp_path.glob("*.safetensors"))
-    assert not list(tmp_path.glob(".partial*"))
-    assert train(tmp_path, str(CELL)).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("|conv~0|",), "malformed cell"),
-        ((str(CELL), "--recipe", "tinny"), "did you mean tiny?"),
-        ((str(CELL), "--dataset", "cifar9"), "unknown dataset 'cifar9'"),
-        ((str(CELL), "--device", "cuda:9"), "no device 'cuda:9'"),
-        ((str(CELL), "--precision", "8"), "unknown precision '8'"),
-        ((str(CELL), "--seeds", "a"), "--seeds 'a' is not understood"),
-        ((str(CELL), "--top", "2"), "give cells, or --top K --from RESULTS"),
-        (("--top", "2", "--from", "nowhere"), "nowhere holds no campaign"),
-        ((str(CELL), "--dataset", "cifar100", "--images", "."), "error"),
-    ],
-    ids=lambda value: " ".join(value)[-30:] if isinstance(value, tuple) else None,
-)
-def test_bad_input_is_one_line(
-    arguments: tuple[str, ...],
-    line: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    common = ("-d", "made-up", "-r", "tiny", "--device", "cpu", "--out", str(tmp_path / "out"))
-    monkeypatch.setattr(sys, "argv", ["nasgauge", "train", *common, *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: ")
-    assert line in error
-    assert not list(tmp_path.rglob("*.parquet"))
-
-
-def test_a_search_on_real_training_and_the_winners_trained_again(tmp_path: Path) -> None:
-    folder = tmp_path / "real"
-    options = ("--oracle", "train", "-d", "made-up", "--recipe", "tiny", "--device", "cpu", "--seeds", "2")
-    command = ("search", "random", *options, "--budget", "6 epochs", "--out", str(folder))
-    done = nasgauge(*command)
-    assert done.returncode == 0, done.stderr
-    from harness.records import read as read_steps
-
-    (path,) = folder.glob("*.parquet")
-    record = read_steps(path)
-    assert record.header.seconds == "measured"
-    assert record.header.signal == "made-up/tiny/valid"
-    assert record.steps.epochs.tolist() == [2.0] * 6  # three queries a run, and none beyond the budget
-    assert len(list((folder / "trained").glob("*.parquet"))) == len(set(record.steps.cell.tolist()))
-    assert (record.steps.seconds > 0).all()
-    path.unlink()
-    assert nasgauge(*command).returncode == 0
-    assert read_steps(path).header.digest == record.header.digest, "trained cells are looked up"
-    report = nasgauge("report", str(folder), "--no-figures")
-    assert report.returncode == 0, report.stderr
-    best = train(tmp_path / "best", "--top", "1", "--from", str(folder), "--epochs", "1")
-    assert best.returncode == 0, best.stderr
-    assert len(list((tmp_path / "best").glob("*.parquet"))) == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("-d", "made-up", "--signal", "12/valid"), "with --oracle train give --recipe"),
-        (("-d", "made-up", "--recipe", "huge"), "choose from nb201-12, nb201-200, long, tiny"),
-        (("-d", "made-up", "--device", "cuda:5"), "no device 'cuda:5'"),
-        (("-d", "made-up", "--budget", "1 epochs"), "does not pay for one query of 2 epochs"),
-    ],
-    ids=["signal", "recipe", "device", "budget"],
-)
-def test_a_search_that_cannot_train_says_why(
-    arguments: tuple[str, ...],
-    line: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    common = ("random", "--oracle", "train", "--seeds", "1", "--out", str(tmp_path / "out"))
-    monkeypatch.setattr(sys, "argv", ["nasgauge", "search", *common, *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert line in capsys.readouterr().err.splitlines()[-1]
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
-def test_two_processes_share_a_batch(tmp_path: Path) -> None:
-    """Batch statistics are those of half a batch, so figures are near those of one process, not the same."""
-    done = train(tmp_path, str(CELL), "--processes", "2", "--epochs", "4")
-    assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob("*.parquet")
-    assert read(path).epochs[-1].train_accuracy > 20
