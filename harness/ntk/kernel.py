@@ -27,7 +27,7 @@ from harness.network import Network
 from harness.network.inputs import check_images
 from harness.network.nb201 import CellModule, ResidualBlock
 from harness.network.unchanged import unchanged
-from harness.ntk.parts import Branch, Inputs, Workspace
+from harness.ntk.parts import Branch, Inputs, Workspace, columns, runs
 from harness.ntk.passes import BlockPass, CellPass, head
 
 
@@ -97,6 +97,10 @@ def kernel(network: Network, images: Tensor, workspace: Workspace | None = None)
     cotangent = head(network, values, total_BB, memory)
     while passes:
         cotangent = passes.pop().back(cotangent, total_BB, memory)
-    Inputs([stem.columns(images)]).receive(cotangent, [[stem]], total_BB)
+    seen = Inputs([columns(images, 3)])
+    sums = seen.sums(cotangent, 1)
+    for part in runs(cotangent):
+        seen.receive(sums, part, cotangent[part])
+    stem.gradients(seen.settle(sums, cotangent)[1][0], seen.grams[0], total_BB)
     memory.give(cotangent)
     return total_BB
