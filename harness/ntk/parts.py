@@ -156,20 +156,24 @@ class Leaving:
 
 
 class Pool:
-    """The way back through the 3x3 average of the pixels that are there, which is one for rows and one for columns."""
+    """The way back through the 3x3 average of the pixels that are there."""
 
     def __init__(self, like: Tensor) -> None:
-        self.rows_HH, self.columns_WW = (_averages(side, like).T for side in like.shape[-2:])
+        H, W = like.shape[-2:]
+        ones = like.new_ones((1, 1, H, W))
+        self.share_HW = F.avg_pool2d(ones, 3, 1, 1, divisor_override=1).reciprocal()[0, 0]
+        self.near_WW = like.new_ones((W, W)).tril(1).triu(-1)
 
-    def back(self, cotangent: Tensor) -> Tensor:
-        """(…, H, W) to the same shape."""
-        return self.rows_HH @ (cotangent @ self.columns_WW.T)
-
-
-def _averages(side: int, like: Tensor) -> Tensor:
-    places = torch.arange(side, device=like.device)
-    near = ((places[:, None] - places).abs() <= 1).to(like.dtype)
-    return near / near.sum(1, keepdim=True)
+    def back_(self, cotangents: Sequence[tuple[Tensor, float]], out: Tensor) -> None:
+        """Add what several cotangents, (…, H, W), send back, each with its share of an edge's average."""
+        (first, share), *others = cotangents
+        total = first * (self.share_HW * share)
+        for cotangent, share in others:
+            total.addcmul_(cotangent, self.share_HW * share)
+        rows = total @ self.near_WW
+        out += rows
+        out[..., 1:, :] += rows[..., :-1, :]
+        out[..., :-1, :] += rows[..., 1:, :]
 
 
 def columns(inputs: Tensor, kernel: int, stride: int = 1) -> Tensor:

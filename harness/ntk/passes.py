@@ -134,7 +134,7 @@ class CellPass:
         """Add what went past the branches, through skips and pools."""
         pooled = [(its, self.pools[node, end]) for end, its in ends.items() if (node, end) in self.pools]
         if pooled:
-            out += pool.back(sum(its * share for its, share in pooled))
+            pool.back_(pooled, out)
         for end, its in ends.items():
             if (node, end) in self.skips:
                 out.add_(its, alpha=self.skips[node, end])
