@@ -90,7 +90,7 @@ class Branch:
 
     def span(self) -> Tensor:
         """The fixed tensors W_c ᵀ∗ x̂_c: (N, C, Ci, H, W) of the inputs."""
-        fixed = F.conv_transpose2d(
+        fixed: Tensor = F.conv_transpose2d(
             self.xhat,
             self.kernel,
             stride=self.stride,
@@ -98,7 +98,7 @@ class Branch:
             output_padding=self.stride - 1,
             groups=len(self.kernel),
         )
-        return fixed.unflatten(1, (len(self.kernel), -1))
+        return fixed.view(len(fixed), len(self.kernel), -1, *fixed.shape[2:])
 
     def coefficients(self) -> Tensor:
         """What each cotangent takes of each fixed tensor: (B, C)."""
@@ -138,7 +138,9 @@ class Inputs:
 class Leaving:
     """The way back through the branches that leave a node, and through the ReLU that they share."""
 
-    def __init__(self, inputs: Tensor, branches: Sequence[Branch], constant: Tensor, *, fold: int = 1) -> None:
+    def __init__(
+        self, inputs: Tensor, branches: Sequence[Branch], constant: Tensor, *, fold: int = 1
+    ) -> None:
         span = torch.cat([branch.span() for branch in branches], 1)
         if fold > 1:
             inputs, span = F.pixel_unshuffle(inputs, fold), F.pixel_unshuffle(span, fold)

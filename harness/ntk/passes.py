@@ -207,9 +207,9 @@ def _by_phase(kernel: Tensor) -> Tensor:
         ((1, 2), (2, 0)),
     )  # (place in the new window, old row)
     for row, rows in enumerate(met):
-        for column, columns in enumerate(met):
+        for column, places in enumerate(met):
             for y, old_y in rows:
-                for x, old_x in columns:
+                for x, old_x in places:
                     phases[:, :, row, column, y, x] = kernel[:, :, old_y, old_x]
     return phases.permute(1, 2, 3, 0, 4, 5).flatten(0, 2)
 
