@@ -57,6 +57,12 @@ def tenas(
     first: Annotated[int, typer.Option(help="Seed of the first search.", min=0)] = 0,
     images: Annotated[str, typer.Option(help="sample, cifar10, a folder, or noise.")] = "sample",
     workers: Annotated[int, typer.Option(help="Threads, each for a candidate.", min=1)] = 1,
+    batch: Annotated[
+        int | None, typer.Option(help="Images of a kernel, unlike the preset (in darts, 14).", min=2)
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Of every measurement, unlike the preset.", min=1)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     space: Annotated[str, typer.Option(help="nb201, or darts.")] = "nb201",
     table: Annotated[str | None, typer.Option(help="Look the cells up in this table.")] = None,
@@ -80,10 +86,12 @@ def tenas(
         raise typer.BadParameter("there is no table of the DARTS space, and its searches are not kept")
     figures = open_table(table) if table else None
     pixels = None if images == "noise" else open_images(images)
-    settings = PRESETS[preset]
-    darts = space == "darts"
-    if darts:
-        settings = replace(settings, batch=DARTS_BATCH)
+    darts, usual = space == "darts", PRESETS[preset]
+    settings = replace(
+        usual,
+        batch=batch or (DARTS_BATCH if darts else usual.batch),
+        repeats=repeats or usual.repeats,
+    )
     place = open_device(device)
 
     def show(step: Round) -> None:
@@ -113,7 +121,7 @@ def tenas(
         console.out().print("  ".join([str(ended), *found, f"({spent:.0f} s)"]), markup=False)
         if out is not None:
             with replacing(out) as file:
-                file.write(to_json(searches, preset, images=images, workers=workers).encode())
+                file.write(to_json(searches, preset, settings, images=images, workers=workers).encode())
 
 
 def agreement(
