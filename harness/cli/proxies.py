@@ -1,7 +1,7 @@
 """Zero-cost proxies of cells, their agreement with accuracy, and TE-NAS searches: part of `nasgauge score`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -127,10 +127,14 @@ def tenas(
 def agreement(
     table: Annotated[str, typer.Option("--table", "-t", help="The table of accuracies.")] = "bundled",
     scores: Annotated[Path | None, typer.Option(help="A file of scores, or those that ship.")] = None,
+    over: Annotated[
+        Literal["classes", "cells"],
+        typer.Option(help="What counts once: a structural class, or each of its cells."),
+    ] = "classes",
     out: Annotated[Path | None, typer.Option(help="Keep the figures in this CSV file.")] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
 ) -> None:
-    """How well each proxy ranks cells: Kendall's tau with test accuracy, 95 % interval over cells."""
+    """How well each proxy ranks cells: Kendall's tau with test accuracy, 95 % interval over classes."""
     import numpy as np
     from rich.table import Table
 
@@ -142,8 +146,8 @@ def agreement(
     figures = open_table(table)
     accuracies = {dataset: figures.column(view.report) for dataset, view in figures.views.items()}
     recipe, kept = read(scores) if scores else shipped()
-    found = agreements(kept, accuracies, np.random.default_rng(seed))
-    shown = Table("proxy", *accuracies, title=f"Kendall's tau on {found[0].cells} structural classes")
+    found = agreements(kept, accuracies, np.random.default_rng(seed), over=over)
+    shown = Table("proxy", *accuracies, title=f"Kendall's tau on {found[0].cells} {over}")
     for proxy in dict.fromkeys(row.proxy for row in found):
         rows = [row for row in found if row.proxy == proxy]
         shown.add_row(proxy, *(f"{row.tau:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in rows))
