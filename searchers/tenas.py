@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.cells import OPERATIONS, Cell
 from harness.spaces import Space
-from searchers.pruning import PRESETS, Search, cell_of
+from searchers.pruning import Search, Settings, cell_of
 
 C = TypeVar("C")
 
@@ -33,14 +33,14 @@ class StoredSearch(NamedTuple):
 _STORED: Final = Path(__file__).with_name("tenas-paper.json")
 
 
-def to_json(searches: Mapping[int, Search], preset: str, **about: object) -> str:
+def to_json(searches: Mapping[int, Search], preset: str, settings: Settings, **about: object) -> str:
     """Searches by seed as text, with what is known about them: `stored` reads such files."""
     return json.dumps(
         {
             "stored": "made before; made again by: nasgauge score tenas",
             **about,
             "preset": preset,
-            "settings": asdict(PRESETS[preset]),
+            "settings": asdict(settings),
             "searches": [
                 {
                     "seed": seed,

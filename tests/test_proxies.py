@@ -26,6 +26,7 @@ from harness.proxies.scores import (
     classes,
     gather,
     mean_by_cell,
+    members,
     nan_last,
     read,
     score_classes,
@@ -322,3 +323,24 @@ def test_tenas_sums_two_ranks() -> None:
     assert [found[name].tau for name in ("kappa", "regions")] == pytest.approx([1.0, -1.0])
     assert found["kappa"].low == pytest.approx(1.0)
     assert math.isnan(found[RANK_SUM].tau)
+
+
+def test_over_cells_each_cell_of_a_class_counts_with_its_own_accuracy() -> None:
+    """A class of many cells, and two classes of one: two of three pairs agree over classes, few over cells."""
+    big = next(rank for rank in classes() if len(members()[rank]) > 5)
+    small = [rank for rank in classes() if len(members()[rank]) == 1][:2]
+    scores = [
+        Score(rank, name, 0, -3.0 + place, "", 0.0)
+        for name in PROXIES
+        for place, rank in enumerate([big, *small])
+    ]
+    truth = np.zeros(len(NB201()))
+    truth[[big, *small]] = 1.0, 3.0, 2.0
+    truth[list(members()[big][1:])] = 9.0
+    rng = np.random.default_rng
+    once = agreements(scores, {"toy": truth}, rng(0), resamples=5)[0]
+    each = agreements(scores, {"toy": truth}, rng(0), over="cells", resamples=5)[0]
+    assert once.cells == 3
+    assert once.tau == pytest.approx(1 / 3)
+    assert each.cells == 2 + len(members()[big])
+    assert each.tau < 0

@@ -203,7 +203,7 @@ def test_stored_searches_are_whole() -> None:
 
 
 def test_searches_are_written_as_they_are_read() -> None:
-    block = json.loads(to_json({0: prune(by_operation)}, "paper", images="sample"))
+    block = json.loads(to_json({0: prune(by_operation)}, "paper", PRESETS["paper"], images="sample"))
     assert "made before" in block["stored"]
     assert block["searches"][0]["cell"] == str(Cell(("nor_conv_3x3",) * 6))
     assert block["settings"]["batch"] == 32

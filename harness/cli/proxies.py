@@ -1,7 +1,7 @@
 """Zero-cost proxies of cells, their agreement with accuracy, and TE-NAS searches: part of `nasgauge score`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -57,6 +57,12 @@ def tenas(
     first: Annotated[int, typer.Option(help="Seed of the first search.", min=0)] = 0,
     images: Annotated[str, typer.Option(help="sample, cifar10, a folder, or noise.")] = "sample",
     workers: Annotated[int, typer.Option(help="Threads, each for a candidate.", min=1)] = 1,
+    batch: Annotated[
+        int | None, typer.Option(help="Images of a kernel, unlike the preset (in darts, 14).", min=2)
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Of every measurement, unlike the preset.", min=1)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     space: Annotated[str, typer.Option(help="nb201, or darts.")] = "nb201",
     table: Annotated[str | None, typer.Option(help="Look the cells up in this table.")] = None,
@@ -80,10 +86,12 @@ def tenas(
         raise typer.BadParameter("there is no table of the DARTS space, and its searches are not kept")
     figures = open_table(table) if table else None
     pixels = None if images == "noise" else open_images(images)
-    settings = PRESETS[preset]
-    darts = space == "darts"
-    if darts:
-        settings = replace(settings, batch=DARTS_BATCH)
+    darts, usual = space == "darts", PRESETS[preset]
+    settings = replace(
+        usual,
+        batch=batch or (DARTS_BATCH if darts else usual.batch),
+        repeats=repeats or usual.repeats,
+    )
     place = open_device(device)
 
     def show(step: Round) -> None:
@@ -113,16 +121,20 @@ def tenas(
         console.out().print("  ".join([str(ended), *found, f"({spent:.0f} s)"]), markup=False)
         if out is not None:
             with replacing(out) as file:
-                file.write(to_json(searches, preset, images=images, workers=workers).encode())
+                file.write(to_json(searches, preset, settings, images=images, workers=workers).encode())
 
 
 def agreement(
     table: Annotated[str, typer.Option("--table", "-t", help="The table of accuracies.")] = "bundled",
     scores: Annotated[Path | None, typer.Option(help="A file of scores, or those that ship.")] = None,
+    over: Annotated[
+        Literal["classes", "cells"],
+        typer.Option(help="What counts once: a structural class, or each of its cells."),
+    ] = "classes",
     out: Annotated[Path | None, typer.Option(help="Keep the figures in this CSV file.")] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
 ) -> None:
-    """How well each proxy ranks cells: Kendall's tau with test accuracy, 95 % interval over cells."""
+    """How well each proxy ranks cells: Kendall's tau with test accuracy, 95 % interval over classes."""
     import numpy as np
     from rich.table import Table
 
@@ -134,8 +146,8 @@ def agreement(
     figures = open_table(table)
     accuracies = {dataset: figures.column(view.report) for dataset, view in figures.views.items()}
     recipe, kept = read(scores) if scores else shipped()
-    found = agreements(kept, accuracies, np.random.default_rng(seed))
-    shown = Table("proxy", *accuracies, title=f"Kendall's tau on {found[0].cells} structural classes")
+    found = agreements(kept, accuracies, np.random.default_rng(seed), over=over)
+    shown = Table("proxy", *accuracies, title=f"Kendall's tau on {found[0].cells} {over}")
     for proxy in dict.fromkeys(row.proxy for row in found):
         rows = [row for row in found if row.proxy == proxy]
         shown.add_row(proxy, *(f"{row.tau:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in rows))

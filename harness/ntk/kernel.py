@@ -9,9 +9,9 @@ every image, so the usual per-sample shortcuts give another kernel.
 back once with all cotangents together, by hand, and gives the same kernel of `harness.network.Network`:
 
 - A convolution followed by normalisation sends back W ᵀ∗ gain (g − mean(g) − x̂ mean(g x̂)), g the cotangent
-  of the node it ends in. All branches that leave a node share one merged convolution of g. The mean only
-  adds a tensor that is the same for all images, and the x̂ term lies in the span of the fixed tensors
-  W_c ᵀ∗ x̂_c: a matrix product of their coefficients.
+  of the node it ends in. All branches that end in a node share one convolution of g, with an output for each
+  of their sources. The mean only adds a tensor that is the same for all images, and the x̂ term lies in the
+  span of the fixed tensors W_c ᵀ∗ x̂_c: a matrix product of their coefficients.
 - mean(g x̂), the weights' gradients and the scales' gradients all follow from one matrix product of g with
   the unfolded, centred inputs of the node, since x̂ is itself linear in them.
 
@@ -27,7 +27,7 @@ from harness.network import Network
 from harness.network.inputs import check_images
 from harness.network.nb201 import CellModule, ResidualBlock
 from harness.network.unchanged import unchanged
-from harness.ntk.parts import Branch, Inputs, Workspace
+from harness.ntk.parts import Branch, Inputs, Workspace, columns, runs
 from harness.ntk.passes import BlockPass, CellPass, head
 
 
@@ -97,6 +97,10 @@ def kernel(network: Network, images: Tensor, workspace: Workspace | None = None)
     cotangent = head(network, values, total_BB, memory)
     while passes:
         cotangent = passes.pop().back(cotangent, total_BB, memory)
-    Inputs([stem.columns(images)]).receive(cotangent, [[stem]], total_BB)
+    seen = Inputs([columns(images, 3)])
+    sums = seen.sums(cotangent, 1)
+    for part in runs(cotangent):
+        seen.receive(sums, part, cotangent[part])
+    stem.gradients(seen.settle(sums, cotangent)[1][0], seen.grams[0], total_BB)
     memory.give(cotangent)
     return total_BB

@@ -1,4 +1,4 @@
-"""Pieces of the way back: memory, branches, what nodes see, and the ReLU that branches share.
+"""Pieces of the way back: memory, branches, what nodes see, and what branches and pools send back.
 
 The algebra is told in `harness.ntk.kernel`, which also names the letters of the shapes.
 """
@@ -6,6 +6,7 @@ The algebra is told in `harness.ntk.kernel`, which also names the letters of the
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Final
 
 import torch
@@ -69,18 +70,17 @@ class Branch:
         gain_C = norm.weight * share / deviation_C
         return cls(conv.weight, conv.stride[0], share, xhat, deviation_C, gain_C, output)
 
-    def columns(self, inputs: Tensor) -> Tensor:
-        """The inputs that each output pixel sees: (N, H·W, Ci·k·k)."""
-        if self.kernel.shape[-1] == 1:
-            return inputs.flatten(2).mT
-        return F.unfold(inputs, 3, padding=1, stride=self.stride).mT
+    def gradients(self, products_BCK: Tensor, gram_KK: Tensor, total_BB: Tensor) -> None:
+        """Add what the weights and the scale give to the kernel; keep mean(g x̂) for the way back.
 
-    def gradients(self, products_BCK: Tensor, columns: Tensor, total_BB: Tensor) -> None:
-        """Add what the weights and the scale give to the kernel; keep mean(g x̂) for the way back."""
+        Products are those of the cotangents with the columns of a 3x3 window, of which a 1x1 sees the middle.
+        """
         weight_CK = self.kernel.flatten(1)
+        if weight_CK.shape[1] < gram_KK.shape[1]:
+            products_BCK, gram_KK = products_BCK[..., 4::9], gram_KK[4::9, 4::9]
         scale_BC = torch.einsum("bck,ck->bc", products_BCK, weight_CK) / self.deviation_C
         self.mean_product_BC = scale_BC * (self.xhat.shape[1] / self.xhat.numel())
-        xhat_CK = torch.tensordot(self.xhat.flatten(2), columns, dims=([0, 2], [0, 1]))
+        xhat_CK = weight_CK @ gram_KK / self.deviation_C[:, None]  # the products of x̂ with the columns
         weight_BCK = (products_BCK - self.mean_product_BC[:, :, None] * xhat_CK) * self.gain_C[:, None]
         add_block(total_BB, weight_BCK.flatten(1), scale_BC * self.share)
 
@@ -89,8 +89,8 @@ class Branch:
         return self.kernel * self.gain_C[:, None, None, None]
 
     def span(self) -> Tensor:
-        """The fixed tensors W_c ᵀ∗ x̂_c: (N, C, Ci·H·W) of the inputs."""
-        fixed = F.conv_transpose2d(
+        """The fixed tensors W_c ᵀ∗ x̂_c: (N, C, Ci, H, W) of the inputs."""
+        fixed: Tensor = F.conv_transpose2d(
             self.xhat,
             self.kernel,
             stride=self.stride,
@@ -98,7 +98,7 @@ class Branch:
             output_padding=self.stride - 1,
             groups=len(self.kernel),
         )
-        return fixed.reshape(*self.xhat.shape[:2], -1)
+        return fixed.view(len(fixed), len(self.kernel), -1, *fixed.shape[2:])
 
     def coefficients(self) -> Tensor:
         """What each cotangent takes of each fixed tensor: (B, C)."""
@@ -107,59 +107,80 @@ class Branch:
 
 
 class Inputs:
-    """What the branches into one node see, side by side: centred columns, raw ones, and a one."""
+    """What the convolutions of a pass see: a row of ones, then the columns of each source, one below the other.
+
+    The columns of a source are what each output pixel sees of it, centred where a normalisation follows.
+    """
 
     def __init__(self, centred: Sequence[Tensor], raw: Sequence[Tensor] = ()) -> None:
-        parts = [columns - columns.mean((0, 1)) for columns in centred]
-        parts += raw
-        like = parts[0] if parts else None
-        assert like is not None
-        self.matrix_NPK = torch.cat([*parts, torch.ones_like(like[..., :1])], 2)
-        self.sizes = [part.shape[-1] for part in parts]
+        parts = [*(columns - columns.mean((0, 2))[:, None] for columns in centred), *raw]
+        ones = parts[0].new_ones((len(parts[0]), 1, parts[0].shape[2]))
+        self.rows_NKP = torch.cat([ones, *parts], 1)
+        self.ends = list(accumulate((part.shape[1] for part in parts), initial=1))
+        self.grams = [torch.bmm(part, part.mT).sum(0) for part in parts[: len(centred)]]
 
-    def receive(
-        self, cotangent: Tensor, branches: Sequence[Sequence[Branch]], total_BB: Tensor
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Add the kernel of the branches of each source; the mean cotangent (B, C), and the raw products."""
-        N, B, C = cotangent.shape[:3]
-        sums = cotangent.new_zeros((B * C, self.matrix_NPK.shape[-1]))
-        for part in runs(cotangent):
-            flat = cotangent[part].flatten(3).permute(1, 2, 0, 3).reshape(B * C, -1)
-            sums.addmm_(flat, self.matrix_NPK[part].flatten(0, 1))
-        *products, ones = torch.split(sums.view(B, C, -1), [*self.sizes, 1], 2)
-        start = 0
-        for products_BCK, size, arms in zip(products, self.sizes, branches, strict=False):
-            columns = self.matrix_NPK[..., start : start + size]
-            start += size
-            for branch in arms:
-                small = branch.kernel[0].numel() < size  # 1x1: the middle of the 3x3 windows
-                centre = slice(4, None, 9) if small else slice(None)
-                branch.gradients(products_BCK[..., centre], columns[..., centre], total_BB)
-        return ones[..., 0] / (N * self.matrix_NPK.shape[1]), products[len(branches) :]
+    def sums(self, cotangent: Tensor, sources: int) -> Tensor:
+        """Where the products of a cotangent with the ones and the first sources add up: (B · C, K)."""
+        return cotangent.new_zeros((math.prod(cotangent.shape[1:3]), self.ends[sources]))
+
+    def receive(self, sums: Tensor, part: slice, cotangent: Tensor) -> None:
+        """Add the products of some images: their cotangents are (n, B, C, H, W)."""
+        flat = cotangent.flatten(3).permute(1, 2, 0, 3).reshape(len(sums), -1)
+        sums.addmm_(flat, self.rows_NKP[part, : sums.shape[1]].mT.reshape(-1, sums.shape[1]))
+
+    def settle(self, sums: Tensor, cotangent: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The mean of the cotangent (B, C), and its products with each source (B, C, K)."""
+        products = sums.view(*cotangent.shape[1:3], -1)
+        mean_BC = products[..., 0] / (len(cotangent) * cotangent[0, 0, 0].numel())
+        return mean_BC, [products[..., start:end] for start, end in pairwise(self.ends)]
 
 
-class Relu:
-    """The way back from the ends of branches, through them and the ReLU they share, to the ReLU's input."""
+class Leaving:
+    """The way back through the branches that leave a node, and through the ReLU that they share."""
 
-    def __init__(self, inputs: Tensor, coefficients_BK: Tensor, span_NKP: Tensor) -> None:
+    def __init__(
+        self, inputs: Tensor, branches: Sequence[Branch], constant: Tensor, *, fold: int = 1
+    ) -> None:
+        span = torch.cat([branch.span() for branch in branches], 1)
+        if fold > 1:
+            inputs, span = F.pixel_unshuffle(inputs, fold), F.pixel_unshuffle(span, fold)
         self.mask = (inputs > 0).to(inputs.dtype)
-        self.coefficients_BK = coefficients_BK
-        self.span_NKP = span_NKP
+        self.span_NKP = span.flatten(2)
+        self.coefficients_BK = torch.cat([branch.coefficients() for branch in branches], 1)
+        self.constant = constant
 
-    def back(self, sent: Tensor, part: slice, constant: Tensor, direct: Tensor | None, out: Tensor) -> None:
-        """Mask what the convolutions sent back, (n, B, C, H, W), and add what went past the ReLU."""
-        n = len(sent)
-        fixed = torch.baddbmm(
-            constant.flatten(1).expand(n, -1, -1),
-            self.coefficients_BK.expand(n, -1, -1),
-            self.span_NKP[part],
-        ).view(sent.shape)
-        fixed += sent
-        mask = self.mask[part][:, None]
-        if direct is None:
-            torch.mul(fixed, mask, out=out)
-        else:
-            torch.addcmul(direct, fixed, mask, out=out)
+    def back_(self, sent: Tensor, part: slice) -> None:
+        """Make of what the convolutions sent back, (n, B, C, H, W), what the node gets; in place."""
+        coefficients = self.coefficients_BK.expand(len(sent), -1, -1)
+        sent.flatten(2).baddbmm_(coefficients, self.span_NKP[part])
+        sent += self.constant
+        sent *= self.mask[part][:, None]
+
+
+class Pool:
+    """The way back through the 3x3 average of the pixels that are there."""
+
+    def __init__(self, like: Tensor) -> None:
+        H, W = like.shape[-2:]
+        ones = like.new_ones((1, 1, H, W))
+        self.share_HW = F.avg_pool2d(ones, 3, 1, 1, divisor_override=1).reciprocal()[0, 0]
+        self.near_WW = like.new_ones((W, W)).tril(1).triu(-1)
+
+    def back_(self, cotangents: Sequence[tuple[Tensor, float]], out: Tensor) -> None:
+        """Add what several cotangents, (…, H, W), send back, each with its share of an edge's average."""
+        (first, share), *others = cotangents
+        total = first * (self.share_HW * share)
+        for cotangent, share in others:
+            total.addcmul_(cotangent, self.share_HW * share)
+        rows = total @ self.near_WW
+        out += rows
+        out[..., 1:, :] += rows[..., :-1, :]
+        out[..., :-1, :] += rows[..., 1:, :]
+
+
+def columns(inputs: Tensor, kernel: int, stride: int = 1) -> Tensor:
+    """What each output pixel of a convolution sees: (N, Ci · kernel², H · W)."""
+    return inputs.flatten(2) if kernel == 1 else F.unfold(inputs, kernel, padding=1, stride=stride)
 
 
 def add_block(total_BB: Tensor, *blocks: Tensor) -> None:

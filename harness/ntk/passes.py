@@ -8,7 +8,18 @@ from torch import Tensor, nn
 
 from harness.network import Network
 from harness.network.nb201 import CellModule, ReLUConvBN, ResidualBlock
-from harness.ntk.parts import Branch, Inputs, Relu, Workspace, add_block, everywhere, over_pixels, runs
+from harness.ntk.parts import (
+    Branch,
+    Inputs,
+    Leaving,
+    Pool,
+    Workspace,
+    add_block,
+    columns,
+    everywhere,
+    over_pixels,
+    runs,
+)
 
 
 class CellPass:
@@ -47,24 +58,46 @@ class CellPass:
         return total
 
     def back(self, cotangent: Tensor, total_BB: Tensor, memory: Workspace) -> Tensor:
-        """From the cotangents of the output to those of the input; adds to the kernel."""
+        """From the cotangents of the output to those of the input; adds to the kernel.
+
+        A node's cotangents are finished, met with what the branches into it saw, and sent back through these
+        branches image by image, while they lie in the cache.
+        """
         if 3 not in self.reached:
             return cotangent.zero_()
-        cotangents, means = {3: cotangent}, dict[int, Tensor]()
+        seen, pool = Inputs([self._columns(source) for source in range(3)]), Pool(cotangent)
+        cotangents, constants = {3: cotangent}, dict[int, Tensor]()
         for node in (3, 2, 1, 0):
-            if node < 3:
-                ends = [j for j in cotangents if self._joined(node, j)]
-                if node not in self.reached or not ends:
-                    continue
-                cotangents[node] = self._leave(node, ends, cotangents, means, memory)
-            sources = [s for s in range(node) if s in self.reached and (s, node) in self.branches]
-            if sources:
-                arms = [self.branches[s, node] for s in sources]
-                columns = [
-                    max(arm, key=lambda branch: branch.kernel.numel()).columns(self.rectified[s])
-                    for s, arm in zip(sources, arms, strict=True)
-                ]
-                means[node], _ = Inputs(columns).receive(cotangents[node], arms, total_BB)
+            ends = [end for end in cotangents if end > node and self._joined(node, end)]
+            if node < 3 and not (node in self.reached and ends):
+                continue
+            if node not in cotangents:  # no branch leaves it
+                cotangents[node] = memory.take(cotangent.shape, cotangent)
+            leaving = self._leaving(node, ends, constants[node]) if node in constants else None
+            targets = [s for s in range(node) if s in self.reached and (s, node) in self.branches]
+            fresh = [target for target in targets if target not in cotangents]
+            cotangents |= {target: memory.take(cotangent.shape, cotangent) for target in fresh}
+            current, kernel = cotangents[node], self._fan(node, targets)
+            sums = seen.sums(current, node)
+            for part in runs(current):
+                here = current[part]
+                if node < 3:
+                    here.zero_() if leaving is None else leaving.back_(here, part)
+                    self._past(node, {end: cotangents[end][part] for end in ends}, pool, here)
+                if targets:
+                    seen.receive(sums, part, here)
+                    sent = F.conv2d(here.flatten(0, 1), kernel, padding=kernel.shape[-1] // 2)
+                    for target, its in zip(targets, sent.chunk(len(targets), 1), strict=True):
+                        block = cotangents[target][part].flatten(0, 1)
+                        block.copy_(its) if target in fresh else block.add_(its)
+            if targets:
+                mean_BC, products = seen.settle(sums, current)
+                for source in targets:
+                    for branch in self.branches[source, node]:
+                        branch.gradients(products[source], seen.grams[source], total_BB)
+                shift = F.conv2d(everywhere(-mean_BC, current), kernel, padding=kernel.shape[-1] // 2)
+                for target, its in zip(targets, shift.chunk(len(targets), 1), strict=True):
+                    constants[target] = constants[target] + its if target in constants else its
         for node in cotangents:
             if node:
                 memory.give(cotangents[node])
@@ -74,57 +107,37 @@ class CellPass:
         edge = (source, into)
         return edge in self.branches or edge in self.skips or edge in self.pools
 
-    def _leave(
-        self,
-        node: int,
-        ends: list[int],
-        cotangents: dict[int, Tensor],
-        means: dict[int, Tensor],
-        memory: Workspace,
-    ) -> Tensor:
-        """The cotangents of a node from those of the nodes its edges end in."""
-        B, C, H, W = cotangents[3].shape[1:]
-        branches = [branch for end in ends for branch in self.branches.get((node, end), ())]
-        pooled = any((node, end) in self.pools for end in ends)
-        skipped = any((node, end) in self.skips for end in ends)
-        size = 3 if pooled or any(branch.kernel.shape[-1] == 3 for branch in branches) else 1
-        like = cotangents[3]
-        main = like.new_zeros((C, len(ends) + pooled, C, size, size))
-        direct = torch.zeros_like(main)
-        eye = torch.eye(C, dtype=like.dtype, device=like.device)
-        for place, end in enumerate(ends):
-            for branch in self.branches.get((node, end), ()):
+    def _columns(self, source: int) -> Tensor:
+        arms = [arm for (start, _), arm in self.branches.items() if start == source]
+        if source not in self.reached or not arms:
+            return self.nodes[0].flatten(2)[:, :0]
+        return columns(self.rectified[source], max(branch.kernel.shape[-1] for arm in arms for branch in arm))
+
+    def _fan(self, node: int, targets: Sequence[int]) -> Tensor:
+        """The kernel that sends a node's cotangents back through its branches to all their sources at once."""
+        arms = [self.branches[target, node] for target in targets]
+        size = max((branch.kernel.shape[-1] for arm in arms for branch in arm), default=1)
+        C = self.nodes[0].shape[1]
+        kernel = self.nodes[0].new_zeros((len(arms), C, C, size, size))
+        for place, arm in enumerate(arms):
+            for branch in arm:
                 width = branch.kernel.shape[-1]
                 middle = slice(size // 2 - width // 2, size // 2 + width // 2 + 1)
-                main[:, place, :, middle, middle] += branch.scaled().transpose(0, 1).flip(2, 3)
-            direct[:, place, :, size // 2, size // 2] = eye * self.skips.get((node, end), 0.0)
+                kernel[place, :, :, middle, middle] += branch.scaled().transpose(0, 1).flip(2, 3)
+        return kernel.flatten(0, 1)
+
+    def _leaving(self, node: int, ends: Sequence[int], constant: Tensor) -> Leaving:
+        branches = [branch for end in ends for branch in self.branches.get((node, end), ())]
+        return Leaving(self.nodes[node], branches, constant)
+
+    def _past(self, node: int, ends: dict[int, Tensor], pool: Pool, out: Tensor) -> None:
+        """Add what went past the branches, through skips and pools."""
+        pooled = [(its, self.pools[node, end]) for end, its in ends.items() if (node, end) in self.pools]
         if pooled:
-            direct[:, -1] = eye[:, :, None, None]
-            windows = F.avg_pool2d(like.new_ones((1, 1, H, W)), 3, 1, 1)  # pixels of each window, over 9
-            shares = [self.pools.get((node, end), 0.0) / 9 / windows for end in ends]
-        kernels = ([main] if branches else []) + ([direct] if pooled or skipped else [])
-        merged = torch.cat(kernels).flatten(1, 2)
-        if branches:
-            coefficients = torch.cat([branch.coefficients() for branch in branches], 1)
-            relu = Relu(self.nodes[node], coefficients, torch.cat([branch.span() for branch in branches], 1))
-            zeros = like.new_zeros((B, C))
-            shifts = [-means.get(end, zeros) for end in ends] + [zeros] * pooled
-            constant = F.conv2d(everywhere(torch.cat(shifts, 1), like), merged[:C], padding=size // 2)
-        result = memory.take(like.shape, like)
-        for part in runs(like):
-            inputs = [cotangents[end][part].flatten(0, 1) for end in ends]
-            if pooled:
-                into_windows = inputs[0] * shares[0]
-                for more, share in zip(inputs[1:], shares[1:], strict=True):
-                    into_windows.addcmul_(more, share)
-                inputs.append(into_windows)
-            sent = torch.unflatten(F.conv2d(torch.cat(inputs, 1), merged, padding=size // 2), 0, (-1, B))
-            if branches:
-                past = sent[:, :, C:] if len(kernels) == 2 else None
-                relu.back(sent[:, :, :C], part, constant, past, result[part])
-            else:
-                result[part] = sent
-        return result
+            pool.back_(pooled, out)
+        for end, its in ends.items():
+            if (node, end) in self.skips:
+                out.add_(its, alpha=self.skips[node, end])
 
 
 class BlockPass:
@@ -142,33 +155,45 @@ class BlockPass:
         """From the cotangents of the output to those of the input; adds to the kernel."""
         N, B = cotangent.shape[:2]
         middle, first, second = self.first.output.relu(), self.first, self.second
-        inputs = Inputs([second.columns(middle)], [self.pooled.flatten(2).mT])
-        mean, (shortcut,) = inputs.receive(cotangent, [[second]], total_BB)
-        add_block(total_BB, shortcut.flatten(1))
         kernel = second.scaled().transpose(0, 1).flip(2, 3)
-        constant = F.conv2d(everywhere(-mean, cotangent), kernel, padding=1)
-        relu = Relu(first.output, second.coefficients(), second.span())
+        seen = Inputs([columns(middle, 3)], [self.pooled.flatten(2)])
+        sums = seen.sums(cotangent, 2)
         inner = memory.take(cotangent.shape, cotangent)
         for part in runs(cotangent):
-            sent = torch.unflatten(F.conv2d(cotangent[part].flatten(0, 1), kernel, padding=1), 0, (-1, B))
-            relu.back(sent, part, constant, None, inner[part])
+            seen.receive(sums, part, cotangent[part])
+            inner[part] = _convolved(cotangent[part], kernel, 1)
+        mean_BC, (products, shortcut) = seen.settle(sums, cotangent)
+        add_block(total_BB, shortcut.flatten(1))
+        second.gradients(products, seen.grams[0], total_BB)
+        constant = F.conv2d(everywhere(-mean_BC, cotangent), kernel, padding=1)
+        leaving = Leaving(first.output, [second], constant)
+        seen = Inputs([columns(self.inputs.relu(), 3, stride=2)])
+        sums = seen.sums(inner, 1)
+        for part in runs(inner):
+            leaving.back_(inner[part], part)
+            seen.receive(sums, part, inner[part])
+        mean_BC, (products,) = seen.settle(sums, inner)
+        first.gradients(products, seen.grams[0], total_BB)
 
         # Stride 2: the four pixels that share a place of the smaller map stand as channels until the end.
-        mean, _ = Inputs([first.columns(self.inputs.relu())]).receive(inner, [[first]], total_BB)
         kernel = _by_phase(first.scaled())
         past = (self.shortcut.transpose(0, 1) / 4).repeat_interleave(4, 0)
-        constant = F.conv2d(everywhere(-mean, inner), kernel, padding=1)
-        span = F.pixel_unshuffle(torch.unflatten(first.span(), 2, self.inputs.shape[1:]), 2).flatten(2)
-        relu = Relu(F.pixel_unshuffle(self.inputs, 2), first.coefficients(), span)
+        constant = F.conv2d(everywhere(-mean_BC, inner), kernel, padding=1)
+        leaving = Leaving(self.inputs, [first], constant, fold=2)
         result = memory.take((N, B, *self.inputs.shape[1:]), cotangent)
         for part in runs(result):
-            sent = torch.unflatten(F.conv2d(inner[part].flatten(0, 1), kernel, padding=1), 0, (-1, B))
-            direct = torch.unflatten(F.conv2d(cotangent[part].flatten(0, 1), past), 0, (-1, B))
-            relu.back(sent, part, constant, direct, direct)
-            result[part] = F.pixel_shuffle(direct, 2)
+            sent = _convolved(inner[part], kernel, 1)
+            leaving.back_(sent, part)
+            sent += _convolved(cotangent[part], past, 0)
+            result[part] = F.pixel_shuffle(sent, 2)
         memory.give(cotangent)
         memory.give(inner)
         return result
+
+
+def _convolved(cotangent: Tensor, kernel: Tensor, padding: int) -> Tensor:
+    """(n, B, C, H, W) to (n, B, channels of the kernel, H, W)."""
+    return torch.unflatten(F.conv2d(cotangent.flatten(0, 1), kernel, padding=padding), 0, cotangent.shape[:2])
 
 
 def _by_phase(kernel: Tensor) -> Tensor:
@@ -182,9 +207,9 @@ def _by_phase(kernel: Tensor) -> Tensor:
         ((1, 2), (2, 0)),
     )  # (place in the new window, old row)
     for row, rows in enumerate(met):
-        for column, columns in enumerate(met):
+        for column, places in enumerate(met):
             for y, old_y in rows:
-                for x, old_x in columns:
+                for x, old_x in places:
                     phases[:, :, row, column, y, x] = kernel[:, :, old_y, old_x]
     return phases.permute(1, 2, 3, 0, 4, 5).flatten(0, 2)
 

@@ -1,14 +1,14 @@
 """How well scores rank cells: Kendall's tau with accuracy, with an interval over cells."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from harness.proxies.registry import PROXIES
-from harness.proxies.scores import Score, mean_by_cell, nan_last
+from harness.proxies.scores import Score, mean_by_cell, members, nan_last
 
 Array = NDArray[np.float64]
 
@@ -42,27 +42,38 @@ def agreements(
     accuracies: Mapping[str, Array],
     rng: np.random.Generator,
     *,
+    over: Literal["classes", "cells"] = "classes",
     resamples: int = 300,
 ) -> list[Agreement]:
-    """Every proxy, and TE-NAS's rank sum, on every dataset; cells without a score are ranked last, tied.
+    """Every proxy, and TE-NAS's rank sum, on every dataset; what has no score is ranked last, tied.
 
-    `accuracies` holds one figure for each cell by `Cell.rank`, percent. The interval is a percentile
-    bootstrap over cells. Kappa is averaged over repeats as a geometric mean.
+    `accuracies` holds one figure for each cell by `Cell.rank`, percent. Over classes, each structural class
+    counts once, with the accuracy of its first cell. Over cells, each cell of the scored classes counts, with
+    its own accuracy and the score of its class: an estimate for all of the space. The interval is a percentile
+    bootstrap over classes either way. Kappa is averaged over repeats as a geometric mean.
     """
     by_proxy = {name: mean_by_cell(scores, name) for name in PROXIES}
-    ranks = np.array(sorted(by_proxy["params"]))
+    ranks = sorted(by_proxy["params"])
+    groups = [members()[rank] if over == "cells" else (rank,) for rank in ranks]
+    sizes = np.array([len(group) for group in groups])
+    cells = np.concatenate(groups)
     columns = {
-        name: nan_last(np.array([found[rank] for rank in ranks.tolist()])) for name, found in by_proxy.items()
+        name: np.repeat(nan_last(np.array([found[rank] for rank in ranks])), sizes)
+        for name, found in by_proxy.items()
     }
     columns[RANK_SUM] = rank_sum(columns["kappa"], columns["regions"])
-    draws = rng.integers(len(ranks), size=(resamples, len(ranks)))
+    places = np.split(np.arange(len(cells)), np.cumsum(sizes)[:-1])
+    draws = [
+        np.concatenate([places[group] for group in draw])
+        for draw in rng.integers(len(ranks), size=(resamples, len(ranks))).tolist()
+    ]
     result = []
     for proxy, values in columns.items():
         for dataset, figures in accuracies.items():
-            truth = figures[ranks]
+            truth = figures[cells]
             taus = [_tau(values[draw], truth[draw]) for draw in draws]
             low, high = np.quantile(taus, [0.025, 0.975])
-            result.append(Agreement(proxy, dataset, _tau(values, truth), float(low), float(high), len(ranks)))
+            result.append(Agreement(proxy, dataset, _tau(values, truth), float(low), float(high), len(cells)))
     return result
 
 

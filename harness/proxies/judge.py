@@ -75,7 +75,7 @@ class Judge:
             weights = self._draw(self.space.kappa, full, draw, self.settings.kappa_initialisation)
             images = self._batch(self._generator(1, repeat)).to(self.device)
             kappas[repeat] = self._spread(everyone, partial(self._kappa, weights, images))
-        counts = self._spread(list(enumerate(candidates)), lambda item: self._regions(full, *item))
+        counts = self._regions(full, candidates)
         self._round += 1
         return [
             Comparison(tuple(kappas[:, 0].tolist()), tuple(kappas[:, place].tolist()), before, after)
@@ -88,20 +88,26 @@ class Judge:
         return kappa(_smaller(weights, self.space.kappa, choices), images, self._thread.workspace)
 
     def _regions(
-        self, full: Choices, place: int, choices: Choices
-    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        before, after = [], []
-        for repeat in range(self.settings.repeats):
-            draw = (
-                self._generator(2, repeat, 0)
-                if self.settings.fresh_weights
-                else self._generator(2, 0, place + 1)
-            )
-            weights = self._draw(self.space.regions, full, draw, self.settings.region_initialisation)
-            pieces = self._pieces(self._generator(3, repeat)).to(self.device)
-            before.append(float(regions(weights, pieces)))
-            after.append(float(regions(_smaller(weights, self.space.regions, choices), pieces)))
-        return tuple(before), tuple(after)
+        self, full: Choices, candidates: Sequence[Choices]
+    ) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
+        """Before and after for each candidate; one figure for each repeat."""
+        how, times = self.settings.region_initialisation, range(self.settings.repeats)
+        pieces = [self._pieces(self._generator(3, repeat)).to(self.device) for repeat in times]
+
+        def counts(weights: Sequence[nn.Module], choices: Choices) -> tuple[float, ...]:
+            smaller = (_smaller(network, self.space.regions, choices) for network in weights)
+            return tuple(float(regions(*pair)) for pair in zip(smaller, pieces, strict=True))
+
+        if self.settings.fresh_weights:
+            drawn = [self._draw(self.space.regions, full, self._generator(2, r, 0), how) for r in times]
+            before, *after = self._spread([full, *candidates], partial(counts, drawn))
+            return [(before, each) for each in after]
+
+        def alone(place: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+            drawn = [self._draw(self.space.regions, full, self._generator(2, 0, place + 1), how)] * len(times)
+            return counts(drawn, full), counts(drawn, candidates[place])
+
+        return self._spread(range(len(candidates)), alone)
 
     def _draw(
         self, make: Callable[[Choices], nn.Module], choices: Choices, generator: torch.Generator, how: str

@@ -3,10 +3,11 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -73,13 +74,19 @@ class Score(NamedTuple):
 
 
 @cache
+def members() -> Mapping[int, tuple[int, ...]]:
+    """The cells of each structural class by their ranks, under the lowest of them."""
+    space = NB201()
+    alike: dict[str, list[int]] = {}
+    for cell in space:
+        alike.setdefault(space.canonical(cell), []).append(cell.rank)
+    return MappingProxyType({ranks[0]: tuple(ranks) for ranks in alike.values()})
+
+
+@cache
 def classes() -> tuple[int, ...]:
     """The cell of lowest rank of each structural class, in a fixed random order: any start is a fair sample."""
-    space = NB201()
-    first: dict[str, int] = {}
-    for cell in space:
-        first.setdefault(space.canonical(cell), cell.rank)
-    order = np.random.default_rng(201).permutation(np.array(list(first.values())))
+    order = np.random.default_rng(201).permutation(np.array(list(members())))
     return tuple(order.tolist())
 
 
@@ -216,10 +223,12 @@ def read(path: Path) -> tuple[Recipe, list[Score]]:
     """
     try:
         table = pq.read_table(path)
-        recipe = Recipe(**json.loads(table.schema.metadata[_META])["recipe"])
+        recipe = Recipe(**json.loads((table.schema.metadata or {})[_META])["recipe"])
         columns = [table[name].to_pylist() for name in _SCHEMA.names]
     except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-        raise UnfitScores(f"{path} is no file of scores: {error}") from error
+        raise UnfitScores(
+            f"{path} is no file of scores ({type(error).__name__}); nasgauge score cells --all makes one"
+        ) from error
     return recipe, [Score(*row) for row in zip(*columns, strict=True)]
 
 
