@@ -1,5 +1,6 @@
 """Progressive search: how cells grow, what is proposed, when, and what the answer is."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -123,6 +124,27 @@ def test_nothing_is_proposed_twice_and_nothing_unconnected(name: str, toy: Accur
     assert len(cells) == 150
     assert all(space.is_connected(cell) for cell in later)
     assert len({space.canonical(cell) for cell in later}) == len(later)
+
+
+@pytest.mark.parametrize("batch", [3, 24])
+def test_what_the_beam_shut_out_comes_back_as_fast_as_the_search_goes_on(batch: int) -> None:
+    """The best of the toy grows from the cell that comes last until cells of full size were seen."""
+
+    class Late(Convolutions):
+        def fit(self, X: Array, y: Array) -> None:  # noqa: ARG002 - it knows, once it may
+            node_2 = [5 * edge for edge in (1, 2, 5)]  # where `one_hot` says that an edge of it is `none`
+            self.sign = 1 if (X[:, node_2] == 0).any() else -1
+
+        def predict(self, X: Array) -> Array:
+            return np.asarray(self.sign * super().predict(X))
+
+    small = {space.canonical(cell) for cell in space.grow(None)}
+    larger = [cell for parent in space.grow(None) for cell in space.grow(parent) if space.is_connected(cell)]
+    shut_out = len({space.canonical(cell) for cell in larger} - small) - 8
+    searcher = PNAS(space, np.random.default_rng(0), beam=8, batch=batch, surrogate=Late())
+    asked = batches(searcher, 3 + math.ceil(shut_out / batch))
+    assert asked[-1][0] == BEST
+    assert all(BEST not in cells for cells in asked[:-1])
 
 
 def test_at_full_size_the_search_goes_on_until_every_structure_was_proposed() -> None:
