@@ -187,6 +187,33 @@ def test_on_the_paper_s_own_space_with_a_computed_oracle() -> None:
     assert best == 50 + 4 * (8 + 2), "four separable convolutions, all on the previous cell"
 
 
+@pytest.mark.slow
+def test_at_the_paper_s_size_1160_cells_of_hundreds_of_thousands_are_evaluated() -> None:
+    """K = 256 and B = 5: 136 + 4 * 256. Each separable convolution counts, and each arm on the previous cell."""
+
+    class Oracle:
+        def evaluate(self, cell: BlockCell) -> Evaluation:
+            accuracy = 50 + 4 * str(cell).count("sep_conv") + str(cell).count("h1")
+            return Evaluation(accuracy, accuracy, np.nan, np.nan)
+
+    searcher = PNAS(BlockSpace(5), np.random.default_rng(0), beam=256, batch=256)
+    ranked = []
+    order = searcher.ranking.order
+
+    def counted(cells: Sequence[BlockCell], count: int) -> tuple[list[BlockCell], list[BlockCell]]:
+        ranked.append(len(cells))
+        return order(cells, count)
+
+    searcher.ranking.order = counted  # type: ignore[method-assign]
+    steps = list(run(searcher, Oracle(), Budget(1160)))
+    sizes = [len(step.cell.blocks) for step in steps]
+    assert [sizes.count(blocks) for blocks in range(1, 6)] == [136, 256, 256, 256, 256]
+    assert ranked[0] == 136 * 137 // 2 + 136 * (300 - 136), "two blocks side by side in any order, or in line"
+    bounds = (256 * 528, 256 * 820, 256 * 1176)
+    assert all(bound / 2 < found <= bound for found, bound in zip(ranked[1:4], bounds, strict=True))
+    assert max(step.evaluation.validation for step in steps) == 50 + 10 * (4 + 1), "the best there is"
+
+
 def test_a_space_whose_first_level_is_all_ends_there() -> None:
     searcher = PNAS(BlockSpace(1), np.random.default_rng(0), beam=136, surrogate="forest")
     first = searcher.ask()
