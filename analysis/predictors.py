@@ -58,10 +58,21 @@ def summary(rows: Iterable[Any], ceilings: Iterable[Any]) -> pd.DataFrame:
 
 
 def latex(means: pd.DataFrame) -> str:
-    """The layout of the paper's Table 1: surrogates by sizes, Spearman on fitted and on larger cells."""
+    """The layout of the paper's Table 1: surrogates by sizes, Spearman on fitted and on larger cells.
+
+    The paper's own rows come below ours, marked as not checked.
+    """
     wanted = means[means["tested"] != "same"]
-    wide = wanted.pivot_table(index="surrogate", columns=["size", "tested"], values="spearman", sort=False)
-    wide = wide.sort_index(axis=1, level="size", sort_remaining=False)
+    theirs = wanted[wanted[PAPER_COLUMN].notna()]
+    theirs = theirs.assign(surrogate=theirs["surrogate"] + f" ({PAPER_COLUMN.replace(' (', ', ')}")
+    parts = [(wanted, "spearman"), (theirs, PAPER_COLUMN)]
+    wide = pd.concat(
+        [
+            part.pivot_table(index="surrogate", columns=["size", "tested"], values=values, sort=False)
+            for part, values in parts
+            if len(part)
+        ]
+    ).sort_index(axis=1, level="size", sort_remaining=False)
     heads = {"fit": r"$\rho_{%d}$", "larger": r"$\tilde\rho_{%d}$"}
     pairs = zip(wide.columns.get_level_values(0), wide.columns.get_level_values(1), strict=True)
     wide.columns = pd.Index([heads[tested] % (size + (tested == "larger")) for size, tested in pairs])

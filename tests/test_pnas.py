@@ -1,5 +1,6 @@
 """Progressive search: how cells grow, what is proposed, when, and what the answer is."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -125,6 +126,27 @@ def test_nothing_is_proposed_twice_and_nothing_unconnected(name: str, toy: Accur
     assert len({space.canonical(cell) for cell in later}) == len(later)
 
 
+@pytest.mark.parametrize("batch", [3, 24])
+def test_what_the_beam_shut_out_comes_back_as_fast_as_the_search_goes_on(batch: int) -> None:
+    """The best of the toy grows from the cell that comes last until cells of full size were seen."""
+
+    class Late(Convolutions):
+        def fit(self, X: Array, y: Array) -> None:  # noqa: ARG002 - it knows, once it may
+            node_2 = [5 * edge for edge in (1, 2, 5)]  # where `one_hot` says that an edge of it is `none`
+            self.sign = 1 if (X[:, node_2] == 0).any() else -1
+
+        def predict(self, X: Array) -> Array:
+            return np.asarray(self.sign * super().predict(X))
+
+    small = {space.canonical(cell) for cell in space.grow(None)}
+    larger = [cell for parent in space.grow(None) for cell in space.grow(parent) if space.is_connected(cell)]
+    shut_out = len({space.canonical(cell) for cell in larger} - small) - 8
+    searcher = PNAS(space, np.random.default_rng(0), beam=8, batch=batch, surrogate=Late())
+    asked = batches(searcher, 3 + math.ceil(shut_out / batch))
+    assert asked[-1][0] == BEST
+    assert all(BEST not in cells for cells in asked[:-1])
+
+
 def test_at_full_size_the_search_goes_on_until_every_structure_was_proposed() -> None:
     searcher = PNAS(space, np.random.default_rng(0), beam=10, batch=1500, surrogate=Convolutions())
     asked = [cell for batch in batches(searcher, 200) for cell in batch]
@@ -163,6 +185,33 @@ def test_on_the_paper_s_own_space_with_a_computed_oracle() -> None:
     assert len({step.cell for step in steps}) == 186
     best = max(step.evaluation.validation for step in steps)
     assert best == 50 + 4 * (8 + 2), "four separable convolutions, all on the previous cell"
+
+
+@pytest.mark.slow
+def test_at_the_paper_s_size_1160_cells_of_hundreds_of_thousands_are_evaluated() -> None:
+    """K = 256 and B = 5: 136 + 4 * 256. Each separable convolution counts, and each arm on the previous cell."""
+
+    class Oracle:
+        def evaluate(self, cell: BlockCell) -> Evaluation:
+            accuracy = 50 + 4 * str(cell).count("sep_conv") + str(cell).count("h1")
+            return Evaluation(accuracy, accuracy, np.nan, np.nan)
+
+    searcher = PNAS(BlockSpace(5), np.random.default_rng(0), beam=256, batch=256)
+    ranked = []
+    order = searcher.ranking.order
+
+    def counted(cells: Sequence[BlockCell], count: int) -> tuple[list[BlockCell], list[BlockCell]]:
+        ranked.append(len(cells))
+        return order(cells, count)
+
+    searcher.ranking.order = counted  # type: ignore[method-assign]
+    steps = list(run(searcher, Oracle(), Budget(1160)))
+    sizes = [len(step.cell.blocks) for step in steps]
+    assert [sizes.count(blocks) for blocks in range(1, 6)] == [136, 256, 256, 256, 256]
+    assert ranked[0] == 136 * 137 // 2 + 136 * (300 - 136), "two blocks side by side in any order, or in line"
+    bounds = (256 * 528, 256 * 820, 256 * 1176)
+    assert all(bound / 2 < found <= bound for found, bound in zip(ranked[1:4], bounds, strict=True))
+    assert max(step.evaluation.validation for step in steps) == 50 + 10 * (4 + 1), "the best there is"
 
 
 def test_a_space_whose_first_level_is_all_ends_there() -> None:
