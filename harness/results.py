@@ -11,6 +11,7 @@ The folder is the only bridge from searches to analysis: a report needs no table
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -156,18 +157,30 @@ def references_of(folder: Path) -> dict[str, Reference]:
     return _read_json(folder / REFERENCE_FILE, _References).datasets
 
 
-def missing(folder: Path, units: Iterable[Unit]) -> list[Unit]:
+def missing(
+    folder: Path, units: Iterable[Unit], options: Mapping[str, Mapping[str, object]] = MappingProxyType({})
+) -> list[Unit]:
     """The units that have no result file yet; a file that is there is checked.
 
-    Raises DamagedRecord.
+    `options` are all those of each searcher, as they are today: a file may be from before a default changed.
+
+    Raises DamagedRecord, OtherCampaign.
     """
     todo = []
     for unit in units:
         path = folder / unit.file
-        if path.exists():
-            read(path)
-        else:
+        if not path.exists():
             todo.append(unit)
+            continue
+        then = read(path).header.settings
+        now = options.get(unit.searcher, then)
+        if then != now:
+            changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+            raise OtherCampaign(
+                f"{path} was made by {unit.searcher} with "
+                f"{', '.join(f'{name}={then.get(name)}' for name in changed)}, which today is "
+                f"{', '.join(f'{name}={now.get(name)}' for name in changed)}; give another folder, or these options"
+            )
     return todo
 
 

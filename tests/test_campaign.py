@@ -55,6 +55,15 @@ def finish(folder: Path, settings: Settings, workers: int) -> dict[str, str]:
     return digests(folder)
 
 
+def test_a_folder_from_before_a_default_changed_is_not_mixed(tmp_path: Path, settings: Settings) -> None:
+    finish(tmp_path, settings, workers=1)
+    units = plan(settings, ["evolution"])
+    then = read(tmp_path / units[0].file).header.settings
+    assert missing(tmp_path, units, {"evolution": then}) == []
+    with pytest.raises(OtherCampaign, match="which today is .*population=12"):
+        missing(tmp_path, units, {"evolution": then | {"population": 12}})
+
+
 def test_a_plan_covers_every_seed_once(settings: Settings) -> None:
     units = plan(settings, ["random", "local"])
     assert [(u.searcher, u.first, u.last) for u in units] == [

@@ -229,10 +229,11 @@ def _execute(
 ) -> None:
     from harness.campaign import execute
     from harness.results import claim, missing, plan
+    from searchers import Spec
 
     claim(out, settings, references)
     units = plan(settings, specs)
-    todo = missing(out, units)
+    todo = missing(out, units, {text: Spec.parse(text).settings() for text in specs})
     say = console.err().print
     say(f"budget {settings.budget}, repeated queries: {settings.repeats}, seeds 0 to {settings.seeds - 1}")
     if len(todo) < len(units):
