@@ -149,7 +149,17 @@ def test_a_search_that_cannot_train_says_why(
 @pytest.mark.slow
 def test_two_processes_share_a_batch(tmp_path: Path) -> None:
     """Batch statistics are those of half a batch, so figures are near those of one process, not the same."""
-    done = train(tmp_path, str(CELL), "--processes", "2", "--epochs", "4")
+    script = tmp_path / "nasgauge.py"  # Fabric starts the second process by the script's path
+    script.write_text("from harness.cli import main\nmain()\n")
+    options = ("-d", "made-up", "-r", "tiny", "--epochs", "4", "--device", "cpu", "--processes", "2")
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, str(script), "train", str(CELL), *options, "--out", str(out)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob("*.parquet")
+    (path,) = out.glob("*.parquet")
     assert read(path).epochs[-1].train_accuracy > 20
