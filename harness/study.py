@@ -54,6 +54,11 @@ class Protocol:
                 f"cells={self.cells}, trials={self.trials} and top={self.top}"
             )
 
+    @property
+    def fits(self) -> int:
+        """How many there are in all."""
+        return self.trials * len(sizes()) * len(self.surrogates)
+
 
 class Row(NamedTuple):
     """One fit, seen from one set of cells."""

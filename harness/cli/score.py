@@ -72,7 +72,9 @@ def predictors(
     column = view.search if target is Target.signal else view.report
     accuracy = opened.column(column)
     console.err().print(f"table {opened.name}: predicts {column}", markup=False)
-    rows = list(chain.from_iterable(fits(accuracy, protocol, seed=seed, workers=workers)))
+    with console.progress() as progress:
+        each = fits(accuracy, protocol, seed=seed, workers=workers)
+        rows = list(chain.from_iterable(progress.track(each, protocol.fits, description="fits")))
     noise = ceilings(accuracy, seed_columns(opened, column), np.random.default_rng(seed))
     means = summary(rows, noise)
     save_parquet(out / "trials.parquet", pd.DataFrame(rows))
