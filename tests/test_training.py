@@ -42,7 +42,7 @@ ABOUT = {"argv": (), "commit": "", "versions": {}}
 CELL = Cell.parse("|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|")
 OTHER = Cell.parse("|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|")
 QUICK = replace(RECIPES["tiny"], name="quick", epochs=3, images=256)
-CPU = Machine(device="cpu", threads=1)
+CPU = Machine(device="cpu", precision="32", threads=1)
 MEASURED = {"images_per_second", "seconds", "peak_memory"}
 
 
@@ -281,6 +281,23 @@ def test_several_workers_bring_the_same_figures(tmp_path: Path) -> None:
     for unit in units:
         one, two = (read(unit.record(tmp_path / folder)) for folder in ("one", "two"))
         assert figures(one) == figures(two)
+
+
+def test_a_gradient_in_bfloat16_points_where_that_in_float32_does(loaded: Loaded) -> None:
+    images, labels = next(batches_in_order(loaded.train, 64))
+    gradients = []
+    for fabric in (loaded.fabric, replace(CPU, precision="bf16").fabric()):
+        network = build(choices_of(CELL), Skeleton(cells=1), torch.Generator().manual_seed(0))
+        training = Training(network, QUICK, Augmenter(loaded.train, QUICK, padding=4), {}, fabric, seed=0)
+        with fabric.autocast():
+            loss = cross_entropy(training.network(images).float(), labels)
+        fabric.backward(loss)
+        gradients.append(
+            torch.cat([weight.grad.flatten() for weight in network.parameters() if weight.grad is not None])
+        )
+    exact, short = gradients
+    assert exact.dot(short) / (exact.norm() * short.norm()) > 0.99
+    assert exact.dot(short) / exact.dot(exact) == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.slow

@@ -82,4 +82,8 @@ class Machine:
 
 
 def _computes_bfloat16(device: str) -> bool:
-    return device.startswith("cuda") and bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    """Whether in hardware; emulated, it is slower than float32."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch lacks it
+    return device == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
