@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from data.sources import table_path
 from harness.cli.studies import SHIPPED_SCORES, SHIPPED_SEARCHES
 
 HERE = Path(__file__).resolve().parent
@@ -24,7 +25,11 @@ CAPTIONS = {
     "tau-between": "Kendall's tau between the scores.",
     "preference-cifar10": "Operations of the best tenth of cells, by accuracy and by score.",
     "pruning-paper-seed-0": "A TE-NAS search, round by round.",
+    "bridge-accuracy": "Cells trained here for 12 epochs beside the table `nb201`, with 95 % prediction intervals.",
+    "bridge-curves-cifar10-valid-12": "Their epochs beside those of the official records.",
 }
+TRAINED = HERE.parent / "trained"
+CURVES = "NATS-tss-v1_0-3ffb9-simple"  # three official records, imported with `nasgauge data import --partial`
 
 
 def nasgauge(*arguments: str) -> None:
@@ -42,6 +47,9 @@ def main() -> None:
         options = [text for name, path in studies if path.is_file() for text in (name, "shipped")]
         if options:
             nasgauge("report", str(out), *options)
+        if table_path("nb201").is_file():
+            curves = ["--curves", CURVES] if table_path(CURVES).is_file() else []
+            nasgauge("score", "bridge", str(TRAINED), "--out", str(out / "report"), *curves)
         lines = [
             "# Gallery",
             "",
