@@ -79,7 +79,7 @@ def broken_laws(target: str, queries: int = 30) -> dict[str, str]:
             "told 2 results at a time: ask number 2 raised RuntimeError: tell me first",
         ),
         ("AsksTooMuch", "budget", "returned 31250 cells at once, the space has 15625"),
-        ("EvaluatesItself", "budget", "22 cells were evaluated in a run that paid for 1 queries"),
+        ("EvaluatesItself", "budget", "21 cells were evaluated in a run that paid for 1 queries"),
         ("KnowsTheBudget", "budget", "query 1 was |"),
         ("SeesTest", "told alone", "with other figures of everything that it is not told"),
         ("ReadsFile", "told alone", "ask number 1 opened "),

@@ -29,7 +29,9 @@ CAPTIONS = {
     "bridge-curves-cifar10-valid-12": "Their epochs beside those of the official records.",
 }
 TRAINED = HERE.parent / "trained"
-CURVES = "NATS-tss-v1_0-3ffb9-simple"  # three official records, imported with `nasgauge data import --partial`
+CURVES = (
+    "NATS-tss-v1_0-3ffb9-simple"  # three official records, imported with `nasgauge data import --partial`
+)
 
 
 def nasgauge(*arguments: str) -> None:

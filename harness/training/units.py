@@ -133,6 +133,7 @@ def train_unit(
     with FileLock(lock) if alone else nullcontext():
         done = unit.finished(folder)
         if done is not None:
+            on_step(len(done.epochs))
             return done
         header, training = _prepare(unit, loaded, provenance, evaluate_every)
         epochs: list[Epoch] = []
