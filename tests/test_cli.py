@@ -164,3 +164,9 @@ def test_the_bench_can_be_run_from_python(tmp_path: Path, toy_file: Path) -> Non
     (tmp_path / "mine").mkdir()
     units = list(execute(tmp_path / "mine", settings, plan(settings, ["local"]), workers=1))
     assert [unit.file for unit in units] == ["local@toy@00000-00001.parquet"]
+
+
+def test_the_version_needs_no_command() -> None:
+    done = nasgauge("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("nasgauge")

@@ -35,19 +35,23 @@ score.app.command()(bridge.bridge)
 app.add_typer(score.app, name="score")
 
 
-@app.callback()
-def root(
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
-    ] = False,
-) -> None:
-    """Fair, fast comparison of neural-architecture searchers on NAS-Bench-201."""
-    if show_version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         try:
             console.out().print(f"nasgauge {version('nasgauge')}")
         except PackageNotFoundError:
             console.out().print("nasgauge, not installed")
         raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Fair, fast comparison of neural-architecture searchers on NAS-Bench-201."""
 
 
 def main() -> None:

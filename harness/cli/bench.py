@@ -1,8 +1,10 @@
 """`bench` and `search`: run searchers on a table."""
 
 import json
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +13,10 @@ from harness.cli import console
 from harness.cli.report import draw, show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress, TaskID
+
     from data.tables import AccuracyTable
     from harness.oracle import Table
     from harness.results import Reference, Settings
@@ -228,7 +234,7 @@ def _execute(
     machine: "Machine | None" = None,
 ) -> None:
     from harness.campaign import execute
-    from harness.results import claim, missing, plan
+    from harness.results import TRAINED, claim, missing, plan
     from searchers import Spec
 
     claim(out, settings, references)
@@ -243,8 +249,26 @@ def _execute(
             total = sum(unit.last - unit.first + 1 for unit in units)
             done = total - sum(unit.last - unit.first + 1 for unit in todo)
             bar = progress.add_task("runs", total=total, completed=done)
-            for unit in execute(out, settings, todo, workers=workers, machine=machine):
-                progress.advance(bar, unit.last - unit.first + 1)
+            with _counting(out / TRAINED, progress, bar) if settings.training else nullcontext():
+                for unit in execute(out, settings, todo, workers=workers, machine=machine):
+                    progress.advance(bar, unit.last - unit.first + 1)
+
+
+@contextmanager
+def _counting(trained: Path, progress: "Progress", bar: "TaskID") -> "Iterator[None]":
+    """Meanwhile the bar tells how many cells were trained: a run of them can take hours."""
+    over = Event()
+
+    def watch() -> None:
+        while not over.wait(2.0):
+            count = sum(1 for _ in trained.glob("*.parquet"))
+            progress.update(bar, description=f"{count} cells trained, runs")
+
+    Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _reference(oracle: "Table", budget: "Budget") -> "Reference":
