@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from data.images import open_splits
+from harness.block_cells import OPERATORS, BlockCell
+from harness.block_spaces import BlockSpace
 from harness.cells import Cell
-from harness.network import Skeleton, build, choices_of
+from harness.network import Skeleton, build, build_blocks, choices_of
 from harness.network.inputs import InvalidBatch
 from harness.recipes import RECIPES, InvalidRecipe, Recipe, UnknownRecipe, recipe_named
 from harness.training import (
@@ -36,6 +38,7 @@ from harness.training.pools import ConvolvedPool
 from harness.training.trainer import NothingToSearchOn
 from harness.training.units import Loaded
 from harness.training_records import DamagedTraining, Epoch, TrainingRecord, read
+from searchers.pnas import PNAS
 
 ROOT = Path(__file__).resolve().parents[1]
 ABOUT = {"argv": (), "commit": "", "versions": {}}
@@ -344,6 +347,36 @@ def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path, lo
     unit.record(tmp_path).write_bytes(b"PAR1")
     with pytest.raises(DamagedTraining, match="remove it"):
         train_unit(tmp_path, unit, loaded, ABOUT)
+
+
+def test_the_papers_own_cells_are_searched_by_real_training(tmp_path: Path, loaded: Loaded) -> None:
+    """Twelve cells of one block, then the best of their children, all trained."""
+    recipe = replace(QUICK, epochs=1, images=64)
+    trainer = Trainer(tmp_path, loaded, recipe, 777, ABOUT)
+    space = BlockSpace(2)
+    searcher = PNAS(space, np.random.default_rng(0), beam=136, surrogate="forest")
+    searcher._pool = searcher._pool[::13]  # all 136 cells of a block would take a minute
+    asked = list[BlockCell]()
+    while len(asked) < 14:
+        for cell in searcher.ask()[: 14 - len(asked)]:
+            searcher.tell(cell, trainer.evaluate(cell).validation)
+            asked.append(cell)
+    assert [len(cell.blocks) for cell in asked] == [1] * 11 + [2] * 3
+    records = [read(path) for path in tmp_path.glob("*.parquet")]
+    assert {record.header.cell for record in records} == set(map(str, asked))
+    assert all(record.finished for record in records)
+
+
+def test_a_network_of_blocks_halves_twice_and_joins_all_its_blocks() -> None:
+    every = " | ".join(f"{name}(h1)+{name}(h2)" for name in OPERATORS)
+    network = build_blocks(BlockCell.parse(every), Skeleton(channels=2, cells=2), torch.Generator())
+    shapes = list[tuple[int, ...]]()
+    for module in network.body:
+        module.register_forward_hook(lambda _module, _inputs, output: shapes.append(tuple(output.shape)))
+    logits = network(torch.randn(2, 3, 32, 32))
+    assert shapes == [(2, 16, 32, 32)] * 2 + [(2, 32, 16, 16)] * 2 + [(2, 64, 8, 8)] * 2
+    logits.sum().backward()
+    assert all(weight.grad is not None for weight in network.parameters())
 
 
 def test_without_validation_images_there_is_nothing_to_search_on(tmp_path: Path) -> None:

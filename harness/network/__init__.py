@@ -1,5 +1,6 @@
 """Networks in torch, built from choices: for each edge, the operations that it mixes."""
 
+from harness.network.block import build_blocks
 from harness.network.initialise import INITIALISATIONS, UnknownInitialisation, initialise
 from harness.network.nb201 import Choices, InvalidChoices, Network, Skeleton, build, choices_of
 from harness.network.size import flops, parameters
@@ -12,6 +13,7 @@ __all__ = [
     "Skeleton",
     "UnknownInitialisation",
     "build",
+    "build_blocks",
     "choices_of",
     "flops",
     "initialise",

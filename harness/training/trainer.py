@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from data.images import open_splits
+from harness.block_cells import BlockCell
 from harness.cells import Cell
 from harness.recipes import Recipe
 from harness.records import Evaluation
@@ -66,7 +67,7 @@ class Trainer:
         parts = (self._loaded.images_sha256, self._loaded.splits.origin, str(self._recipe), str(self._seed))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def evaluate(self, cell: Cell) -> Evaluation:
+    def evaluate(self, cell: Cell | BlockCell) -> Evaluation:
         """Train a cell, or look it up among those that were trained.
 
         Raises TrainingDiverged, and what `train_unit` raises.

@@ -20,10 +20,12 @@ import numpy as np
 import torch
 from filelock import FileLock
 from lightning_fabric import Fabric
+from torch import nn
 
 from data.images import Splits
+from harness.block_cells import BlockCell
 from harness.cells import ENCODINGS, Cell
-from harness.network import Skeleton, build, choices_of, parameters
+from harness.network import Skeleton, build, build_blocks, choices_of, parameters
 from harness.recipes import Recipe
 from harness.training.checkpoint import load_checkpoint, save_checkpoint
 from harness.training.feeding import Augmenter, DeviceImages, weights_generator
@@ -42,16 +44,22 @@ class OtherTraining(ValueError):
 class TrainingUnit:
     """A cell, and how it is trained."""
 
-    cell: Cell
+    cell: Cell | BlockCell
     dataset: str
     recipe: Recipe
     seed: int
 
     @property
     def name(self) -> str:
-        """Of its files: the operation of each edge as its place in `OPERATIONS`, dataset, recipe, seed."""
-        digits = "".join(map(str, _DIGITS.codes(self.cell)))
-        return f"{digits}@{self.dataset}@{self.recipe.name}@{self.seed}"
+        """Of its files: the operation of each edge as its place in `OPERATIONS`, dataset, recipe, seed.
+
+        Cells of blocks go by the beginning of their text's sha256.
+        """
+        if isinstance(self.cell, BlockCell):
+            cell = f"blocks-{hashlib.sha256(str(self.cell).encode()).hexdigest()[:16]}"
+        else:
+            cell = "".join(map(str, _DIGITS.codes(self.cell)))
+        return f"{cell}@{self.dataset}@{self.recipe.name}@{self.seed}"
 
     def record(self, folder: Path) -> Path:
         """The file of its record."""
@@ -163,7 +171,12 @@ def _prepare(
 ) -> tuple[TrainingHeader, Training]:
     recipe, splits = unit.recipe, loaded.splits
     skeleton = Skeleton(channels=recipe.channels, cells=recipe.cells, classes=splits.classes)
-    network = build(choices_of(unit.cell), skeleton, weights_generator(unit.seed))
+    drawn = weights_generator(unit.seed)
+    network: nn.Module = (
+        build_blocks(unit.cell, skeleton, drawn)
+        if isinstance(unit.cell, BlockCell)
+        else build(choices_of(unit.cell), skeleton, drawn)
+    )
     header = TrainingHeader.model_validate(
         {
             "cell": str(unit.cell),
