@@ -6,7 +6,7 @@
 As in the benchmark's paper, a search sees 12-epoch CIFAR-10 validation accuracy alone, and the cell that
 leads when the budget is spent is reported at 200 epochs on the three datasets. Two things differ: the
 exports hold means over seeds where the paper drew one trial for each query, and their seconds are modelled
-(`harness.costs`), so a budget of 12,000 seconds is about, not exactly, the paper's.
+(`nasgauge.spaces.costs`), so a budget of 12,000 seconds is about, not exactly, the paper's.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.sources import open_table
-from data.tables import AccuracyTable
-from harness.campaign import execute
-from harness.cells import Cell
-from harness.records import read
-from harness.results import Settings, plan
+from nasgauge.data.sources import open_table
+from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.results import Settings, plan
+from nasgauge.harness.records.steps import read
+from nasgauge.harness.search.campaign import execute
+from nasgauge.spaces.cells import Cell
 
 DATASETS: Final = ("cifar10", "cifar100", "ImageNet16-120")
 PUBLISHED: Final = {

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from data.images import Splits
+from nasgauge.data.images import Splits
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):

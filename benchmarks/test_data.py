@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.curves import Curves
-from data.importers import EXPORTS, import_exports, import_official
-from data.tables import AccuracyTable, Column, Metric, Split, View
-from harness.cells import N_CELLS
-from harness.oracle import Signal, Table
-from harness.spaces import NB201
+from nasgauge.data.curves import Curves
+from nasgauge.data.importers import EXPORTS, import_exports, import_official
+from nasgauge.data.tables import AccuracyTable, Column, Metric, Split, View
+from nasgauge.harness.search.oracle import Signal, Table
+from nasgauge.spaces.cells import N_CELLS
+from nasgauge.spaces.nb201 import NB201
 
 ROOT = Path(__file__).resolve().parents[1]
 RAW = ROOT.parent / "shared" / "nb201" / "raw"
@@ -98,7 +98,7 @@ import sys, time
 from pathlib import Path
 start = time.process_time()
 if sys.argv[1] == "ours":
-    from data.importers import import_official
+    from nasgauge.data.importers import import_official
     start = time.process_time()
     import_official(Path(sys.argv[2]), name="x", partial=True)
 else:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.sources import NotFetched, open_table
-from harness.conformance.check import check
-from harness.conformance.landscape import Landscape
-from harness.gate.commands import Bounds, against, update
-from harness.gate.verdicts import judge, two_sample
-from harness.runner import Budget, run
-from harness.spaces import NB201
-from searchers import SEARCHERS, Spec
+from nasgauge.conformance.check import check
+from nasgauge.conformance.landscape import Landscape
+from nasgauge.data.sources import NotFetched, open_table
+from nasgauge.gate.commands import Bounds, against, update
+from nasgauge.gate.verdicts import judge, two_sample
+from nasgauge.harness.search.runner import Budget, run
+from nasgauge.harness.search.specs import SEARCHERS, Spec
+from nasgauge.spaces.nb201 import NB201
 
 QUARTET = ("random", "evolution", "local", "reinforce")
 

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.sources import open_table
-from harness.oracle import Table
-from harness.runner import Budget, run
-from harness.spaces import NB201
-from searchers import Spec
-from searchers.surrogates import Predictor, installed
+from nasgauge.data.sources import open_table
+from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.runner import Budget, run
+from nasgauge.harness.search.specs import Spec
+from nasgauge.searchers.surrogates import Predictor, installed
+from nasgauge.spaces.nb201 import NB201
 
 space = NB201()
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.sources import open_table
-from harness.cli.bench import _reference
-from harness.oracle import Table
-from harness.records import Header, Steps, write
-from harness.results import Settings, claim, plan
-from harness.runner import Budget
-from harness.spaces import NB201
+from nasgauge.cli.bench import _reference
+from nasgauge.data.sources import open_table
+from nasgauge.harness.records.results import Settings, claim, plan
+from nasgauge.harness.records.steps import Header, Steps, write
+from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.runner import Budget
+from nasgauge.spaces.nb201 import NB201
 
 SEARCHERS = ("evolution", "local", "mine", "other", "random", "reinforce")
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
@@ -72,7 +72,7 @@ CODE = """
 import json, resource, sys, time
 from pathlib import Path
 start = time.perf_counter()
-from analysis.report import report
+from nasgauge.analysis.report.report import report
 made = report(Path(sys.argv[1]))
 seconds = time.perf_counter() - start
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

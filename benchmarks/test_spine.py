@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.sources import open_table
-from data.tables import AccuracyTable
-from harness.oracle import Table
-from harness.records import gather
-from harness.runner import Budget, run
-from harness.spaces import NB201
-from searchers import Spec
+from nasgauge.data.sources import open_table
+from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.steps import gather
+from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.runner import Budget, run
+from nasgauge.harness.search.specs import Spec
+from nasgauge.spaces.nb201 import NB201
 
 space = NB201()
 
@@ -41,9 +41,9 @@ def test_load_the_cached_table(benchmark: Any, table: AccuracyTable) -> None:
     """Goal: under 50 ms, and under 30 MB more than the imports take."""
     benchmark(open_table, table.name)
     grown = in_a_process(
-        "import re, data.sources\n"
+        "import re, nasgauge.data.sources\n"
         "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) / 1024\n"
-        "before = peak(); table = data.sources.open_table('bundled'); print(peak() - before)"
+        "before = peak(); table = nasgauge.data.sources.open_table('bundled'); print(peak() - before)"
     )
     benchmark.extra_info["peak memory grown, MB"] = float(grown)
 
@@ -94,7 +94,7 @@ def test_help(benchmark: Any) -> None:
     benchmark.pedantic(
         in_a_process,
         args=(
-            "import sys; sys.argv = ['nasgauge', '--help']\nfrom harness.cli import app; app(standalone_mode=False)",
+            "import sys; sys.argv = ['nasgauge', '--help']\nfrom nasgauge.cli import app; app(standalone_mode=False)",
         ),
         rounds=5,
         warmup_rounds=1,
@@ -106,7 +106,7 @@ def test_help(benchmark: Any) -> None:
 
 def test_the_default_bench(benchmark: Any, tmp_path: Path) -> None:
     """Goal: under 60 s on 2 cores, figures drawn."""
-    code = f"from harness.cli import app; app(['bench', '--out', {str(tmp_path / 'out')!r}], standalone_mode=False)"
+    code = f"from nasgauge.cli import app; app(['bench', '--out', {str(tmp_path / 'out')!r}], standalone_mode=False)"
     benchmark.pedantic(in_a_process, args=(code,), rounds=1)
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     benchmark.extra_info["largest process, MB"] = children

@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).parent))  # the reference stands beside th
 
 import reference_ntk
 
-from data.images import augmented, crops, open_images
-from harness.network import Choices, build, choices_of
-from harness.ntk import Workspace
-from harness.proxies.judge import KAPPA, REGIONS, Judge
-from harness.proxies.tenas import kappa, regions
-from harness.spaces import NB201
-from searchers.pruning import NB201_SUPERNET, PRESETS, Comparison, Settings, prune
+from nasgauge.data.images import augmented, crops, open_images
+from nasgauge.harness.network import Choices, build, choices_of
+from nasgauge.harness.ntk import Workspace
+from nasgauge.harness.proxies.judge import KAPPA, REGIONS, Judge
+from nasgauge.harness.proxies.tenas import kappa, regions
+from nasgauge.searchers.pruning import NB201_SUPERNET, PRESETS, Comparison, Settings, prune
+from nasgauge.spaces.nb201 import NB201
 
 LOG = logging.getLogger(__name__)
 CORES = 2

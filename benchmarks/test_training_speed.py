@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).parent))  # the reference stands beside th
 
 import reference_training
 
-from data.images import Splits, open_splits
-from harness.cells import Cell
-from harness.network import Skeleton, build, choices_of
-from harness.recipes import RECIPES
-from harness.training import Machine, Training
-from harness.training.feeding import Augmenter, epoch_generator
-from harness.training.units import Loaded
+from nasgauge.data.images import Splits, open_splits
+from nasgauge.harness.network import Skeleton, build, choices_of
+from nasgauge.harness.records.recipes import RECIPES
+from nasgauge.harness.training import Machine, Training
+from nasgauge.harness.training.feeding import Augmenter, epoch_generator
+from nasgauge.harness.training.units import Loaded
+from nasgauge.spaces.cells import Cell
 
 CORES = 2
 ROUNDS = 3

@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.tables import Column, DamagedTable, NotInTable
-from harness.cells import N_CELLS, Cell
+from nasgauge.data.tables import Column, DamagedTable, NotInTable
+from nasgauge.spaces.cells import N_CELLS, Cell
 
 RANK: Final = "rank"
 

@@ -10,9 +10,9 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data.download import Progress
-from data.published import SourceFile, WrongFile, bring, cache_folder
-from harness.atomic import replacing
+from nasgauge.data.atomic import replacing
+from nasgauge.data.download import Progress
+from nasgauge.data.published import SourceFile, WrongFile, bring, cache_folder
 
 STAND_IN_SEED: Final = 201
 """Of the halves that stand in for lists that are not on this machine."""

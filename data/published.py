@@ -9,7 +9,7 @@ from typing import Final
 
 import platformdirs
 
-from data.download import Progress, download, mirrored
+from nasgauge.data.download import Progress, download, mirrored
 
 CACHE_VARIABLE: Final = "NASGAUGE_CACHE"
 

@@ -9,11 +9,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from data.curves import Curves, curves_path
-from data.download import Progress
-from data.importers import CellProgress, bundled_path, import_bundled, import_exports, import_official
-from data.published import SourceFile, WrongFile, bring, cache_folder, sha256
-from data.tables import FORMAT, AccuracyTable, DamagedTable
+from nasgauge.data.curves import Curves, curves_path
+from nasgauge.data.download import Progress
+from nasgauge.data.importers import (
+    CellProgress,
+    bundled_path,
+    import_bundled,
+    import_exports,
+    import_official,
+)
+from nasgauge.data.published import SourceFile, WrongFile, bring, cache_folder, sha256
+from nasgauge.data.tables import FORMAT, AccuracyTable, DamagedTable
 
 
 class UnknownTable(LookupError):
@@ -76,7 +82,7 @@ NB201_FILES: Final = (
         licence="MIT-style",
     ),
 )
-"""Four exports, by `data.importers.EXPORTS`; together the table `nb201`."""
+"""Four exports, by `nasgauge.data.importers.EXPORTS`; together the table `nb201`."""
 
 SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
     {

@@ -20,8 +20,8 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.atomic import replacing
-from harness.cells import N_CELLS, Cell
+from nasgauge.data.atomic import replacing
+from nasgauge.spaces.cells import N_CELLS, Cell
 
 Split = Literal["train", "valid", "test", "valtest"]
 Metric = Literal["accuracy", "loss", "seconds", "latency"]

@@ -4,9 +4,9 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from harness.spaces import Space
-from searchers.surrogates import Surrogate
-from searchers.surrogates.ranking import Explore, Ranking
+from nasgauge.searchers.surrogates import Surrogate
+from nasgauge.searchers.surrogates.ranking import Explore, Ranking
+from nasgauge.spaces.nb201 import Space
 
 C = TypeVar("C")
 

@@ -4,7 +4,7 @@ from typing import Final, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 
-from harness.spaces import Space
+from nasgauge.spaces.nb201 import Space
 
 C = TypeVar("C")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
-from harness.spaces import Space
+from nasgauge.spaces.nb201 import Space
 
 if TYPE_CHECKING:
     import optuna

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
-from harness.cells import OPERATIONS, Cell
+from nasgauge.spaces.cells import OPERATIONS, Cell
 
 K = TypeVar("K")
 

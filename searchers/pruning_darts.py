@@ -7,8 +7,18 @@ from typing import Final
 
 import numpy as np
 
-from harness import block_genotypes as genotypes
-from searchers.pruning import Choices, Comparison, Judge, Removal, Round, Search, prune, rank, without
+from nasgauge.searchers.pruning import (
+    Choices,
+    Comparison,
+    Judge,
+    Removal,
+    Round,
+    Search,
+    prune,
+    rank,
+    without,
+)
+from nasgauge.spaces import block_genotypes as genotypes
 
 
 def prune_inputs(judge: Judge, choices: Choices, groups: Sequence[Sequence[int]], *, keep: int = 2) -> Round:

@@ -1,6 +1,6 @@
 """TE-NAS as a searcher: a search that was made before, and the cell it ended in (Chen et al., 2021).
 
-The search itself is `searchers.pruning`; it takes minutes, so a benchmark of many seeds replays searches that
+The search itself is `nasgauge.searchers.pruning`; it takes minutes, so a benchmark of many seeds replays searches that
 ship with the package.
 """
 
@@ -13,9 +13,9 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from harness.cells import OPERATIONS, Cell
-from harness.spaces import Space
-from searchers.pruning import Search, Settings, cell_of
+from nasgauge.searchers.pruning import Search, Settings, cell_of
+from nasgauge.spaces.cells import OPERATIONS, Cell
+from nasgauge.spaces.nb201 import Space
 
 C = TypeVar("C")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.published import CACHE_VARIABLE
-from data.sources import open_table
-from data.tables import AccuracyTable, Column, View
-from harness.spaces import NB201
+from nasgauge.data.published import CACHE_VARIABLE
+from nasgauge.data.sources import open_table
+from nasgauge.data.tables import AccuracyTable, Column, View
+from nasgauge.spaces.nb201 import NB201
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw"
 
@@ -73,11 +73,11 @@ def campaign_folder(toy: AccuracyTable, tmp_path_factory: pytest.TempPathFactory
 
     Not to be written to.
     """
-    from harness.campaign import execute
-    from harness.cli.bench import _reference
-    from harness.oracle import Table
-    from harness.results import Settings, claim, plan
-    from harness.runner import Budget
+    from nasgauge.cli.bench import _reference
+    from nasgauge.harness.records.results import Settings, claim, plan
+    from nasgauge.harness.search.campaign import execute
+    from nasgauge.harness.search.oracle import Table
+    from nasgauge.harness.search.runner import Budget
 
     folder = tmp_path_factory.mktemp("campaign")
     first = toy.views["toy"]

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.cells import EDGES, OPERATIONS, Cell
-from harness.spaces import NB201
-from searchers.evolution import Evolution
-from searchers.random_search import RandomSearch
+from nasgauge.searchers.evolution import Evolution
+from nasgauge.searchers.random_search import RandomSearch
+from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
+from nasgauge.spaces.nb201 import NB201
 
 Array = NDArray[np.float64]
 Random = RandomSearch[Cell]
@@ -123,7 +123,7 @@ class ShuffledSurrogate(Surrogate):
 
 def progressive(ridge: Callable[[], Ridge]) -> Callable[..., object]:
     """Progressive search with a surrogate of ours, where that searcher is part of the package."""
-    pnas = importlib.import_module("searchers.pnas").PNAS
+    pnas = importlib.import_module("nasgauge.searchers.pnas").PNAS
 
     class Progressive(pnas):  # type: ignore[misc, valid-type]  # the searcher is found by its name
         def __init__(self, space: NB201, rng: np.random.Generator) -> None:

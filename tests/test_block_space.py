@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.block_cells import OPERATORS, Arm, BlockCell
-from harness.block_spaces import BlockSpace
-from harness.cells import InvalidCell
+from nasgauge.spaces.block_cells import OPERATORS, Arm, BlockCell
+from nasgauge.spaces.block_spaces import BlockSpace
+from nasgauge.spaces.cells import InvalidCell
 
 space = BlockSpace()
 PNASNET_5 = BlockCell.parse(

@@ -11,7 +11,10 @@ from pytest_regressions.dataframe_regression import DataFrameRegressionFixture
 from scipy import stats
 from typer.testing import CliRunner
 
-from analysis.bridge import (
+from nasgauge.analysis.plots.figures import Inks
+from nasgauge.analysis.plots.retraining import bridge_handles, draw_bridge, draw_training
+from nasgauge.analysis.report.studies import Extras, extra_sections
+from nasgauge.analysis.results.retraining import (
     Bridge,
     Fidelity,
     Noise,
@@ -25,19 +28,16 @@ from analysis.bridge import (
     summarise,
     training_curves,
 )
-from analysis.figures import Inks
-from analysis.plots.bridge import bridge_handles, draw_bridge, draw_training
-from analysis.studies import Extras, extra_sections
-from data.curves import RANK, curves_path
-from data.sources import build_nb201, open_table
-from data.tables import AccuracyTable, Column, View
-from harness.cells import N_CELLS, Cell
-from harness.cli import app
-from harness.cli import report as report_module
-from harness.cli.bridge import NoTrainings, _figures, gather_bridge
-from harness.recipes import RECIPES, Recipe
-from harness.spaces import NB201
-from harness.training_records import Epoch, TrainingHeader, TrainingRecord, write
+from nasgauge.cli import app
+from nasgauge.cli import report as report_module
+from nasgauge.cli.bridge import NoTrainings, _figures, gather_bridge
+from nasgauge.data.curves import RANK, curves_path
+from nasgauge.data.sources import build_nb201, open_table
+from nasgauge.data.tables import AccuracyTable, Column, View
+from nasgauge.harness.records.recipes import RECIPES, Recipe
+from nasgauge.harness.records.trainings import Epoch, TrainingHeader, TrainingRecord, write
+from nasgauge.spaces.cells import N_CELLS, Cell
+from nasgauge.spaces.nb201 import NB201
 
 NAN = float("nan")
 VALID = Fidelity("toy", 12, "valid")

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from data.tables import DamagedTable
-from harness.atomic import PARTIAL
-from harness.campaign import execute, run_unit
-from harness.records import DamagedRecord, read
-from harness.results import (
+from nasgauge.data.atomic import PARTIAL
+from nasgauge.data.tables import DamagedTable
+from nasgauge.harness.records.results import (
     Curve,
     OtherCampaign,
     Reference,
@@ -25,6 +23,8 @@ from harness.results import (
     records_of,
     settings_of,
 )
+from nasgauge.harness.records.steps import DamagedRecord, read
+from nasgauge.harness.search.campaign import execute, run_unit
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCES = {
@@ -180,7 +180,7 @@ def test_a_killed_campaign_leaves_whole_files_and_goes_on(
 
     def command(out: Path, workers: int) -> list[str]:
         return [
-            sys.executable, "-c", "from harness.cli import main; main()", "search", "evolution",
+            sys.executable, "-c", "from nasgauge.cli import main; main()", "search", "evolution",
             "--table", str(toy_file), "--seeds", "300", "--budget", "150", "--workers", str(workers), "--out", str(out),
         ]  # fmt: skip
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cells import EDGES, ENCODINGS, OPERATIONS, Cell, InvalidCell
-from harness.spaces import NB201
+from nasgauge.spaces.cells import EDGES, ENCODINGS, OPERATIONS, Cell, InvalidCell
+from nasgauge.spaces.nb201 import NB201
 
 cells = st.tuples(*[st.sampled_from(OPERATIONS)] * len(EDGES)).map(Cell)
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.campaign import execute
-from harness.results import Unit, plan, settings_of
+from nasgauge.harness.records.results import Unit, plan, settings_of
+from nasgauge.harness.search.campaign import execute
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def nasgauge(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from harness.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from nasgauge.cli import main; main()", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
 

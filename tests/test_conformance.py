@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.cells import Cell
-from harness.conformance import golden, laws
-from harness.conformance.check import check
-from harness.conformance.landscape import Landscape
-from harness.conformance.trial import Broken, Trial, Watched
-from harness.pytest_plugin import conformance
-from harness.spaces import NB201
-from searchers import SEARCHERS, UnknownSearcher
+from nasgauge.conformance import golden, laws
+from nasgauge.conformance.check import check
+from nasgauge.conformance.landscape import Landscape
+from nasgauge.conformance.trial import Broken, Trial, Watched
+from nasgauge.harness.search.specs import SEARCHERS, UnknownSearcher
+from nasgauge.pytest_plugin import conformance
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
 
 GOLDEN = Path(__file__).parent / "baselines" / "golden.json"
 
@@ -153,13 +153,13 @@ def test_the_landscape_tells_the_same_and_knows_better() -> None:
 
 def test_the_command_line_names_the_law_and_ends_with_1(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "from searchers.random_search import RandomSearch\n"
+        "from nasgauge.searchers.random_search import RandomSearch\n"
         "class Mine(RandomSearch):\n"
         "    def tell(self, cell, accuracy):\n"
         "        raise ValueError('no')\n"
     )
     root = str(Path(__file__).resolve().parents[1])
-    run = f"import sys; sys.path.insert(1, {root!r}); from harness.cli import main; main()"
+    run = f"import sys; sys.path.insert(1, {root!r}); from nasgauge.cli import main; main()"
 
     def nasgauge(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", run, "check", *arguments]

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analysis.curves import UnknownCost, align, grid_of, on_grid, top_mean
-from analysis.stats import bootstrap_mean, paired_p, random_search
-from data.tables import AccuracyTable
-from harness.oracle import Table
-from harness.records import Evaluation, Step, gather
-from harness.runner import Budget, run
-from harness.spaces import NB201
-from searchers import Spec
+from nasgauge.analysis.statistics.curves import UnknownCost, align, grid_of, on_grid, top_mean
+from nasgauge.analysis.statistics.runs import bootstrap_mean, paired_p, random_search
+from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.steps import Evaluation, Step, gather
+from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.runner import Budget, run
+from nasgauge.harness.search.specs import Spec
+from nasgauge.spaces.nb201 import NB201
 
 space = NB201()
 

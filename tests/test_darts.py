@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from harness import block_genotypes as genotypes
-from harness.block_genotypes import EDGES, Genotype, InvalidGenotype
-from harness.network import InvalidChoices, initialise
-from harness.network.darts import BlockNetwork, Halve
-from harness.proxies.judge import DARTS_NETWORKS, Judge
-from searchers.pruning import Choices, Comparison, Settings
-from searchers.pruning_darts import DARTS_GROUPS, DARTS_SUPERNET, genotype_of, prune_darts
+from nasgauge.harness.network import InvalidChoices, initialise
+from nasgauge.harness.network.darts import BlockNetwork, Halve
+from nasgauge.harness.proxies.judge import DARTS_NETWORKS, Judge
+from nasgauge.searchers.pruning import Choices, Comparison, Settings
+from nasgauge.searchers.pruning_darts import DARTS_GROUPS, DARTS_SUPERNET, genotype_of, prune_darts
+from nasgauge.spaces import block_genotypes as genotypes
+from nasgauge.spaces.block_genotypes import EDGES, Genotype, InvalidGenotype
 
 PUBLISHED = (  # TE-NAS's own genotype for CIFAR-10
     "Genotype(normal=[('dil_conv_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 2), "

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from data.curves import Curves
-from data.importers import import_official
-from data.tables import NotInTable
-from harness.cells import Cell
-from harness.costs import query_seconds
-from harness.facade import NASBench201API, create
+from nasgauge.data.curves import Curves
+from nasgauge.data.importers import import_official
+from nasgauge.data.tables import NotInTable
+from nasgauge.facade import NASBench201API, create
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.costs import query_seconds
 
 RECORDS = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw" / "NATS-tss-v1_0-3ffb9-simple"
 pytestmark = pytest.mark.skipif(not RECORDS.is_dir(), reason=f"the official records are not in {RECORDS}")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from data.download import MIRROR_VARIABLE, DownloadFailed, download
-from data.published import CACHE_VARIABLE
-from data.sources import NB201_FILES, NotFetched, fetch_nb201, open_table, table_path
-from harness.cli import app
+from nasgauge.cli import app
+from nasgauge.data.download import MIRROR_VARIABLE, DownloadFailed, download
+from nasgauge.data.published import CACHE_VARIABLE
+from nasgauge.data.sources import NB201_FILES, NotFetched, fetch_nb201, open_table, table_path
 
 CONTENT = bytes(range(256)) * 400
 SUM = hashlib.sha256(CONTENT).hexdigest()

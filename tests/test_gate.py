@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data.tables import AccuracyTable, Column, NotInTable, View
-from harness.gate.baseline import BadBaseline, BadSettings, Baseline, load, margins, save
-from harness.gate.commands import Bounds, against, seeds_for, update
-from harness.gate.compare import Report, UnpairedSeeds, compare
-from harness.gate.measure import Measured, Saturated, Truth, accuracies, truth
-from harness.gate.render import junit, markdown
-from harness.gate.verdicts import (
+from nasgauge.data.tables import AccuracyTable, Column, NotInTable, View
+from nasgauge.gate.baseline import BadBaseline, BadSettings, Baseline, load, margins, save
+from nasgauge.gate.commands import Bounds, against, seeds_for, update
+from nasgauge.gate.compare import Report, UnpairedSeeds, compare
+from nasgauge.gate.measure import Measured, Saturated, Truth, accuracies, truth
+from nasgauge.gate.render import junit, markdown
+from nasgauge.gate.verdicts import (
     ALPHA,
     MISS,
     POWER,
@@ -29,8 +29,8 @@ from harness.gate.verdicts import (
     seeds_needed,
     two_sample,
 )
-from harness.gate.work import Run, SearcherFailed
-from searchers import SEARCHERS, InvalidOption, UnknownSearcher
+from nasgauge.gate.work import Run, SearcherFailed
+from nasgauge.harness.search.specs import SEARCHERS, InvalidOption, UnknownSearcher
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parents[1]
@@ -572,7 +572,7 @@ def test_junit_counts_and_names_what_is_worse(mixed: Report) -> None:
 
 
 def nasgauge(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    run = f"import sys; sys.path.insert(1, {str(ROOT)!r}); from harness.cli import main; main()"
+    run = f"import sys; sys.path.insert(1, {str(ROOT)!r}); from nasgauge.cli import main; main()"
     command = [sys.executable, "-c", run, "gate", *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.images import (
+from nasgauge.data.images import (
     DEVIATION,
     MEAN,
     ImageSet,
@@ -18,8 +18,8 @@ from data.images import (
     open_images,
     read_folder,
 )
-from data.images import cifar10 as module
-from data.importers import ImportFailed
+from nasgauge.data.images import cifar10 as module
+from nasgauge.data.importers import ImportFailed
 
 
 @pytest.fixture(scope="module")

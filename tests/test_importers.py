@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from data.importers import EXPORTS, ImportFailed, import_exports
-from data.published import WrongFile
-from data.sources import NB201_FILES
-from data.tables import AccuracyTable, Column, DamagedTable
-from harness.cells import Cell
-from harness.costs import multiply_adds, parameters
-from harness.spaces import NB201
+from nasgauge.data.importers import EXPORTS, ImportFailed, import_exports
+from nasgauge.data.published import WrongFile
+from nasgauge.data.sources import NB201_FILES
+from nasgauge.data.tables import AccuracyTable, Column, DamagedTable
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.costs import multiply_adds, parameters
+from nasgauge.spaces.nb201 import NB201
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw"
 needs_exports = pytest.mark.skipif(

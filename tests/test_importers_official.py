@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from data.curves import Curves
-from data.importers import ImportFailed, import_official
-from data.importers.official import ALLOWED
-from data.importers.stream import ALL, PickleStream
-from data.published import CACHE_VARIABLE
-from data.sources import open_curves, open_table
-from data.tables import AccuracyTable, Column
-from harness.cells import Cell
-from harness.cli import app
+from nasgauge.cli import app
+from nasgauge.data.curves import Curves
+from nasgauge.data.importers import ImportFailed, import_official
+from nasgauge.data.importers.official import ALLOWED
+from nasgauge.data.importers.stream import ALL, PickleStream
+from nasgauge.data.published import CACHE_VARIABLE
+from nasgauge.data.sources import open_curves, open_table
+from nasgauge.data.tables import AccuracyTable, Column
+from nasgauge.spaces.cells import Cell
 
 RECORDS = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw" / "NATS-tss-v1_0-3ffb9-simple"
 needs_records = pytest.mark.skipif(not RECORDS.is_dir(), reason=f"the official records are not in {RECORDS}")

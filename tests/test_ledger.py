@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.curves import align
-from data.tables import AccuracyTable, Column, View
-from harness.campaign import execute
-from harness.cells import N_CELLS, Cell
-from harness.costs import query_seconds
-from harness.oracle import Signal, Table
-from harness.records import Record, Step, gather, read
-from harness.results import Settings, plan
-from harness.runner import Budget, InvalidBudget, run
-from harness.spaces import NB201
-from searchers import Spec
+from nasgauge.analysis.statistics.curves import align
+from nasgauge.data.tables import AccuracyTable, Column, View
+from nasgauge.harness.records.results import Settings, plan
+from nasgauge.harness.records.steps import Record, Step, gather, read
+from nasgauge.harness.search.campaign import execute
+from nasgauge.harness.search.oracle import Signal, Table
+from nasgauge.harness.search.runner import Budget, InvalidBudget, run
+from nasgauge.harness.search.specs import Spec
+from nasgauge.spaces.cells import N_CELLS, Cell
+from nasgauge.spaces.costs import query_seconds
+from nasgauge.spaces.nb201 import NB201
 
 
 @pytest.fixture(scope="module")

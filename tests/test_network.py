@@ -10,10 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from data.importers import unpickle
-from harness import costs
-from harness.cells import OPERATIONS, Cell
-from harness.network import (
+from nasgauge.data.importers import unpickle
+from nasgauge.harness.network import (
     InvalidChoices,
     Skeleton,
     UnknownInitialisation,
@@ -23,10 +21,12 @@ from harness.network import (
     initialise,
     parameters,
 )
-from harness.network.inputs import InvalidBatch, check_images, open_device
-from harness.network.nb201 import CellModule
-from harness.network.unchanged import unchanged
-from harness.spaces import NB201
+from nasgauge.harness.network.inputs import InvalidBatch, check_images, open_device
+from nasgauge.harness.network.nb201 import CellModule
+from nasgauge.harness.network.unchanged import unchanged
+from nasgauge.spaces import costs
+from nasgauge.spaces.cells import OPERATIONS, Cell
+from nasgauge.spaces.nb201 import NB201
 
 RECORDS = Path(__file__).resolve().parents[2] / "shared" / "nb201"
 MIXED = Cell(("nor_conv_3x3", "avg_pool_3x3", "nor_conv_1x1", "skip_connect", "none", "nor_conv_3x3"))

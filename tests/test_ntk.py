@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.cells import OPERATIONS, Cell
-from harness.network import Choices, Network, Skeleton, build, choices_of
-from harness.network.inputs import InvalidBatch
-from harness.ntk import Workspace, condition_number, kernel, kernel_by_rows
-from harness.proxies.tenas import kappa
-from harness.spaces import NB201
+from nasgauge.harness.network import Choices, Network, Skeleton, build, choices_of
+from nasgauge.harness.network.inputs import InvalidBatch
+from nasgauge.harness.ntk import Workspace, condition_number, kernel, kernel_by_rows
+from nasgauge.harness.proxies.tenas import kappa
+from nasgauge.spaces.cells import OPERATIONS, Cell
+from nasgauge.spaces.nb201 import NB201
 
 TENAS = Skeleton(channels=3, cells=1)
 SUPERNET: Choices = (OPERATIONS[1:],) * 6

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.curves import RANK, Curves
-from data.tables import AccuracyTable, Column, NotInTable, Split, View
-from harness.campaign import generators
-from harness.cells import N_CELLS
-from harness.costs import EVALUATION, MEASURED, TRAINING, multiply_adds, query_seconds, traffic
-from harness.oracle import Fidelity, InvalidSignal, LeakyQuery, Signal, Table
-from harness.spaces import NB201
-from harness.yardsticks import yardstick
+from nasgauge.data.curves import RANK, Curves
+from nasgauge.data.tables import AccuracyTable, Column, NotInTable, Split, View
+from nasgauge.harness.search.campaign import generators
+from nasgauge.harness.search.oracle import Fidelity, InvalidSignal, LeakyQuery, Signal, Table
+from nasgauge.harness.search.yardsticks import yardstick
+from nasgauge.spaces.cells import N_CELLS
+from nasgauge.spaces.costs import EVALUATION, MEASURED, TRAINING, multiply_adds, query_seconds, traffic
+from nasgauge.spaces.nb201 import NB201
 
 RANKS = np.arange(N_CELLS, dtype=float)
 EVEN = RANKS % 2 == 0
@@ -242,7 +242,7 @@ def test_modelled_seconds_are_those_of_the_model(table: AccuracyTable) -> None:
 def test_the_cost_model_is_the_fit_that_it_says_it_is() -> None:
     from scipy.optimize import nnls
 
-    from harness.cells import Cell
+    from nasgauge.spaces.cells import Cell
 
     cells = [Cell.parse(text) for text in MEASURED]
     for place, rates in enumerate((TRAINING, EVALUATION)):

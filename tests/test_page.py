@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.page import Chart, Page, Section, as_json, render
-from analysis.report import report
-from analysis.tables import Table
+from nasgauge.analysis.report.page import Chart, Page, Section, as_json, render
+from nasgauge.analysis.report.report import report
+from nasgauge.analysis.results.tables import Table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDE, NARROW = 1300, 390

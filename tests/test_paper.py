@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.campaign import load
-from analysis.paper import (
+from nasgauge.analysis.results.campaign import load
+from nasgauge.analysis.results.published import (
     CONFIRMED,
     NASBENCH201,
     TENAS_TABLE_1,

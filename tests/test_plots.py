@@ -9,14 +9,14 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 
-from analysis.figures import Inks
-from analysis.plots.cells import arcs, draw_cell, draw_preference, draw_shrinking, of, shares
-from analysis.plots.comparisons import draw_intervals, draw_profile
-from analysis.plots.efficiency import draw_accuracy, draw_regret, draw_top
-from analysis.plots.ranks import draw_heat, draw_ranks, draw_sizes, draw_taus
-from analysis.stats import Band
-from analysis.style import STYLE, UnknownVenue, look, style, venues
-from harness.cells import EDGES, OPERATIONS, Cell
+from nasgauge.analysis.plots.cells import arcs, draw_cell, draw_preference, draw_shrinking, of, shares
+from nasgauge.analysis.plots.comparisons import draw_intervals, draw_profile
+from nasgauge.analysis.plots.efficiency import draw_accuracy, draw_regret, draw_top
+from nasgauge.analysis.plots.figures import Inks
+from nasgauge.analysis.plots.ranks import draw_heat, draw_ranks, draw_sizes, draw_taus
+from nasgauge.analysis.plots.style import STYLE, UnknownVenue, look, style, venues
+from nasgauge.analysis.statistics.runs import Band
+from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
 
 GRID = np.geomspace(1, 100, 30)
 BANDS = {

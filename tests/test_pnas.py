@@ -8,19 +8,19 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
-from data.tables import AccuracyTable
-from harness.block_cells import BlockCell
-from harness.block_spaces import BlockSpace
-from harness.cells import Cell
-from harness.oracle import Table
-from harness.progressions import PROGRESSIONS
-from harness.records import Evaluation, gather
-from harness.runner import Budget, InvalidBudget, run
-from harness.spaces import NB201
-from searchers import InvalidOption, Spec
-from searchers.pnas import PNAS
-from searchers.surrogates import BadPrediction
-from searchers.surrogates.ranking import Ranking
+from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.steps import Evaluation, gather
+from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.runner import Budget, InvalidBudget, run
+from nasgauge.harness.search.specs import InvalidOption, Spec
+from nasgauge.searchers.pnas import PNAS
+from nasgauge.searchers.surrogates import BadPrediction
+from nasgauge.searchers.surrogates.ranking import Ranking
+from nasgauge.spaces.block_cells import BlockCell
+from nasgauge.spaces.block_spaces import BlockSpace
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
+from nasgauge.spaces.progressions import PROGRESSIONS
 
 Array = NDArray[np.float64]
 space = NB201()
@@ -70,7 +70,7 @@ def test_children_are_one_level_larger_and_keep_their_parent_s_operations(by: st
 @pytest.mark.parametrize("by", PROGRESSIONS)
 def test_every_structure_but_that_of_unused_edges_is_reached(by: str) -> None:
     """By nodes every network is reached; by paths too, as any network can be written with edges in use."""
-    from harness.study import network
+    from nasgauge.studies.predictors import network
 
     reached, level = set(), list(space.grow(None, by))
     while level:
@@ -153,7 +153,7 @@ def test_at_full_size_the_search_goes_on_until_every_structure_was_proposed() ->
     assert searcher.ask() == []
     structures = {space.canonical(cell) for cell in asked}
     assert len(structures) == len(asked)
-    from harness.study import network
+    from nasgauge.studies.predictors import network
 
     assert {network(c) for c in asked} == {network(c) for c in space if space.is_connected(c)}
 

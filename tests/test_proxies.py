@@ -8,16 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from data.images import augmented, open_images
-from harness.cells import Cell
-from harness.cli import main
-from harness.network import Network, Skeleton, build, choices_of
-from harness.network.inputs import InvalidBatch
-from harness.proxies import PROXIES, Batch
-from harness.proxies.activations import distinct, naswot, relu_codes, zen
-from harness.proxies.agreement import RANK_SUM, agreements
-from harness.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, synflow, zico
-from harness.proxies.scores import (
+from nasgauge.cli import main
+from nasgauge.data.images import augmented, open_images
+from nasgauge.harness.network import Network, Skeleton, build, choices_of
+from nasgauge.harness.network.inputs import InvalidBatch
+from nasgauge.harness.proxies import PROXIES, Batch
+from nasgauge.harness.proxies.activations import distinct, naswot, relu_codes, zen
+from nasgauge.harness.proxies.agreement import RANK_SUM, agreements
+from nasgauge.harness.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, synflow, zico
+from nasgauge.harness.proxies.scores import (
     NO_PATH,
     Recipe,
     Score,
@@ -32,8 +31,9 @@ from harness.proxies.scores import (
     score_classes,
     shipped,
 )
-from harness.proxies.tenas import regions
-from harness.spaces import NB201
+from nasgauge.harness.proxies.tenas import regions
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
 
 MIXED = Cell(("nor_conv_3x3", "avg_pool_3x3", "nor_conv_1x1", "skip_connect", "none", "nor_conv_3x3"))
 TINY = Skeleton(channels=3, cells=1)

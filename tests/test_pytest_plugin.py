@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.gate.commands import Bounds, update
+from nasgauge.gate.commands import Bounds, update
 
 ROOT = Path(__file__).resolve().parents[1]
 
 TESTS = """
-from harness.pytest_plugin import conformance
+from nasgauge.pytest_plugin import conformance
 from mine import Mine
 
 def test_search_is_not_worse(nasgauge_gate):
@@ -48,7 +48,7 @@ class Theirs:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         }
-        command = [sys.executable, "-m", "pytest", "-p", "harness.pytest_plugin", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", "-p", "nasgauge.pytest_plugin", "-p", "no:cacheprovider"]
         done = subprocess.run(
             [*command, "-rA", *arguments],
             cwd=self.folder, env=environment, capture_output=True, text=True, check=False,
@@ -105,9 +105,9 @@ def test_the_plugin_is_found_by_its_entry_point() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["pytest11"] == {"nasgauge": "harness.pytest_plugin"}
-    script = "import sys, harness.pytest_plugin; print(*sorted(sys.modules))"
+    assert project["entry-points"]["pytest11"] == {"nasgauge": "nasgauge.pytest_plugin"}
+    script = "import sys, nasgauge.pytest_plugin; print(*sorted(sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"numpy", "harness.gate", "searchers"} & set(loaded)
+    assert not {"numpy", "nasgauge.gate", "searchers"} & set(loaded)

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from harness.cells import Cell
-from harness.records import DamagedRecord, Evaluation, Header, Step, Steps, gather, read, write
-from harness.spaces import NB201
+from nasgauge.harness.records.steps import DamagedRecord, Evaluation, Header, Step, Steps, gather, read, write
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
 
 HEADER = Header(
     argv=("nasgauge", "bench"),

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 from pytest_regressions.dataframe_regression import DataFrameRegressionFixture
 
-from analysis.campaign import NoResults, load
-from analysis.curves import UnknownCost
-from analysis.figures import Inks
-from analysis.report import Report, report
-from analysis.studies import Extras, extra_sections
-from harness.cli.studies import UnreadableStudy, gather
-from harness.records import read, write
-from harness.results import OtherCampaign, Unit
-from harness.spaces import NB201
+from nasgauge.analysis.plots.figures import Inks
+from nasgauge.analysis.report.report import Report, report
+from nasgauge.analysis.report.studies import Extras, extra_sections
+from nasgauge.analysis.results.campaign import NoResults, load
+from nasgauge.analysis.statistics.curves import UnknownCost
+from nasgauge.cli.studies import UnreadableStudy, gather
+from nasgauge.harness.records.results import OtherCampaign, Unit
+from nasgauge.harness.records.steps import read, write
+from nasgauge.spaces.nb201 import NB201
 
 FIRST = Unit("random", "toy", 0, 9).file
 

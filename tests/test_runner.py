@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.tables import AccuracyTable
-from harness.cells import Cell
-from harness.oracle import Table
-from harness.records import Evaluation
-from harness.runner import STALL, Budget, InvalidBudget, run
-from harness.spaces import NB201
-from searchers.random_search import RandomSearch
+from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.steps import Evaluation
+from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.runner import STALL, Budget, InvalidBudget, run
+from nasgauge.searchers.random_search import RandomSearch
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
 
 space = NB201()
 

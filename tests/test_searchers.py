@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.tables import AccuracyTable
-from harness.cells import Cell
-from harness.oracle import Table
-from harness.runner import Budget, run
-from harness.spaces import NB201
-from searchers import SEARCHERS, InvalidOption, Spec, UnknownSearcher, presets
+from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.runner import Budget, run
+from nasgauge.harness.search.specs import SEARCHERS, InvalidOption, Spec, UnknownSearcher, presets
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
 
 space = NB201()
 BEST = Cell(("nor_conv_3x3",) * 6)
@@ -35,17 +35,17 @@ def test_same_seed_same_search(name: str, toy: AccuracyTable) -> None:
 def test_the_hash_seed_of_the_process_does_not_matter(toy: AccuracyTable, toy_file: Path) -> None:
     script = textwrap.dedent(f"""
         import json
-        from data.tables import AccuracyTable
+        from nasgauge.data.tables import AccuracyTable
         from pathlib import Path
-        from searchers import SEARCHERS
-        from tests.test_searchers import trace
+        from nasgauge.harness.search.specs import SEARCHERS
+        from test_searchers import trace
         table = AccuracyTable.load(Path({str(toy_file)!r}))
         print(json.dumps({{name: trace(name, table, seed=3) for name in sorted(SEARCHERS)}}))
     """)
-    root = Path(__file__).resolve().parents[1]
-    environment = os.environ | {"PYTHONHASHSEED": "12345", "PYTHONPATH": str(root)}
+    tests = Path(__file__).resolve().parent
+    environment = os.environ | {"PYTHONHASHSEED": "12345", "PYTHONPATH": str(tests)}
     printed = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, cwd=root
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, cwd=tests
     )
     assert json.loads(printed.stdout) == {name: trace(name, toy, seed=3) for name in SEARCHERS}
 
@@ -164,8 +164,8 @@ def test_other_packages_add_searchers_by_entry_point(tmp_path: Path) -> None:
     )
     script = textwrap.dedent("""
         import numpy as np
-        from harness.spaces import NB201
-        from searchers import Spec
+        from nasgauge.spaces.nb201 import NB201
+        from nasgauge.harness.search.specs import Spec
         print(Spec.parse("first:rank=9").make(NB201(), np.random.default_rng(0)).ask()[0].rank)
         print(type(Spec.parse("random").make(NB201(), np.random.default_rng(0))).__name__)
     """)

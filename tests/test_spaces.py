@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cells import EDGES, OPERATIONS, Cell
-from harness.spaces import NB201
+from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
+from nasgauge.spaces.nb201 import NB201
 
 space = NB201()
 ranks = st.integers(0, len(space) - 1)

@@ -13,15 +13,23 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from data import index_lists
-from data.images import DATASETS, ImageSet, ImagesUnavailable, Splits, made_up, open_images, open_splits
-from data.images import cifar10 as cifar10_module
-from data.images import splits as splits_module
-from data.images.published import CIFAR100, IMAGENET16, PublishedSet
-from data.importers import ImportFailed
-from data.index_lists import INDEX_FILES, SPLIT_FILES, halves, keep_splits, splits_folder
-from data.published import CACHE_VARIABLE, WrongFile
-from harness.cli import app
+from nasgauge.cli import app
+from nasgauge.data import index_lists
+from nasgauge.data.images import (
+    DATASETS,
+    ImageSet,
+    ImagesUnavailable,
+    Splits,
+    made_up,
+    open_images,
+    open_splits,
+)
+from nasgauge.data.images import cifar10 as cifar10_module
+from nasgauge.data.images import splits as splits_module
+from nasgauge.data.images.published import CIFAR100, IMAGENET16, PublishedSet
+from nasgauge.data.importers import ImportFailed
+from nasgauge.data.index_lists import INDEX_FILES, SPLIT_FILES, halves, keep_splits, splits_folder
+from nasgauge.data.published import CACHE_VARIABLE, WrongFile
 
 
 @pytest.fixture(autouse=True)

@@ -7,14 +7,21 @@ import pytest
 from pytest_regressions.num_regression import NumericRegressionFixture
 from scipy import stats
 
-from analysis.aggregates import improvement, iqm, iqm_interval, profile
-from analysis.comparisons import a12, compare, critical_difference, flip_p, holm, seeds_needed
-from analysis.efficiency import equivalent
-from analysis.predictor_stats import kendall
-from analysis.ranks import _jackknife, between, ceiling, rank_sum, tau_interval, top_taus
-from analysis.reach import first_reach
-from analysis.stats import band, median_interval, random_search
-from harness.results import Curve
+from nasgauge.analysis.results.random_equivalents import first_reach
+from nasgauge.analysis.results.sample_efficiency import equivalent
+from nasgauge.analysis.statistics.aggregates import improvement, iqm, iqm_interval, profile
+from nasgauge.analysis.statistics.comparisons import (
+    a12,
+    compare,
+    critical_difference,
+    flip_p,
+    holm,
+    seeds_needed,
+)
+from nasgauge.analysis.statistics.correlation import kendall
+from nasgauge.analysis.statistics.ranks import _jackknife, between, ceiling, rank_sum, tau_interval, top_taus
+from nasgauge.analysis.statistics.runs import band, median_interval, random_search
+from nasgauge.harness.records.results import Curve
 
 
 def runs(seed: int, mean: float, count: int = 40) -> np.ndarray:
@@ -128,7 +135,7 @@ def test_the_fast_interval_of_tau_agrees_with_the_bootstrap_of_scipy(monkeypatch
     truth = rng.normal(size=180)
     score = truth + rng.normal(size=180)
     whole = tau_interval(score, truth, rng)
-    monkeypatch.setattr("analysis.ranks.FEW", 10)
+    monkeypatch.setattr("nasgauge.analysis.statistics.ranks.FEW", 10)
     fast = tau_interval(score, truth, rng)
     assert fast.value == whole.value
     assert (fast.low, fast.high) == pytest.approx((whole.low, whole.high), abs=0.02)

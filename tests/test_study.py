@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from analysis.efficiency import answers, compare
-from analysis.efficiency_stats import evaluations_for, incumbents, matrices, speed_up, top_means
-from analysis.predictor_stats import agreement, kendall_interval
-from analysis.predictors import PAPER_COLUMN, latex, summary
-from data.tables import AccuracyTable, Column
-from harness.cells import Cell
-from harness.cli import app
-from harness.records import Evaluation, Step, gather
-from harness.results import Curve
-from harness.spaces import NB201
-from harness.study import InvalidStudy, Protocol, ceilings, network, seed_columns, sizes, trials
+from nasgauge.analysis.results.predictors import PAPER_COLUMN, latex, summary
+from nasgauge.analysis.results.sample_efficiency import answers, compare
+from nasgauge.analysis.statistics.correlation import agreement, kendall_interval
+from nasgauge.analysis.statistics.efficiency import evaluations_for, incumbents, matrices, speed_up, top_means
+from nasgauge.cli import app
+from nasgauge.data.tables import AccuracyTable, Column
+from nasgauge.harness.records.results import Curve
+from nasgauge.harness.records.steps import Evaluation, Step, gather
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
+from nasgauge.studies.predictors import InvalidStudy, Protocol, ceilings, network, seed_columns, sizes, trials
 
 space = NB201()
 rng = np.random.default_rng

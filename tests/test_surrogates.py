@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge
 
-from harness.block_spaces import BlockSpace
-from harness.cells import Cell
-from harness.features import LAYOUT
-from harness.spaces import NB201
-from searchers.surrogates import SURROGATES, BadPrediction, InvalidSurrogate, Predictor, installed
-from searchers.surrogates.neural import NeuralSurrogate, Perceptron, Recurrent
+from nasgauge.searchers.surrogates import SURROGATES, BadPrediction, InvalidSurrogate, Predictor, installed
+from nasgauge.searchers.surrogates.neural import NeuralSurrogate, Perceptron, Recurrent
+from nasgauge.spaces.block_spaces import BlockSpace
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.features import LAYOUT
+from nasgauge.spaces.nb201 import NB201
 
 space = NB201()
 Array = NDArray[np.float64]
@@ -176,7 +176,9 @@ def test_a_surrogate_without_members_cannot_explore() -> None:
 
 
 def test_a_surrogate_whose_package_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("searchers.surrogates.find_spec", lambda name: None if name == "lightgbm" else name)
+    monkeypatch.setattr(
+        "nasgauge.searchers.surrogates.find_spec", lambda name: None if name == "lightgbm" else name
+    )
     assert "lightgbm" not in installed()
     with pytest.raises(
         InvalidSurrogate, match=r"needs the package lightgbm: pip install 'nasgauge\[surrogates\]'"

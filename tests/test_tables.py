@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.importers import ImportFailed, bundled_path, import_bundled, unpickle
-from data.sources import UnknownTable, open_table
-from data.tables import AccuracyTable, Column, DamagedTable, NotInTable, View
-from harness.cells import Cell
-from harness.spaces import NB201
+from nasgauge.data.importers import ImportFailed, bundled_path, import_bundled, unpickle
+from nasgauge.data.sources import UnknownTable, open_table
+from nasgauge.data.tables import AccuracyTable, Column, DamagedTable, NotInTable, View
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
 
 
 def test_the_bundled_table_is_the_package_s_data(bundled: AccuracyTable) -> None:

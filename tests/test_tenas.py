@@ -8,11 +8,9 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from data.images import open_images
-from harness.cells import OPERATIONS, Cell
-from harness.proxies.judge import Judge
-from harness.spaces import NB201
-from searchers.pruning import (
+from nasgauge.data.images import open_images
+from nasgauge.harness.proxies.judge import Judge
+from nasgauge.searchers.pruning import (
     NB201_SUPERNET,
     PRESETS,
     Choices,
@@ -24,7 +22,9 @@ from searchers.pruning import (
     rank,
     without,
 )
-from searchers.tenas import TENAS, stored, to_json
+from nasgauge.searchers.tenas import TENAS, stored, to_json
+from nasgauge.spaces.cells import OPERATIONS, Cell
+from nasgauge.spaces.nb201 import NB201
 
 QUICK = Settings(
     batch=4,

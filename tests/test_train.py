@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cells import Cell
-from harness.cli import main
-from harness.records import read as read_steps
-from harness.training_records import read
+from nasgauge.cli import main
+from nasgauge.harness.records.steps import read as read_steps
+from nasgauge.harness.records.trainings import read
+from nasgauge.spaces.cells import Cell
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL = Cell.parse("|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|")
@@ -25,7 +25,7 @@ def nasgauge(*arguments: str, limit: int | None = None) -> subprocess.CompletedP
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.run(
-        [sys.executable, "-c", "from harness.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from nasgauge.cli import main; main()", *arguments],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
         capture_output=True,
@@ -150,7 +150,7 @@ def test_a_search_that_cannot_train_says_why(
 def test_two_processes_share_a_batch(tmp_path: Path) -> None:
     """Batch statistics are those of half a batch, so figures are near those of one process, not the same."""
     script = tmp_path / "nasgauge.py"  # Fabric starts the second process by the script's path
-    script.write_text("from harness.cli import main\nmain()\n")
+    script.write_text("from nasgauge.cli import main\nmain()\n")
     options = ("-d", "made-up", "-r", "tiny", "--epochs", "4", "--device", "cpu", "--processes", "2")
     out = tmp_path / "out"
     done = subprocess.run(

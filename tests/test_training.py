@@ -14,14 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from data.images import open_splits
-from harness.block_cells import OPERATORS, BlockCell
-from harness.block_spaces import BlockSpace
-from harness.cells import Cell
-from harness.network import Skeleton, build, build_blocks, choices_of
-from harness.network.inputs import InvalidBatch
-from harness.recipes import RECIPES, InvalidRecipe, Recipe, UnknownRecipe, recipe_named
-from harness.training import (
+from nasgauge.data.images import open_splits
+from nasgauge.harness.network import Skeleton, build, build_blocks, choices_of
+from nasgauge.harness.network.inputs import InvalidBatch
+from nasgauge.harness.records.recipes import RECIPES, InvalidRecipe, Recipe, UnknownRecipe, recipe_named
+from nasgauge.harness.records.trainings import DamagedTraining, Epoch, TrainingRecord, read
+from nasgauge.harness.training import (
     Machine,
     OtherTraining,
     Trainer,
@@ -31,14 +29,16 @@ from harness.training import (
     WrongCheckpoint,
     train_unit,
 )
-from harness.training.feeding import Augmenter, DeviceImages, batches_in_order, epoch_generator
-from harness.training.machine import InvalidMachine
-from harness.training.many import machines, train_units
-from harness.training.pools import ConvolvedPool
-from harness.training.trainer import NothingToSearchOn
-from harness.training.units import Loaded
-from harness.training_records import DamagedTraining, Epoch, TrainingRecord, read
-from searchers.pnas import PNAS
+from nasgauge.harness.training.feeding import Augmenter, DeviceImages, batches_in_order, epoch_generator
+from nasgauge.harness.training.machine import InvalidMachine
+from nasgauge.harness.training.many import machines, train_units
+from nasgauge.harness.training.pools import ConvolvedPool
+from nasgauge.harness.training.trainer import NothingToSearchOn
+from nasgauge.harness.training.units import Loaded
+from nasgauge.searchers.pnas import PNAS
+from nasgauge.spaces.block_cells import OPERATORS, BlockCell
+from nasgauge.spaces.block_spaces import BlockSpace
+from nasgauge.spaces.cells import Cell
 
 ROOT = Path(__file__).resolve().parents[1]
 ABOUT = {"argv": (), "commit": "", "versions": {}}

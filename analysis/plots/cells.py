@@ -10,8 +10,8 @@ from matplotlib.patches import Circle, PathPatch
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from analysis.style import OPERATION_COLOURS, OPERATION_NAMES
-from harness.cells import EDGES, OPERATIONS, Cell
+from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES
+from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
 
 Choices = tuple[tuple[str, ...], ...]
 

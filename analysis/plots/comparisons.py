@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from analysis.stats import Band
-from analysis.style import look
+from nasgauge.analysis.plots.style import look
+from nasgauge.analysis.statistics.runs import Band
 
 Array = NDArray[np.float64]
 

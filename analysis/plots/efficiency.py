@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from analysis.stats import Band
-from analysis.style import look
+from nasgauge.analysis.plots.style import look
+from nasgauge.analysis.statistics.runs import Band
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from analysis.style import look
+from nasgauge.analysis.plots.style import look
 
 Array = NDArray[np.float64]
 

@@ -4,11 +4,11 @@ Images are kept as the bytes they are (N, 3, H, W); what a study shows a network
 `augmented` and `crops`, on a device of choice and from a generator that is handed in.
 """
 
-from data.images.cifar10 import SETS, open_images, read_folder
-from data.images.draws import DEVIATION, MEAN, augmented, crops
-from data.images.image_set import ImageSet, ImagesUnavailable, Split
-from data.images.made_up import made_up
-from data.images.splits import DATASETS, Dataset, Splits, open_splits
+from nasgauge.data.images.cifar10 import SETS, open_images, read_folder
+from nasgauge.data.images.draws import DEVIATION, MEAN, augmented, crops
+from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
+from nasgauge.data.images.made_up import made_up
+from nasgauge.data.images.splits import DATASETS, Dataset, Splits, open_splits
 
 __all__ = (
     "DATASETS",

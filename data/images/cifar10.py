@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.images.image_set import ImageSet, ImagesUnavailable, Split
-from data.importers import ImportFailed
-from data.importers.cifar import import_cifar_batch
-from data.published import cache_folder
-from harness.atomic import replacing
+from nasgauge.data.atomic import replacing
+from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
+from nasgauge.data.importers import ImportFailed
+from nasgauge.data.importers.cifar import import_cifar_batch
+from nasgauge.data.published import cache_folder
 
 OFFICIAL: Final = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 OFFICIAL_MD5: Final = "c58f30108f718f92721af3b95e74349a"

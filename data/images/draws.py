@@ -5,7 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from data.images.image_set import ImageSet, ImagesUnavailable
+from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable
 
 MEAN: Final = (125.3 / 255, 123.0 / 255, 113.9 / 255)
 DEVIATION: Final = (63.0 / 255, 62.1 / 255, 66.7 / 255)

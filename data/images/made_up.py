@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.images.image_set import ImageSet
+from nasgauge.data.images.image_set import ImageSet
 
 SIDE: Final = 32
 CLASSES: Final = 10

@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from data.images.image_set import ImageSet, ImagesUnavailable, Split
-from data.importers.cifar import import_cifar_batch, import_class_names
-from data.published import cache_folder
-from harness.atomic import replacing
+from nasgauge.data.atomic import replacing
+from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
+from nasgauge.data.importers.cifar import import_cifar_batch, import_class_names
+from nasgauge.data.published import cache_folder
 
 
 @dataclass(frozen=True, kw_only=True)

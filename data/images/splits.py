@@ -7,12 +7,12 @@ from typing import Final, Literal
 
 import numpy as np
 
-from data.images.cifar10 import open_cifar10
-from data.images.draws import DEVIATION, MEAN
-from data.images.image_set import ImageSet, ImagesUnavailable
-from data.images.made_up import CLASSES, made_up
-from data.images.published import CIFAR100, IMAGENET16, PublishedSet
-from data.index_lists import Origin, halves
+from nasgauge.data.images.cifar10 import open_cifar10
+from nasgauge.data.images.draws import DEVIATION, MEAN
+from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable
+from nasgauge.data.images.made_up import CLASSES, made_up
+from nasgauge.data.images.published import CIFAR100, IMAGENET16, PublishedSet
+from nasgauge.data.index_lists import Origin, halves
 
 Dataset = Literal["cifar10-valid", "cifar10", "cifar100", "ImageNet16-120", "made-up"]
 DATASETS: Final[tuple[Dataset, ...]] = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120", "made-up")

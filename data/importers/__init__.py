@@ -4,11 +4,11 @@ Every unpickler here builds classes from a list of allowed names and nothing els
 neither run code nor bring in a class.
 """
 
-from data.importers.bundled import BUNDLED_LIMITS, bundled_path, import_bundled
-from data.importers.exports import EXPORTS, import_exports
-from data.importers.official import CellProgress, import_official
-from data.importers.pickles import ImportFailed, unpickle
-from data.importers.records import SETS
+from nasgauge.data.importers.bundled import BUNDLED_LIMITS, bundled_path, import_bundled
+from nasgauge.data.importers.exports import EXPORTS, import_exports
+from nasgauge.data.importers.official import CellProgress, import_official
+from nasgauge.data.importers.pickles import ImportFailed, unpickle
+from nasgauge.data.importers.records import SETS
 
 __all__ = (
     "BUNDLED_LIMITS",

@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from data.importers.pickles import ImportFailed, Record, unpickle
-from data.published import sha256
-from data.tables import AccuracyTable, Column, View
-from harness.cells import ENCODINGS, N_CELLS
+from nasgauge.data.importers.pickles import ImportFailed, Record, unpickle
+from nasgauge.data.published import sha256
+from nasgauge.data.tables import AccuracyTable, Column, View
+from nasgauge.spaces.cells import ENCODINGS, N_CELLS
 
 _ANALOG: Final = MappingProxyType(
     {

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.importers.pickles import ImportFailed, unpickle
+from nasgauge.data.importers.pickles import ImportFailed, unpickle
 
 _RECONSTRUCT = np.zeros(0).__reduce__()[0]
 _CIFAR: Final = MappingProxyType(

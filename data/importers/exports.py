@@ -16,10 +16,10 @@ from typing import IO, Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from data.importers.pickles import ImportFailed, Record, unpickle
-from data.published import sha256
-from data.tables import AccuracyTable, Column, View
-from harness.cells import ENCODINGS, N_CELLS, Cell
+from nasgauge.data.importers.pickles import ImportFailed, Record, unpickle
+from nasgauge.data.published import sha256
+from nasgauge.data.tables import AccuracyTable, Column, View
+from nasgauge.spaces.cells import ENCODINGS, N_CELLS, Cell
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_left
 from typing import Any
 
-from data.importers.pickles import ImportFailed
+from nasgauge.data.importers.pickles import ImportFailed
 
 MARK = "@"
 """What the text of a figure's epoch has and a name has not."""

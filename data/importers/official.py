@@ -19,13 +19,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from data.importers.pickles import ImportFailed
-from data.importers.records import FORMS, Figures
-from data.importers.stream import Allowed, PickleStream
-from data.published import sha256
-from data.tables import AccuracyTable
-from harness.atomic import replacing
-from harness.cells import N_CELLS, Cell, InvalidCell
+from nasgauge.data.atomic import replacing
+from nasgauge.data.importers.pickles import ImportFailed
+from nasgauge.data.importers.records import FORMS, Figures
+from nasgauge.data.importers.stream import Allowed, PickleStream
+from nasgauge.data.published import sha256
+from nasgauge.data.tables import AccuracyTable
+from nasgauge.spaces.cells import N_CELLS, Cell, InvalidCell
 
 CellProgress = Callable[[int, int], None]
 """Told how many cells are done, and of how many."""

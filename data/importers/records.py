@@ -9,11 +9,11 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data.curves import RANK, mean_of_trained
-from data.importers.pickles import ImportFailed
-from data.importers.stream import ALL
-from data.tables import AccuracyTable, Column, Metric, Split, View
-from harness.cells import N_CELLS
+from nasgauge.data.curves import RANK, mean_of_trained
+from nasgauge.data.importers.pickles import ImportFailed
+from nasgauge.data.importers.stream import ALL
+from nasgauge.data.tables import AccuracyTable, Column, Metric, Split, View
+from nasgauge.spaces.cells import N_CELLS
 
 FORMS: Final = MappingProxyType({"full": "200", "less": "12", "200": "200", "12": "12"})
 """Epochs of a run, by the names that the official files have for it."""

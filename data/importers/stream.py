@@ -13,9 +13,9 @@ from typing import IO, Any, Final
 
 import numpy as np
 
-from data.importers.memo import MARK, Memo
-from data.importers.pickles import ImportFailed, permitted
-from data.importers.templates import LENGTHS, named, numbered, referred
+from nasgauge.data.importers.memo import MARK, Memo
+from nasgauge.data.importers.pickles import ImportFailed, permitted
+from nasgauge.data.importers.templates import LENGTHS, named, numbered, referred
 
 WINDOW: Final = 1 << 22
 _SLACK: Final = 1 << 16  # no instruction but a text is longer than this

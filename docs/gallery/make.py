@@ -6,8 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from data.sources import table_path
 from harness.cli.studies import SHIPPED_SCORES, SHIPPED_SEARCHES
+
+from data.sources import table_path
 
 HERE = Path(__file__).resolve().parent
 CAPTIONS = {

@@ -8,10 +8,10 @@ gives all blocks, concatenated. Auxiliary heads and drop-path, of the final trai
 import torch
 from torch import Tensor, nn
 
-from harness.block_cells import Arm, BlockCell
-from harness.network.darts import Halve, Separable
-from harness.network.initialise import initialise
-from harness.network.nb201 import ReLUConvBN, Skeleton, Stem
+from nasgauge.harness.network.darts import Halve, Separable
+from nasgauge.harness.network.initialise import initialise
+from nasgauge.harness.network.nb201 import ReLUConvBN, Skeleton, Stem
+from nasgauge.spaces.block_cells import Arm, BlockCell
 
 _STEM_WIDTH = 3
 """Channels of the stem, in those of the first cell."""

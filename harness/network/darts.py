@@ -8,8 +8,8 @@ every node is a network of the space, and an edge without operations is left out
 import torch
 from torch import Tensor, nn
 
-from harness.block_genotypes import EDGES, EDGES_IN_CELL, NODES, OPERATIONS
-from harness.network.nb201 import Choices, InvalidChoices, ReLUConvBN, Stem
+from nasgauge.harness.network.nb201 import Choices, InvalidChoices, ReLUConvBN, Stem
+from nasgauge.spaces.block_genotypes import EDGES, EDGES_IN_CELL, NODES, OPERATIONS
 
 
 class Separable(nn.Sequential):

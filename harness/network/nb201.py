@@ -13,8 +13,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from harness.cells import EDGES, OPERATIONS, Cell
-from harness.network.initialise import initialise
+from nasgauge.harness.network.initialise import initialise
+from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
 
 Choices = tuple[tuple[str, ...], ...]
 

@@ -1,6 +1,6 @@
 """The neural tangent kernel, exact and fast."""
 
-from harness.ntk.kernel import condition_number, kernel, kernel_by_rows
-from harness.ntk.parts import Workspace
+from nasgauge.harness.ntk.kernel import condition_number, kernel, kernel_by_rows
+from nasgauge.harness.ntk.parts import Workspace
 
 __all__ = ["Workspace", "condition_number", "kernel", "kernel_by_rows"]

@@ -6,7 +6,7 @@ TE-NAS, section 3.1.1). In train mode batch normalisation couples the images: ev
 every image, so the usual per-sample shortcuts give another kernel.
 
 `kernel_by_rows` goes back through the network once for each image; it works for any network. `kernel` goes
-back once with all cotangents together, by hand, and gives the same kernel of `harness.network.Network`:
+back once with all cotangents together, by hand, and gives the same kernel of `nasgauge.harness.network.Network`:
 
 - A convolution followed by normalisation sends back W ᵀ∗ gain (g − mean(g) − x̂ mean(g x̂)), g the cotangent
   of the node it ends in. All branches that end in a node share one convolution of g, with an output for each
@@ -23,12 +23,12 @@ together, small enough for the cache.
 import torch
 from torch import Tensor, nn
 
-from harness.network import Network
-from harness.network.inputs import check_images
-from harness.network.nb201 import CellModule, ResidualBlock
-from harness.network.unchanged import unchanged
-from harness.ntk.parts import Branch, Inputs, Workspace, columns, runs
-from harness.ntk.passes import BlockPass, CellPass, head
+from nasgauge.harness.network import Network
+from nasgauge.harness.network.inputs import check_images
+from nasgauge.harness.network.nb201 import CellModule, ResidualBlock
+from nasgauge.harness.network.unchanged import unchanged
+from nasgauge.harness.ntk.parts import Branch, Inputs, Workspace, columns, runs
+from nasgauge.harness.ntk.passes import BlockPass, CellPass, head
 
 
 def condition_number(kernel_BB: Tensor) -> float:

@@ -1,6 +1,6 @@
 """Pieces of the way back: memory, branches, what nodes see, and what branches and pools send back.
 
-The algebra is told in `harness.ntk.kernel`, which also names the letters of the shapes.
+The algebra is told in `nasgauge.harness.ntk.kernel`, which also names the letters of the shapes.
 """
 
 import math

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.network import Network
-from harness.network.nb201 import CellModule, ReLUConvBN, ResidualBlock
-from harness.ntk.parts import (
+from nasgauge.harness.network import Network
+from nasgauge.harness.network.nb201 import CellModule, ReLUConvBN, ResidualBlock
+from nasgauge.harness.ntk.parts import (
     Branch,
     Inputs,
     Leaving,

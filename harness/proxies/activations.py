@@ -7,10 +7,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from harness.network.initialise import initialise
-from harness.network.inputs import check_images
-from harness.network.unchanged import unchanged
-from harness.proxies.batch import Batch
+from nasgauge.harness.network.initialise import initialise
+from nasgauge.harness.network.inputs import check_images
+from nasgauge.harness.network.unchanged import unchanged
+from nasgauge.harness.proxies.batch import Batch
 
 _ZEN_STEP: Final = 0.01
 _JACOV_EPSILON: Final = 1e-5

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from harness.proxies.registry import PROXIES
-from harness.proxies.scores import Score, mean_by_cell, members, nan_last
+from nasgauge.harness.proxies.registry import PROXIES
+from nasgauge.harness.proxies.scores import Score, mean_by_cell, members, nan_last
 
 Array = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.network.inputs import InvalidBatch, check_images
+from nasgauge.harness.network.inputs import InvalidBatch, check_images
 
 
 @dataclass(frozen=True, eq=False)

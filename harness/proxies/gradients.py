@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.network.inputs import check_images
-from harness.network.unchanged import unchanged
-from harness.proxies.batch import Batch
+from nasgauge.harness.network.inputs import check_images
+from nasgauge.harness.network.unchanged import unchanged
+from nasgauge.harness.proxies.batch import Batch
 
 
 def grad_norm(network: nn.Module, batch: Batch) -> float:

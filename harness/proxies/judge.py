@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.images import ImageSet, augmented, crops
-from harness.network import Choices, Network, Skeleton, initialise
-from harness.network.darts import BlockNetwork
-from harness.ntk import Workspace
-from harness.proxies.tenas import kappa, regions
-from searchers.pruning import Comparison, Settings
+from nasgauge.data.images import ImageSet, augmented, crops
+from nasgauge.harness.network import Choices, Network, Skeleton, initialise
+from nasgauge.harness.network.darts import BlockNetwork
+from nasgauge.harness.ntk import Workspace
+from nasgauge.harness.proxies.tenas import kappa, regions
+from nasgauge.searchers.pruning import Comparison, Settings
 
 KAPPA: Final = Skeleton(channels=3, cells=1)
 """The network whose kernel TE-NAS looks at: three stages of one cell with 3, 6 and 12 channels."""

@@ -10,11 +10,11 @@ from typing import Final
 
 from torch import nn
 
-from harness.network.size import flops, parameters
-from harness.proxies.activations import jacov, naswot, zen
-from harness.proxies.batch import Batch
-from harness.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, synflow, zico
-from harness.proxies.tenas import expressivity, trainability
+from nasgauge.harness.network.size import flops, parameters
+from nasgauge.harness.proxies.activations import jacov, naswot, zen
+from nasgauge.harness.proxies.batch import Batch
+from nasgauge.harness.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, synflow, zico
+from nasgauge.harness.proxies.tenas import expressivity, trainability
 
 Proxy = Callable[[nn.Module, Batch], float]
 

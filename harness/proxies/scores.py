@@ -17,16 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.images import ImageSet, augmented, crops
-from harness.atomic import replacing
-from harness.cells import Cell
-from harness.network import Choices, Skeleton, build, choices_of
-from harness.ntk import Workspace
-from harness.proxies.batch import Batch
-from harness.proxies.judge import KAPPA, REGIONS
-from harness.proxies.registry import PROXIES
-from harness.proxies.tenas import kappa, regions
-from harness.spaces import NB201
+from nasgauge.data.atomic import replacing
+from nasgauge.data.images import ImageSet, augmented, crops
+from nasgauge.harness.network import Choices, Skeleton, build, choices_of
+from nasgauge.harness.ntk import Workspace
+from nasgauge.harness.proxies.batch import Batch
+from nasgauge.harness.proxies.judge import KAPPA, REGIONS
+from nasgauge.harness.proxies.registry import PROXIES
+from nasgauge.harness.proxies.tenas import kappa, regions
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
 
 NO_PATH: Final = "no path from input to output"
 NOT_FINITE: Final = "not a finite number"

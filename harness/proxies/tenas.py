@@ -5,10 +5,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from harness.network import Network
-from harness.ntk import Workspace, condition_number, kernel, kernel_by_rows
-from harness.proxies.activations import distinct, relu_codes
-from harness.proxies.batch import Batch
+from nasgauge.harness.network import Network
+from nasgauge.harness.ntk import Workspace, condition_number, kernel, kernel_by_rows
+from nasgauge.harness.proxies.activations import distinct, relu_codes
+from nasgauge.harness.proxies.batch import Batch
 
 GROUP: Final = 1000
 """Images that share batch statistics when regions are counted."""

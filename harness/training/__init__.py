@@ -1,10 +1,10 @@
 """Real training of cells, by a recipe, on the device there is."""
 
-from harness.training.checkpoint import WrongCheckpoint
-from harness.training.loop import Training, TrainingDiverged
-from harness.training.machine import Machine
-from harness.training.trainer import Trainer
-from harness.training.units import OtherTraining, TrainingUnit, train_unit
+from nasgauge.harness.training.checkpoint import WrongCheckpoint
+from nasgauge.harness.training.loop import Training, TrainingDiverged
+from nasgauge.harness.training.machine import Machine
+from nasgauge.harness.training.trainer import Trainer
+from nasgauge.harness.training.units import OtherTraining, TrainingUnit, train_unit
 
 __all__ = [
     "Machine",

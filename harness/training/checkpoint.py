@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from harness.atomic import replacing
+from nasgauge.data.atomic import replacing
 
 FORMAT: Final = "1"
 _KEY: Final = "nasgauge"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from harness.recipes import Recipe
+from nasgauge.harness.records.recipes import Recipe
 
 
 @dataclass(frozen=True, eq=False)

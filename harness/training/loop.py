@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from harness.recipes import Recipe
-from harness.training.feeding import Augmenter, DeviceImages, batches_in_order, epoch_generator
-from harness.training.pools import convolve_pools
-from harness.training_records import Epoch
+from nasgauge.harness.records.recipes import Recipe
+from nasgauge.harness.records.trainings import Epoch
+from nasgauge.harness.training.feeding import Augmenter, DeviceImages, batches_in_order, epoch_generator
+from nasgauge.harness.training.pools import convolve_pools
 
 HeldOut = Literal["valid", "test"]
 EVALUATION_BATCH = 1000
@@ -33,7 +33,7 @@ class Training:
     after the last alone. Nothing in a step waits for the device. With several processes, each takes its
     part of every batch, and batch statistics are those of the part.
 
-    On a CPU the network's 3×3 average pools are computed as convolutions (`harness.training.pools`).
+    On a CPU the network's 3×3 average pools are computed as convolutions (`nasgauge.harness.training.pools`).
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from lightning_fabric import Fabric
 
-from harness.network.inputs import open_device
+from nasgauge.harness.network.inputs import open_device
 
 PRECISIONS: Final = MappingProxyType({"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"})
 """Names of ours, and Fabric's: float32, or a smaller type where autocast allows it."""

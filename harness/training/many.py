@@ -12,10 +12,10 @@ import joblib
 import torch
 from filelock import FileLock, Timeout
 
-from data.images import open_splits
-from harness.training.machine import Machine
-from harness.training.units import Loaded, TrainingUnit, train_unit
-from harness.training_records import Epoch
+from nasgauge.data.images import open_splits
+from nasgauge.harness.records.trainings import Epoch
+from nasgauge.harness.training.machine import Machine
+from nasgauge.harness.training.units import Loaded, TrainingUnit, train_unit
 
 
 def machines(machine: Machine, workers: int) -> list[Machine]:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from data.images import open_splits
-from harness.block_cells import BlockCell
-from harness.cells import Cell
-from harness.recipes import Recipe
-from harness.records import Evaluation
-from harness.results import TrainingSettings
-from harness.training.machine import Machine
-from harness.training.units import Loaded, TrainingUnit, train_unit
+from nasgauge.data.images import open_splits
+from nasgauge.harness.records.recipes import Recipe
+from nasgauge.harness.records.results import TrainingSettings
+from nasgauge.harness.records.steps import Evaluation
+from nasgauge.harness.training.machine import Machine
+from nasgauge.harness.training.units import Loaded, TrainingUnit, train_unit
+from nasgauge.spaces.block_cells import BlockCell
+from nasgauge.spaces.cells import Cell
 
 
 class NothingToSearchOn(ValueError):

@@ -22,16 +22,16 @@ from filelock import FileLock
 from lightning_fabric import Fabric
 from torch import nn
 
-from data.images import Splits
-from harness.block_cells import BlockCell
-from harness.cells import ENCODINGS, Cell
-from harness.network import Skeleton, build, build_blocks, choices_of, parameters
-from harness.recipes import Recipe
-from harness.training.checkpoint import load_checkpoint, save_checkpoint
-from harness.training.feeding import Augmenter, DeviceImages, weights_generator
-from harness.training.loop import HeldOut, Training
-from harness.training.machine import Machine
-from harness.training_records import Epoch, TrainingHeader, TrainingRecord, read, write
+from nasgauge.data.images import Splits
+from nasgauge.harness.network import Skeleton, build, build_blocks, choices_of, parameters
+from nasgauge.harness.records.recipes import Recipe
+from nasgauge.harness.records.trainings import Epoch, TrainingHeader, TrainingRecord, read, write
+from nasgauge.harness.training.checkpoint import load_checkpoint, save_checkpoint
+from nasgauge.harness.training.feeding import Augmenter, DeviceImages, weights_generator
+from nasgauge.harness.training.loop import HeldOut, Training
+from nasgauge.harness.training.machine import Machine
+from nasgauge.spaces.block_cells import BlockCell
+from nasgauge.spaces.cells import ENCODINGS, Cell
 
 _DIGITS: Final = ENCODINGS["meco"]
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.spaces import Code, Layout, Space
+from nasgauge.spaces.nb201 import Code, Layout, Space
 
 C = TypeVar("C")
 
@@ -62,14 +62,18 @@ class Kind:
 
 SURROGATES: Final[Mapping[str, Kind]] = MappingProxyType(
     {
-        "boosting": Kind("searchers.surrogates.library:boosting", "structure", "sklearn"),
-        "forest": Kind("searchers.surrogates.library:Forest", "structure", "sklearn", members=True),
-        "gp": Kind("searchers.surrogates.library:GaussianProcess", "path", "sklearn", members=True),
-        "lightgbm": Kind("searchers.surrogates.library:lightgbm", "structure", "lightgbm"),
-        "lstm": Kind("searchers.surrogates.neural:lstm", "tokens", "torch"),
-        "lstm-ensemble": Kind("searchers.surrogates.neural:lstm_ensemble", "tokens", "torch", members=True),
-        "mlp": Kind("searchers.surrogates.neural:mlp", "tokens", "torch"),
-        "mlp-ensemble": Kind("searchers.surrogates.neural:mlp_ensemble", "tokens", "torch", members=True),
+        "boosting": Kind("nasgauge.searchers.surrogates.library:boosting", "structure", "sklearn"),
+        "forest": Kind("nasgauge.searchers.surrogates.library:Forest", "structure", "sklearn", members=True),
+        "gp": Kind("nasgauge.searchers.surrogates.library:GaussianProcess", "path", "sklearn", members=True),
+        "lightgbm": Kind("nasgauge.searchers.surrogates.library:lightgbm", "structure", "lightgbm"),
+        "lstm": Kind("nasgauge.searchers.surrogates.neural:lstm", "tokens", "torch"),
+        "lstm-ensemble": Kind(
+            "nasgauge.searchers.surrogates.neural:lstm_ensemble", "tokens", "torch", members=True
+        ),
+        "mlp": Kind("nasgauge.searchers.surrogates.neural:mlp", "tokens", "torch"),
+        "mlp-ensemble": Kind(
+            "nasgauge.searchers.surrogates.neural:mlp_ensemble", "tokens", "torch", members=True
+        ),
     }
 )
 """All surrogates, by name."""

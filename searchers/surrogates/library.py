@@ -8,7 +8,7 @@ from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from harness.spaces import Layout
+from nasgauge.spaces.nb201 import Layout
 
 Array = NDArray[np.float64]
 

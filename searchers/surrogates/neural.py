@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.spaces import Layout
+from nasgauge.spaces.nb201 import Layout
 
 Array = NDArray[np.float64]
 

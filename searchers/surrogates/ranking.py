@@ -6,8 +6,8 @@ from typing import Final, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 
-from harness.spaces import Code, Space
-from searchers.surrogates import Array, Predictor, Surrogate
+from nasgauge.searchers.surrogates import Array, Predictor, Surrogate
+from nasgauge.spaces.nb201 import Code, Space
 
 C = TypeVar("C")
 

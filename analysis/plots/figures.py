@@ -1,0 +1,72 @@
+"""Files of a figure: PDF and PNG for papers, and the CSV of its numbers; each says where it comes from."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.figure import Figure
+
+from nasgauge.analysis.plots.style import STYLE
+from nasgauge.analysis.results.files import save_csv
+from nasgauge.data.atomic import replacing
+
+
+@dataclass(frozen=True)
+class Inks:
+    """Where figures go and what they share."""
+
+    folder: Path
+    rc: dict[Any, Any] = field(default_factory=lambda: STYLE)
+    provenance: str = ""
+    """Runs, table and versions behind the figures, kept in the files."""
+    drawn: bool = True
+    """False: only the numbers are written."""
+
+    def save(
+        self,
+        name: str,
+        draw: Callable[[Figure], None],
+        numbers: pd.DataFrame,
+        *,
+        aspect: tuple[float, float] = (1.0, 1.0),
+    ) -> list[Path]:
+        """Draw a figure into `name.pdf` and `name.png`, and its numbers into `name.csv`.
+
+        `aspect`: its width and height, in those of the style.
+        """
+        files = [self.folder / f"{name}.csv"]
+        save_csv(files[0], numbers)
+        if not self.drawn:
+            return files
+        figure = self._figure(draw, aspect)
+        with rc_context(self.rc):
+            png = FigureCanvasAgg(figure)
+            with replacing(self.folder / f"{name}.png") as file:
+                png.print_png(file, metadata={"Software": None, "Description": self.provenance})  # type: ignore[no-untyped-call]
+            figure.set_layout_engine("none")  # it is laid out
+            pdf = FigureCanvasPdf(figure)
+            with replacing(self.folder / f"{name}.pdf") as file:
+                pdf.print_pdf(file, metadata={"CreationDate": None, "Subject": self.provenance})  # type: ignore[no-untyped-call]
+        files += [self.folder / f"{name}.pdf", self.folder / f"{name}.png"]
+        return files
+
+    def svg(self, draw: Callable[[Figure], None], *, aspect: tuple[float, float] = (1.0, 1.0)) -> str:
+        """A figure as SVG text, to stand in a page."""
+        with rc_context({**self.rc, "svg.fonttype": "none", "svg.hashsalt": "nasgauge"}):
+            figure = self._figure(draw, aspect)
+            text = io.StringIO()
+            figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]
+
+    def _figure(self, draw: Callable[[Figure], None], aspect: tuple[float, float]) -> Figure:
+        with rc_context(self.rc):
+            width, height = self.rc["figure.figsize"]
+            figure = Figure(figsize=(width * aspect[0], height * aspect[1]), layout="constrained")
+            draw(figure)
+            return figure

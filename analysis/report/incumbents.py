@@ -1,0 +1,135 @@
+"""The cells that searches end with: which, how often, and what they carry on their edges."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from nasgauge.analysis.plots.cells import EDGE_NAMES, draw_preference, shares
+from nasgauge.analysis.plots.figures import Inks
+from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES
+from nasgauge.analysis.report.page import Chart, Section
+from nasgauge.analysis.results.campaign import Campaign
+from nasgauge.analysis.results.tables import Table
+from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell, InvalidCell
+
+_LISTED = 3
+"""Cells of each searcher."""
+
+
+def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
+    """The most frequent last leaders of each searcher, and the operations of all last leaders."""
+    charts = []
+    for dataset in campaign.datasets:
+        ends = [text for runs in campaign.on(dataset).values() for text in runs.final_cells]
+        cells = _parsed(ends)
+        if not cells:
+            continue
+        share = shares(cells)
+        saved = inks.save(
+            f"operations-{dataset}",
+            lambda figure, share=share: _ink(figure, share),  # type: ignore[misc]  # bound here
+            _numbers(share),
+            aspect=(1.0, 0.75),
+        )
+        files += saved
+        charts.append(
+            Chart(
+                f"operations-{dataset}",
+                "bars",
+                f"{dataset}: operations of the cells found",
+                f"Share of the {len(cells)} last leaders, by edge.",
+                {
+                    "edges": EDGE_NAMES,
+                    "parts": [
+                        {
+                            "name": OPERATION_NAMES[name],
+                            "colour": OPERATION_COLOURS[name],
+                            "share": share[:, place],
+                        }
+                        for place, name in enumerate(OPERATIONS)
+                    ],
+                },
+                [path.name for path in saved],
+                inks.provenance,
+            )
+        )
+    table = Table(
+        "cells",
+        "Cells that searches end with",
+        found_table(campaign),
+        note=f"The {_LISTED} most frequent last leaders of each searcher, and the table's best cell. Point at a "
+        "cell to see it.",
+    )
+    return Section("cells", "Cells found", charts=charts, tables=[table])
+
+
+def found_table(campaign: Campaign) -> pd.DataFrame:
+    """A row for each dataset, searcher and frequent last leader."""
+    rows = []
+    for dataset in campaign.datasets:
+        if reference := campaign.references.get(dataset):
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "searcher": "best cell",
+                    "cell": reference.optimum_cell,
+                    "share of runs, %": np.nan,
+                    "test accuracy": reference.optimum,
+                }
+            )
+        for searcher, runs in campaign.on(dataset).items():
+            accuracy = dict(zip(runs.final_cells, runs.final.tolist(), strict=True))
+            for text, count in Counter(runs.final_cells).most_common(_LISTED):
+                rows.append(
+                    {
+                        "dataset": dataset,
+                        "searcher": searcher,
+                        "cell": text,
+                        "share of runs, %": 100 * count / len(runs.seeds),
+                        "test accuracy": accuracy[text],
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def winners(campaign: Campaign, count: int) -> list[Cell]:
+    """The cells that most runs end with, whatever the searcher and dataset; ties in order of their texts."""
+    ends = Counter(text for runs in campaign.runs.values() for text in runs.final_cells)
+    return _parsed(sorted(ends, key=lambda text: (-ends[text], text))[:count])
+
+
+def named_cells(sections: Sequence[Section]) -> list[str]:
+    """Every cell that a table of the page names."""
+    texts = {
+        text
+        for section in sections
+        for table in section.tables
+        if "cell" in table.frame
+        for text in table.frame["cell"]
+    }
+    return sorted(str(cell) for cell in _parsed(sorted(texts)))
+
+
+def _parsed(texts: Sequence[str]) -> list[Cell]:
+    """Those that are cells of NAS-Bench-201; a campaign on another space has none."""
+    cells = []
+    for text in texts:
+        try:
+            cells.append(Cell.parse(text))
+        except InvalidCell:
+            continue
+    return cells
+
+
+def _ink(figure: Figure, share: np.ndarray) -> None:
+    draw_preference(figure.add_subplot(), share)
+
+
+def _numbers(share: np.ndarray) -> pd.DataFrame:
+    frame = pd.DataFrame(share, columns=list(OPERATIONS))
+    frame.insert(0, "edge", [f"{source}-{target}" for source, target in EDGES])
+    return frame

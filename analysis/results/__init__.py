@@ -1,0 +1,1 @@
+"""A results folder as numbers: frames and tables, nothing drawn."""

@@ -1,0 +1,83 @@
+"""Several datasets at once: interquartile mean, performance profiles and probability of improvement.
+
+The measures of Agarwal et al. (2021), "Deep reinforcement learning at the edge of the statistical
+precipice": scores are (datasets, runs), and intervals come from a bootstrap stratified by dataset.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from nasgauge.analysis.statistics.runs import RESAMPLES, Band
+
+Array = NDArray[np.float64]
+
+
+def normalised(accuracy: Array, *, chance: float, optimum: float) -> Array:
+    """0 for what one random cell scores on average, 1 for the best cell of the table.
+
+    >>> normalised(np.array([50.0, 75.0]), chance=50.0, optimum=100.0).tolist()
+    [0.0, 0.5]
+    """
+    return (accuracy - chance) / (optimum - chance)
+
+
+def iqm(scores: Array) -> float:
+    """Mean of the middle half of all runs on all datasets.
+
+    >>> iqm(np.array([[0.0, 1.0, 2.0, 99.0]]))
+    1.5
+    """
+    return float(stats.trim_mean(scores, 0.25, axis=None))
+
+
+def iqm_interval(scores: Sequence[Array], rng: np.random.Generator, *, level: float = 0.95) -> Array:
+    """Stratified percentile bootstrap of the interquartile mean; a (runs,) array for each dataset, to (2,)."""
+    drawn = np.concatenate([part[_places(len(part), rng)] for part in scores], axis=1)
+    tail = (1 - level) / 2
+    interval: Array = np.quantile(stats.trim_mean(drawn, 0.25, axis=1), [tail, 1 - tail])
+    return interval
+
+
+def profile(scores: Sequence[Array], levels: Array, rng: np.random.Generator, *, level: float = 0.95) -> Band:
+    """Share of runs above each level, the mean over datasets, with a pointwise stratified interval.
+
+    A (runs,) array for each dataset; `levels`: (points,).
+    """
+    above = [part[:, None] > levels for part in scores]
+    means = np.mean([_weights(len(part), rng) @ part for part in above], axis=0)
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    return Band(np.mean([part.mean(axis=0) for part in above], axis=0), low, high)
+
+
+def improvement(
+    ours: Sequence[Array], theirs: Sequence[Array], rng: np.random.Generator, *, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Chance that a run of ours beats one of theirs on a dataset drawn at random, and its interval.
+
+    A (runs,) array for each dataset; ties count half.
+    """
+    beats = [
+        (np.sign(mine[:, None] - other) + 1) / 2 for mine, other in zip(ours, theirs, strict=True)
+    ]  # (our runs, their runs)
+    means = np.mean(
+        [
+            np.einsum("bi,bi->b", _weights(len(part), rng) @ part, _weights(part.shape[1], rng))
+            for part in beats
+        ],
+        axis=0,
+    )
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(np.mean([part.mean() for part in beats])), float(low), float(high)
+
+
+def _places(runs: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return rng.integers(runs, size=(RESAMPLES, runs))
+
+
+def _weights(runs: int, rng: np.random.Generator) -> Array:
+    return rng.multinomial(runs, np.full(runs, 1 / runs), size=RESAMPLES) / runs

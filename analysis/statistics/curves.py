@@ -1,0 +1,197 @@
+"""From steps to curves: the accuracy of the validation leader, on a common grid of a chosen clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasgauge.harness.records.steps import Steps
+
+Array = NDArray[np.float64]
+Clock = Literal["queries", "epochs", "seconds", "overhead"]
+
+CLOCKS: Final[tuple[Clock, ...]] = ("queries", "epochs", "seconds", "overhead")
+
+
+class UnknownCost(LookupError):
+    """A clock on which no query of these runs has a cost."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of one searcher on one dataset, (runs, steps) each, padded behind the end of a run."""
+
+    seeds: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+    incumbent: Array
+    """Reported accuracy of the cell that led on validation at this step, percent; last value repeated."""
+    spent: dict[Clock, Array]
+    """Spent so far on each clock; infinite behind the end of a run."""
+    cells: tuple[str, ...]
+    """The distinct cells of all runs."""
+    cell: NDArray[np.int32]
+    """Place in `cells`; -1 behind the end of a run."""
+    leader: NDArray[np.int64]
+    """Step, from 0, of the cell that led at this step."""
+    validation: Array
+    """Validation accuracy of each step; minus infinity behind the end of a run, and where it was NaN."""
+    test: Array
+    """Reported accuracy of each step."""
+
+    @property
+    def final(self) -> Array:
+        """Reported accuracy of each run's last leader, (runs,)."""
+        return self.incumbent[:, -1]
+
+    @property
+    def final_cells(self) -> list[str]:
+        """Each run's last leader, (runs,)."""
+        places = np.take_along_axis(self.cell, self.leader[:, -1:], axis=1)[:, 0]
+        return [self.cells[place] for place in places.tolist()]
+
+    def only(self, kept: NDArray[np.bool_]) -> "Runs":
+        """Some of the runs, (runs,)."""
+        arrays = ("seeds", "lengths", "incumbent", "cell", "leader", "validation", "test")
+        return replace(
+            self,
+            spent={clock: values[kept] for clock, values in self.spent.items()},
+            **{name: getattr(self, name)[kept] for name in arrays},
+        )
+
+    def cost(self, clock: Clock) -> float | None:
+        """What every charged query costs on a clock, if they all cost the same.
+
+        One searcher's runs at a time; None too where the clock is unknown.
+        """
+        before = np.concatenate([np.zeros((len(self.seeds), 1)), self.spent[clock][:, :-1]], axis=1)
+        with np.errstate(invalid="ignore"):  # behind the end of a run: infinity less infinity
+            paid = (self.spent[clock] - before)[np.isfinite(self.spent[clock])]
+        paid = paid[paid > 0]
+        return float(paid[0]) if paid.size and np.allclose(paid, paid[0]) else None
+
+
+def align(parts: Sequence[Steps]) -> Runs:
+    """Put the runs of several files side by side, in order of seeds.
+
+    The leader is the first cell with the highest validation accuracy so far: no later figure and no test
+    accuracy has a say, and a cell whose validation accuracy is NaN never leads but where nothing else was
+    seen.
+    """
+    seed = np.concatenate([part.seed for part in parts])
+    order = np.argsort(seed, kind="stable")
+    seeds, lengths = np.unique(seed, return_counts=True)
+    width = int(lengths.max())
+    inside = np.arange(width) < lengths[:, None]
+
+    def matrix(name: str, fill: float) -> Array:
+        values = np.full(inside.shape, fill)
+        values[inside] = np.concatenate([getattr(part, name) for part in parts])[order]
+        return values
+
+    places: dict[str, int] = {}
+    numbers = [
+        np.array([places.setdefault(text, len(places)) for text in part.cells] or [0], dtype=np.int32)
+        for part in parts
+    ]
+    cell = np.full(inside.shape, -1, dtype=np.int32)
+    cell[inside] = np.concatenate([number[part.cell] for number, part in zip(numbers, parts, strict=True)])[
+        order
+    ]
+    validation = matrix("validation", -np.inf)
+    validation[np.isnan(validation)] = -np.inf
+    best = np.maximum.accumulate(validation, axis=1)
+    leads = np.concatenate([np.ones((len(seeds), 1), bool), validation[:, 1:] > best[:, :-1]], axis=1)
+    leader = np.maximum.accumulate(np.where(leads, np.arange(width), 0), axis=1)
+    charged = matrix("charged", 0.0) > 0
+
+    def paid(name: str) -> Array:
+        """Sum of what the charged steps cost; a cost that the table does not know is endless."""
+        return np.where(charged, np.nan_to_num(matrix(name, 0.0), nan=np.inf), 0.0).cumsum(axis=1)
+
+    spent: dict[Clock, Array] = {
+        "queries": charged.cumsum(axis=1).astype(np.float64),
+        "epochs": paid("epochs"),
+        "seconds": paid("seconds"),
+        "overhead": matrix("overhead", 0.0).cumsum(axis=1),
+    }
+    test = matrix("test", np.nan)
+    return Runs(
+        seeds=seeds,
+        lengths=lengths,
+        incumbent=np.take_along_axis(test, leader, axis=1),
+        spent={clock: np.where(inside, values, np.inf) for clock, values in spent.items()},
+        cells=tuple(places),
+        cell=cell,
+        leader=leader,
+        validation=validation,
+        test=test,
+    )
+
+
+def on_grid(runs: Runs, clock: Clock, grid: Array, values: Array | None = None) -> Array:
+    """Incumbent of each run at each point of a clock, (runs, points): a step function, no look-ahead.
+
+    `values`, (runs, steps): something else than the incumbent that is known at each step. NaN before a
+    run's first step is paid for.
+    """
+    known = runs.incumbent if values is None else values
+    count, points = len(runs.seeds), len(grid)
+    place = np.searchsorted(grid, runs.spent[clock])  # the first point at which a step is done
+    flat = place + (points + 1) * np.arange(count)[:, None]
+    done = np.bincount(flat.ravel(), minlength=count * (points + 1)).reshape(count, points + 1)[:, :points]
+    done = done.cumsum(axis=1)
+    found = np.take_along_axis(known, np.maximum(done - 1, 0), axis=1)
+    return np.where(done == 0, np.nan, found)
+
+
+def grid_of(runs: Sequence[Runs], clock: Clock, *, points: int = 200) -> Array:
+    """Common points of a clock for several searchers, from the first step to the longest run, log-spaced.
+
+    Raises UnknownCost.
+    """
+    spent = [aligned.spent[clock] for aligned in runs]
+    finite = [values[np.isfinite(values)] for values in spent]
+    if any(values.size == 0 for values in finite):
+        raise UnknownCost(f"this table does not say what a query costs in {clock}; choose another clock")
+    last = max(float(values.max()) for values in finite)
+    if clock == "queries":
+        return np.unique(np.geomspace(1, last, points).round())
+    first = min(float(values[:, 0].min()) for values in spent)
+    low = max(first, last / 1e4)
+    return np.geomspace(low, last, points) if 0 < low < last else np.array([last])
+
+
+def top_mean(runs: Runs, count: int) -> Array:
+    """Mean reported accuracy of the `count` cells that lead on validation at each step, (runs, steps).
+
+    The measure of relative efficiency of Liu et al. (2018), section 5.3. A cell counts once in a run; NaN
+    until a run has seen `count` of them.
+    """
+    rows, width = runs.cell.shape
+    fresh = _first_seen(runs.cell)
+    best = np.full((rows, count), -np.inf)
+    held = np.zeros((rows, count))
+    seen = np.zeros(rows, dtype=np.int64)
+    means = np.full((rows, width), np.nan)
+    every = np.arange(rows)
+    for step in range(width):  # over steps: all runs at once
+        worst = best.argmin(axis=1)
+        signal = runs.validation[:, step]
+        enters = fresh[:, step] & ((signal > best[every, worst]) | (seen < count))
+        best[every[enters], worst[enters]] = signal[enters]
+        held[every[enters], worst[enters]] = runs.test[enters, step]
+        seen += fresh[:, step]
+        means[:, step] = np.where(seen >= count, held.mean(axis=1), np.nan)
+    return means
+
+
+def _first_seen(cell: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Where a run meets a cell for the first time; false behind its end."""
+    rows, _ = cell.shape
+    keys = (cell.astype(np.int64) + 1) * rows + np.arange(rows)[:, None]
+    _, first = np.unique(keys, return_index=True)
+    fresh = np.zeros(cell.size, dtype=bool)
+    fresh[first] = True
+    return fresh.reshape(cell.shape) & (cell >= 0)

@@ -1,0 +1,1 @@
+"""Result files and training records: what is written once and read by analysis."""

@@ -1,0 +1,32 @@
+"""How a result came about: the command, the commit, the versions."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+
+def provenance(*packages: str) -> dict[str, object]:
+    """The fields `argv`, `commit` and `versions` of a header, for nasgauge and the packages named."""
+    versions = {"python": platform.python_version()}
+    for package in ("nasgauge", *packages):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
+            versions[package] = "not installed"
+    return {"argv": tuple(sys.argv), "commit": _commit(), "versions": versions}
+
+
+def _commit() -> str:
+    """The checkout's commit, with `+` if it was changed since; empty for an installed package."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return ""
+    git = ["git", "-C", str(here)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")

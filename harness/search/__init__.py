@@ -1,0 +1,1 @@
+"""One search, and many searches at once."""

@@ -1,0 +1,44 @@
+"""`check`: whether a searcher keeps the laws that searches rely on."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from nasgauge.cli import console
+
+
+def check(
+    searcher: Annotated[
+        str, typer.Argument(help="Name, or module:Class; options as in my_pkg:MySearcher:population=50.")
+    ],
+    queries: Annotated[int, typer.Option("--queries", "-q", help="Length of the searches.")] = 60,
+    time_limit: Annotated[float, typer.Option(help="Seconds for each of four processes.")] = 60.0,
+) -> None:
+    """Try a searcher against the laws; exit code 0: it keeps them, 1: it breaks one.
+
+    Examples:
+
+      nasgauge check evolution
+
+      nasgauge check my_pkg:MySearcher
+    """
+    if queries < 2:
+        raise console.BadOption(f"--queries {queries} shows nothing; give at least 2")
+    if not time_limit > 0:
+        raise console.BadOption(f"--time-limit {time_limit:g} allows nothing; give seconds")
+    sys.path.insert(0, "")  # as `python -m` does: my_pkg:MySearcher is found from the folder one stands in
+    from nasgauge.conformance.check import check as findings
+    from nasgauge.conformance.laws import LAWS
+
+    found = findings(searcher, queries=queries, time_limit=time_limit)
+    say = console.out().print
+    for finding in found:
+        style = {"broken": "red", "kept": "green", "not tried": "yellow"}[finding.word]
+        say(f"{finding.word:9}", style=style, end=" ")
+        say(f"{finding.law}: it {LAWS[finding.law]}", markup=False)
+        if finding.evidence:
+            say(f"{'':9} {finding.evidence}", markup=False)
+    broken = [finding.law for finding in found if finding.word == "broken"]
+    say(f"{searcher} breaks: {', '.join(broken)}" if broken else f"{searcher} keeps all laws", markup=False)
+    raise typer.Exit(bool(broken))

@@ -1,0 +1,137 @@
+"""`nasgauge score`: how good predictors and searchers are, beside the figures of papers."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasgauge.cli import console
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Target(StrEnum):
+    """What predictors predict."""
+
+    signal = "signal"
+    report = "report"
+
+
+app = typer.Typer(help="Score predictors and the efficiency of searchers.", no_args_is_help=True)
+
+
+@app.command()
+def predictors(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables.")] = Path(
+        "results/predictors"
+    ),
+    table: Annotated[str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")] = "bundled",
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="One dataset; the table's first by default.")
+    ] = "",
+    target: Annotated[
+        Target, typer.Option(help="Predict what a searcher is told, or what is reported in the end.")
+    ] = Target.signal,
+    surrogates: Annotated[
+        str, typer.Option("--surrogates", "-s", help="Names by comma; all that are installed by default.")
+    ] = "",
+    cells: Annotated[int, typer.Option(help="Cells of a size to fit on.")] = 256,
+    trials: Annotated[int, typer.Option("--trials", "-n", help="Fits of each surrogate at each size.")] = 10,
+    top: Annotated[int, typer.Option(help="Cells that precision and regret look at.")] = 25,
+    seed: Annotated[int, typer.Option(help="Of the cells drawn and the surrogates' own draws.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.")] = -1,
+) -> None:
+    """Fit surrogates on cells of one size and rank larger ones: the protocol of PNAS, Table 1.
+
+    Examples:
+
+      nasgauge score predictors --trials 3
+
+      nasgauge score predictors -t nb201 -d cifar100 -s mlp-ensemble,lstm-ensemble,forest
+    """
+    from itertools import chain
+
+    import numpy as np
+    import pandas as pd
+
+    from nasgauge.analysis.results.files import save_csv, save_parquet, save_text
+    from nasgauge.analysis.results.predictors import latex, summary
+    from nasgauge.data.sources import open_table
+    from nasgauge.searchers.surrogates import installed
+    from nasgauge.studies.predictors import Protocol, ceilings, seed_columns
+    from nasgauge.studies.predictors import trials as fits
+
+    if workers == 0:
+        raise console.BadOption("--workers 0 does nothing; give a number, or -1 for one a core")
+    names = tuple(dict.fromkeys(surrogates.split(","))) if surrogates else installed()
+    protocol = Protocol(surrogates=names, cells=cells, trials=trials, top=top)
+    opened = open_table(table)
+    view = opened.view(dataset or next(iter(opened.views)))
+    column = view.search if target is Target.signal else view.report
+    accuracy = opened.column(column)
+    console.err().print(f"table {opened.name}: predicts {column}", markup=False)
+    with console.progress() as progress:
+        each = fits(accuracy, protocol, seed=seed, workers=workers)
+        rows = list(chain.from_iterable(progress.track(each, protocol.fits, description="fits")))
+    noise = ceilings(accuracy, seed_columns(opened, column), np.random.default_rng(seed))
+    means = summary(rows, noise)
+    save_parquet(out / "trials.parquet", pd.DataFrame(rows))
+    save_csv(out / "predictors.csv", means)
+    save_text(out / "predictors.tex", latex(means))
+    columns = ["surrogate", "size", "tested", "fitted", "cells", "spearman", "kendall", "kendall_low"]
+    columns += ["kendall_high", "weighted_tau", "precision", "regret"]
+    columns += [str(name) for name in means if str(name).startswith(("ceiling", "paper"))]
+    _print(means[columns])
+    console.out().print(f"written to {out}: trials.parquet, predictors.csv, predictors.tex", markup=False)
+
+
+@app.command()
+def efficiency(
+    ours: Annotated[Path, typer.Argument(help="Results folder of the searcher to judge.")],
+    rivals: Annotated[Path, typer.Argument(help="Results folder of the others, with many more queries.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables.")] = Path(
+        "results/efficiency"
+    ),
+    queries: Annotated[
+        str, typer.Option(help="Numbers of evaluations to compare at, by comma.")
+    ] = "50,100,192",
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+) -> None:
+    """How many times more evaluations the rivals need for the same accuracy: PNAS, Table 2.
+
+    Example:
+
+      nasgauge bench -t nb201 -s pnas -b 192 -o results/pnas
+
+      nasgauge bench -t nb201 -s random,reinforce -b 10000 -o results/rivals
+
+      nasgauge score efficiency results/pnas results/rivals
+    """
+    import numpy as np
+
+    from nasgauge.analysis.results.files import save_csv, save_text
+    from nasgauge.analysis.results.sample_efficiency import answers, compare, frame, latex, steps_of
+    from nasgauge.harness.records.results import references_of
+
+    try:
+        points = [int(text) for text in queries.split(",")]
+    except ValueError:
+        raise console.BadOption(f"--queries takes numbers by comma, not {queries!r}") from None
+    rng = np.random.default_rng(seed)
+    mine = steps_of(ours)
+    curves = {name: reference.random for name, reference in references_of(rivals).items()}
+    lines = frame(compare(mine, steps_of(rivals), points, rng))
+    chosen = frame(answers(mine, points, curves, rng))
+    save_csv(out / "efficiency.csv", lines)
+    save_csv(out / "answers.csv", chosen)
+    save_text(out / "efficiency.tex", latex(lines))
+    _print(lines)
+    _print(chosen)
+    console.out().print(f"written to {out}: efficiency.csv, efficiency.tex, answers.csv", markup=False)
+
+
+def _print(numbers: "pd.DataFrame") -> None:
+    text = numbers.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="")
+    console.out().print(text, markup=False)

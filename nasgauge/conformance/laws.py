@@ -1,0 +1,200 @@
+"""Each law, tried on a searcher in this process.
+
+A law is a function that tries one and raises `Broken` with the evidence; `LAWS` lists all of them, also
+those that need a second process (see `nasgauge.conformance.check`).
+"""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import joblib
+
+from nasgauge.conformance.landscape import Landscape
+from nasgauge.conformance.trial import Broken, Trial, Watched
+from nasgauge.data.atomic import replacing
+from nasgauge.harness.records.steps import Step
+from nasgauge.harness.search.runner import Budget, run
+from nasgauge.harness.search.specs import CellSearcher
+from nasgauge.spaces.cells import Cell
+
+LAWS: Final = MappingProxyType(
+    {
+        "runs": "is made from a space and a generator, asks for cells, and does not raise",
+        "valid cells": "asks for sequences of cells of the space, and for nothing else",
+        "same seed": "makes the same search from the same seed, twice in one process",
+        "any process": "makes the same search in any process, under any hash seed",
+        "no global generator": "draws from the generator that it was given alone",
+        "batches": "survives results that come in batches of any size",
+        "budget": "evaluates nothing that its budget does not pay for, and does not know the budget",
+        "told alone": "learns nothing but the validation accuracy that it is told",
+        "picklable": "can be pickled in the middle of a search and goes on alike",
+        "resume": "goes on alike in another process after it was killed",
+    }
+)
+"""All laws, by name, in the order of trial."""
+
+BATCHES: Final = (1, 2, 7, 64)
+
+
+def search(trial: Trial, landscape: Landscape, queries: int) -> list[Step[Cell]]:
+    """A plain run of a new searcher."""
+    return list(run(Watched(trial, trial.make()), landscape, Budget(queries)))
+
+
+def cells_of(steps: Sequence[Step[Cell]]) -> list[str]:
+    """The cells asked for, as text."""
+    return [str(step.cell) for step in steps]
+
+
+def runs(trial: Trial) -> list[Step[Cell]]:
+    """A plain run, which the other laws compare with.
+
+    Raises Broken.
+    """
+    steps = search(trial, Landscape(), trial.queries)
+    if not steps:
+        raise Broken("runs", "the first ask returned nothing, so there is no search")
+    return steps
+
+
+def same_seed(trial: Trial, base: Sequence[Step[Cell]]) -> None:
+    """Raises Broken if a second run differs."""
+    compare("same seed", cells_of(base), cells_of(search(trial, Landscape(), trial.queries)), "once more")
+
+
+def batches(trial: Trial, base: Sequence[Step[Cell]]) -> None:  # noqa: ARG001 - one signature for all laws
+    """Raises Broken if a searcher that is told late raises or asks for something invalid."""
+    for size in BATCHES:
+        try:
+            _in_batches(Watched(trial, trial.make()), size, trial.queries)
+        except Broken as broken:
+            raise Broken("batches", f"told {size} results at a time: {broken.evidence}") from broken
+
+
+def _in_batches(searcher: Watched, size: int, queries: int) -> None:
+    landscape, told = Landscape(), 0
+    while told < queries:
+        waiting: list[Cell] = []
+        while len(waiting) < size:
+            batch = searcher.ask()
+            if not batch:  # it waits for results, or it is done
+                break
+            waiting += batch
+        if not waiting:
+            return
+        for cell in waiting[:queries]:
+            searcher.tell(cell, landscape.evaluate(cell).validation)
+        told += len(waiting)
+
+
+def budget(trial: Trial, base: Sequence[Step[Cell]]) -> None:
+    """Raises Broken if more is evaluated than was paid for, or if another budget makes another beginning."""
+    for queries in sorted({1, 7, trial.queries // 2, trial.queries}):
+        landscape = Landscape()
+        steps = search(trial, landscape, queries)
+        overrun = 1  # the query that finds the budget spent
+        if landscape.queries > len(steps) + overrun:
+            raise Broken(
+                "budget",
+                f"{landscape.queries} cells were evaluated in a run that paid for {len(steps)} queries",
+            )
+        compare("budget", cells_of(base)[: len(steps)], cells_of(steps), f"with a budget of {queries}")
+        if len(steps) < min(queries, len(base)):
+            raise Broken(
+                "budget", f"it stopped after {len(steps)} of {queries} queries, and not with a larger budget"
+            )
+
+
+def told_alone(trial: Trial, base: Sequence[Step[Cell]]) -> None:
+    """Raises Broken if it reads anywhere, or if figures that it is not told change the search."""
+    other = Landscape(known={step.cell for step in base})
+    compare(
+        "told alone",
+        cells_of(base),
+        cells_of(search(trial, other, trial.queries)),
+        "told the same, with other figures of everything that it is not told",
+    )
+    if trial.read:
+        raise Broken("told alone", f"{trial.read[0]}, where it can learn more than it is told")
+
+
+def picklable(trial: Trial, base: Sequence[Step[Cell]]) -> None:
+    """Raises Broken if a copy through pickle does not go on alike."""
+    half = len(base) // 2
+    searcher = trial.make()
+    cells, waiting = advance(trial, searcher, half, [])
+    copy, waiting = _pickled(lambda: joblib.load(_written((searcher, waiting))))
+    cells += advance(trial, copy, len(base) - half, waiting)[0]
+    compare("picklable", cells_of(base), cells, f"pickled after {half} queries")
+
+
+def interrupted(trial: Trial, queries: int, checkpoint: Path) -> None:
+    """Search, save the searcher after `queries`, and die by SIGKILL in the middle of the next move."""
+    searcher = trial.make()
+    cells, waiting = advance(trial, searcher, queries, [])
+    content = _pickled(lambda: _written((searcher, cells, waiting)).getvalue())
+    with replacing(checkpoint) as file:
+        file.write(content)
+    advance(trial, searcher, 1, waiting)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def resumed(trial: Trial, queries: int, checkpoint: Path) -> list[str]:
+    """Go on from a checkpoint of `interrupted`, up to `queries` in all; the cells of the whole run."""
+    searcher, cells, waiting = _pickled(lambda: joblib.load(checkpoint))
+    return [*cells, *advance(trial, searcher, queries - len(cells), waiting)[0]]
+
+
+def advance(
+    trial: Trial, searcher: CellSearcher, queries: int, waiting: Sequence[Cell]
+) -> tuple[list[str], list[Cell]]:
+    """Search on: the cells told, and those asked for and not told yet."""
+    watched, landscape = Watched(trial, searcher), Landscape()
+    cells: list[str] = []
+    waiting = list(waiting)
+    while len(cells) < queries:
+        waiting = waiting or list(watched.ask())
+        if not waiting:
+            break
+        cell = waiting.pop(0)
+        watched.tell(cell, landscape.evaluate(cell).validation)
+        cells.append(str(cell))
+    return cells, waiting
+
+
+def compare(law: str, expected: Sequence[str], found: Sequence[str], how: str) -> None:
+    """Raises Broken with the first difference of two searches."""
+    for place, (a, b) in enumerate(zip(expected, found, strict=False), 1):
+        if a != b:
+            raise Broken(law, f"query {place} was {a}, and {how} it is {b}")
+    if len(expected) != len(found):
+        raise Broken(law, f"the search had {len(expected)} queries, and {how} it has {len(found)}")
+
+
+IN_ONE_PROCESS: Final[tuple[tuple[str, Callable[[Trial, Sequence[Step[Cell]]], None]], ...]] = (
+    ("same seed", same_seed),
+    ("batches", batches),
+    ("budget", budget),
+    ("told alone", told_alone),
+    ("picklable", picklable),
+)
+
+
+def _pickled(action: Callable[[], Any]) -> Any:
+    """A checkpoint, written or read: its pickle is our own, made a moment ago in the same trial."""
+    try:
+        return action()
+    except Exception as error:  # whatever a foreign class raises when it is pickled
+        raise Broken("picklable", f"it cannot be pickled: {type(error).__name__}: {error}") from error
+
+
+def _written(value: object) -> BytesIO:
+    file = BytesIO()
+    joblib.dump(value, file)
+    file.seek(0)
+    return file

@@ -1,0 +1,315 @@
+"""The old interface to NAS-Bench-201, on our tables, for scripts that were written for it.
+
+Instead of `from nas_201_api import NASBench201API` or `from nats_bench import create`:
+
+    from nasgauge.facade import NASBench201API, create
+
+Names, arguments and numbers are those of `nats-bench` 1.8; trained weights are not there. What differs is
+that a figure which was not trained is refused with a message, and that random trials are drawn from a
+generator of the object's own, so two scripts with the same seed see the same draws.
+"""
+
+import random
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final, Literal
+
+import numpy as np
+
+from nasgauge.data.curves import Curves
+from nasgauge.data.importers import SETS
+from nasgauge.data.sources import open_curves, open_table
+from nasgauge.data.tables import AccuracyTable, Column, NotInTable, Split
+from nasgauge.harness.search.trials import Trials, mean
+from nasgauge.spaces.cells import Cell, InvalidCell
+from nasgauge.spaces.costs import TASKS, multiply_adds, parameters, training_seconds, validation_seconds
+from nasgauge.spaces.nb201 import NB201
+
+Info = dict[str, float | str | None]
+
+_COMMENT: Final = (
+    "In this dict, train-loss/accuracy/time is the metric on the train{} of CIFAR-10. The "
+    "test-loss/accuracy/time is the performance of the CIFAR-10 test set after training on the train{} by {} "
+    "epochs. The per-time and total-time indicate the per epoch and total time costs, respectively."
+)
+
+
+class NASBench201API:
+    """The benchmark behind its old interface.
+
+    Takes the name or path of a table, or a table; `verbose` is accepted and does nothing.
+    """
+
+    def __init__(
+        self,
+        file_path_or_dict: str | AccuracyTable = "nb201",
+        verbose: bool = False,  # noqa: ARG002 - of the old signature
+        *,
+        curves: Curves | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        if isinstance(file_path_or_dict, AccuracyTable):
+            self.table = file_path_or_dict
+        else:
+            self.table = open_table(file_path_or_dict)
+            curves = curves or open_curves(file_path_or_dict)
+        if self.table.official is None:
+            raise NotInTable(f"table {self.table.name} does not say the official index of its cells")
+        self._trials = Trials(self.table, curves)
+        self._rng = rng or random.Random(0)
+        self._used_time = 0.0
+
+    @cached_property
+    def meta_archs(self) -> tuple[str, ...]:
+        """All cells in official order."""
+        assert self.table.official is not None  # checked when made
+        return tuple(str(NB201()[rank]) for rank in np.argsort(self.table.official).tolist())
+
+    @cached_property
+    def evaluated_indexes(self) -> tuple[int, ...]:
+        """Official indices of the cells that have any figure."""
+        known = np.zeros(len(NB201()), dtype=bool)
+        for values in self.table.columns.values():
+            known |= ~np.isnan(values)
+        assert self.table.official is not None  # checked when made
+        return tuple(sorted(self.table.official[known].tolist()))
+
+    @property
+    def used_time(self) -> float:
+        """Seconds that `simulate_train_eval` has charged."""
+        return self._used_time
+
+    @property
+    def times(self) -> Literal["table", "modelled"]:
+        """Where the seconds of `simulate_train_eval` come from: the table, or the model of `nasgauge.spaces.costs`."""
+        return "table" if any(column.metric == "seconds" for column in self.table.columns) else "modelled"
+
+    def reset_time(self) -> None:
+        """Start charging anew."""
+        self._used_time = 0.0
+
+    def __len__(self) -> int:
+        return len(self.meta_archs)
+
+    def __getitem__(self, index: int) -> str:
+        return self.meta_archs[index]
+
+    def arch(self, index: int) -> str:
+        """The text of a cell.
+
+        Raises NotInTable.
+        """
+        if not 0 <= index < len(self):
+            raise NotInTable(f"there is no cell {index}; choose from 0 to {len(self) - 1}")
+        return self.meta_archs[index]
+
+    def random(self) -> int:
+        """A random index."""
+        return self._rng.randint(0, len(self) - 1)
+
+    def query_index_by_arch(self, arch: object) -> int:
+        """The index of a text, of an object with `tostr`, or of an index; -1 for what is no cell.
+
+        Raises NotInTable for a number that is no index.
+        """
+        if isinstance(arch, int):
+            self.arch(arch)
+            return arch
+        text = arch.tostr() if hasattr(arch, "tostr") else arch
+        try:
+            rank = Cell.parse(text).rank if isinstance(text, str) else -1
+        except InvalidCell:
+            return -1
+        assert self.table.official is not None  # checked when made
+        return int(self.table.official[rank]) if rank >= 0 else -1
+
+    def query_by_arch(self, arch: object, hp: str = "12") -> str:
+        """All final figures of a cell as text; see `query_info_str_by_arch`."""
+        return self.query_info_str_by_arch(arch, hp)
+
+    def query_info_str_by_arch(self, arch: object, hp: str = "12") -> str:
+        """All final figures of a cell, means over seeds, in the old layout.
+
+        Raises NotInTable.
+        """
+        index = self.query_index_by_arch(arch)
+        names = [name for name in SETS if self._trials.seeds(self._cell(index), name, int(hp))]
+        lines = [self.arch(index), f"datasets : {names}, extra-info : arch-index={index}"]
+        for name in names:
+            costs = self.get_cost_info(index, name, hp)
+            latency = costs["latency"]
+            shown = f"{latency * 1000:.2f}" if latency else None
+            lines.append(
+                f"{name:14s} FLOP={costs['flops']:6.2f} M, Params={costs['params']:.3f} MB, latency={shown} ms."
+            )
+            lines.append(f"{name:14s} {', '.join(self._sets(index, name, int(hp)))}")
+        return "\n".join(lines)
+
+    def _sets(self, index: int, dataset: str, epochs: int) -> list[str]:
+        cell = self._cell(index)
+        seeds = self._trials.seeds(cell, dataset, epochs)
+        shown: dict[Split, str] = {"train": "train", "valid": "valid", "test": "test"}
+        if dataset == "cifar10":
+            shown = {"train": "train", "test": "test "}
+        elif dataset == "cifar10-valid":
+            shown = {"train": "train", "valid": "valid"}
+        parts = []
+        for split, label in shown.items():
+            found = self._trials.figures(cell, dataset, epochs, split, None, seeds)
+            parts.append(f"{label} : [loss = {found['loss']:.3f} & top1 = {found['accuracy']:.2f}%]")
+        return parts
+
+    def get_more_info(
+        self,
+        index: object,
+        dataset: str,
+        iepoch: int | None = None,
+        hp: str | int = "12",
+        is_random: bool | int = True,
+    ) -> Info:
+        """Accuracy, loss and seconds on each set of images, after epoch `iepoch` (from 0), or the last.
+
+        `is_random`: True draws one of the cell's trials, False averages them, a number is a seed.
+
+        Raises NotInTable.
+        """
+        place, epochs = self.query_index_by_arch(index), int(hp)
+        known = self._trials.seeds(self._cell(place), dataset, epochs)
+        if is_random is True:
+            if not known:
+                raise NotInTable(
+                    f"table {self.table.name} has no single trials of {dataset} after {hp} epochs; "
+                    "ask with is_random=False"
+                )
+            seeds: Sequence[int] = [self._rng.choice(known)]
+        elif is_random is False:
+            seeds = known
+        else:
+            if is_random not in known:
+                raise NotInTable(f"{self.arch(place)} has no seed {is_random} on {dataset}; it has {known}")
+            seeds = [is_random]
+        total = (epochs if iepoch is None else iepoch + 1) or 1
+        info: Info = {}
+        named: tuple[tuple[str, Split], ...] = (
+            ("train", "train"),
+            ("valid", "valid"),
+            ("test", "test"),
+            ("valtest", "valtest"),
+        )
+        for name, split in named:
+            if split != "train" and split not in SETS[dataset].values():
+                continue
+            try:
+                figures = self._trials.figures(self._cell(place), dataset, epochs, split, iepoch, seeds)
+            except NotInTable:
+                if split == "train" and self.times == "table":
+                    raise
+                continue  # as the old interface leaves such keys out
+            seconds = figures["seconds"]
+            info[f"{name}-loss"] = figures["loss"]
+            info[f"{name}-accuracy"] = figures["accuracy"]
+            info[f"{name}-per-time"] = None if seconds is None else seconds / total
+            info[f"{name}-all-time"] = seconds
+            if name == "train" and dataset.startswith("cifar10") and dataset != "cifar100":
+                images = (" set", " set") if dataset == "cifar10-valid" else ("+valid sets", "+valid sets")
+                info["comment"] = _COMMENT.format(*images, hp)
+        if not info:
+            raise NotInTable(
+                f"table {self.table.name} has nothing of {dataset} after {hp} epochs; {self.table.limits}"
+            )
+        return info
+
+    def get_cost_info(self, index: int, dataset: str, hp: str = "12") -> dict[str, float | None]:
+        """Multiply-adds and parameters in millions, latency and training and evaluation seconds.
+
+        Raises NotInTable.
+        """
+        seeds = self._trials.seeds(self._cell(index), dataset, int(hp))
+        cell, epochs = Cell.parse(self.arch(index)), int(hp)
+        count = max(len(seeds), 1)
+        latencies = [
+            self._trials.last(cell, Column(dataset, epochs, "test", seed, "latency")) for seed in seeds
+        ]
+        known = [value for value in latencies if value is not None]
+        costs: dict[str, float | None] = {
+            "flops": mean([multiply_adds(cell, dataset) / 1e6] * count),
+            "params": mean([parameters(cell, dataset) / 1e6] * count),
+            "latency": mean(known) if known else None,
+        }
+        splits: list[tuple[str, Split]] = [("train", "train"), *SETS[dataset].items()]
+        for name, split in splits:
+            each = [
+                self._trials.last(cell, Column(dataset, epochs, split, seed, "seconds")) for seed in seeds
+            ]
+            paid = [[value] * epochs for value in each if value is not None]
+            costs[f"T-{name}@epoch"] = mean([mean(values) for values in paid]) if paid else None
+            costs[f"T-{name}@total"] = mean([sum(values) for values in paid]) if paid else None
+        return costs
+
+    def get_latency(self, index: int, dataset: str, hp: str = "12") -> float | None:
+        """Seconds of the network on one batch of 256 images; None where the table has none."""
+        return self.get_cost_info(index, dataset, hp)["latency"]
+
+    def simulate_train_eval(
+        self,
+        arch: object,
+        dataset: str,
+        iepoch: int | None = None,
+        hp: str = "12",
+        account_time: bool = True,
+    ) -> tuple[float, float | None, float, float]:
+        """Validation accuracy, latency, seconds charged for training and one evaluation, seconds so far.
+
+        The accuracy is of a random trial, or the mean where the table has no single trials; the seconds are
+        the table's or modelled (`times`).
+
+        Raises NotInTable.
+        """
+        index = self.query_index_by_arch(arch)
+        training = "cifar10-valid" if dataset == "cifar10" else dataset
+        if training not in TASKS or dataset == "cifar10-valid":
+            raise NotInTable(f"unknown dataset {dataset!r}; choose from cifar10, cifar100, ImageNet16-120")
+        drawn = bool(self._trials.seeds(self._cell(index), training, int(hp)))
+        info = self.get_more_info(index, training, iepoch, hp, is_random=drawn)
+        if "valid-accuracy" in info:
+            accuracy, held_out = info["valid-accuracy"], info["valid-per-time"]
+        else:  # 200-epoch curves are of validation and test images together, as in the old interface
+            accuracy = info.get("valtest-accuracy")
+            last = self.get_more_info(index, training, None, hp, is_random=drawn)
+            held_out = last["valid-per-time"]
+        spent = info.get("train-all-time")
+        if not isinstance(accuracy, float):
+            raise NotInTable(
+                f"table {self.table.name} has no validation accuracy of {dataset} after {hp} epochs"
+            )
+        if isinstance(spent, float) and isinstance(held_out, float):
+            cost = spent + held_out
+        else:
+            cell = Cell.parse(self.arch(index))
+            done = int(hp) if iepoch is None else iepoch + 1
+            cost = training_seconds(cell, training, done) + validation_seconds(cell, training)
+        if account_time:
+            self._used_time += cost
+        return accuracy, self.get_latency(index, dataset, hp), cost, self._used_time
+
+    def get_unique_str(self, arch: object) -> str:
+        """A text that structurally equal cells share."""
+        return NB201().canonical(Cell.parse(self.arch(self.query_index_by_arch(arch))))
+
+    def _cell(self, index: int) -> Cell:
+        return Cell.parse(self.arch(index))
+
+
+def create(
+    file_path_or_dict: str | AccuracyTable,
+    search_space: str = "tss",
+    fast_mode: bool = True,  # noqa: ARG001 - of the old signature; every table is fast
+    verbose: bool = False,
+) -> NASBench201API:
+    """What `nats_bench.create` gives, for the topology space.
+
+    Raises NotInTable.
+    """
+    if search_space not in ("tss", "topology"):
+        raise NotInTable(f"search space {search_space!r} is not here; choose tss")
+    return NASBench201API(file_path_or_dict, verbose)

@@ -1,0 +1,108 @@
+"""What a process of the gate does: the runs of one searcher, a block of seeds at a time."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from nasgauge.analysis.statistics.curves import align
+from nasgauge.data.sources import open_table
+from nasgauge.gate.pace import pace
+from nasgauge.harness.records.steps import Step, gather
+from nasgauge.harness.search.campaign import generators
+from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.runner import Budget, Searcher, run
+from nasgauge.harness.search.specs import InvalidOption, Option, Spec, UnknownSearcher
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
+
+DECIMALS: Final = 4
+"""Of a stored accuracy, percent."""
+
+
+class SearcherFailed(ValueError):
+    """A searcher that raised, hung, died or asked for nothing: there is nothing to judge."""
+
+
+class Run(NamedTuple):
+    """One search."""
+
+    seed: int
+    cells: str
+    """Beginning of the sha256 of the cells asked for."""
+    accuracies: tuple[float, ...]
+    """Reported accuracy of the validation leader after each budget, percent."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A searcher on a dataset, for `runs` seeds from `first`."""
+
+    searcher: str
+    dataset: str
+    first: int
+    runs: int
+
+    def __str__(self) -> str:
+        last = self.first + self.runs - 1
+        return f"searcher {self.searcher} on {self.dataset}, seeds {self.first} to {last},"
+
+
+def describe_one(text: str) -> tuple[str, Mapping[str, Option]]:
+    """Full name of a searcher, and every option.
+
+    Raises UnknownSearcher, InvalidOption, SearcherFailed.
+    """
+    with _blaming(text, "when it was made"):
+        spec = Spec.parse(text)
+        return str(spec), spec.settings()
+
+
+def run_block(table: str, block: Block, budgets: tuple[int, ...]) -> tuple[list[Run], float]:
+    """The runs of a block, and the searcher's pace in the first.
+
+    Raises SearcherFailed.
+    """
+    oracle = oracle_of(table, block.dataset)
+    seeds = range(block.first, block.first + block.runs)
+    with _blaming(block.searcher, f"on {block.dataset}, seeds {seeds[0]} to {seeds[-1]}"):
+        spec = Spec.parse(block.searcher)
+        runs = [_search(spec, oracle, seed, budgets) for seed in seeds]
+        return runs, pace(spec, oracle, block.first, budgets[-1])
+
+
+@contextmanager
+def _blaming(searcher: str, where: str) -> Iterator[None]:
+    """Whatever a searcher raises is a finding about the searcher."""
+    try:
+        yield
+    except (SearcherFailed, UnknownSearcher, InvalidOption):
+        raise
+    except (Exception, SystemExit) as error:
+        raise SearcherFailed(
+            f"searcher {searcher} raised {type(error).__name__}: {error} ({where})"
+        ) from error
+
+
+def _search(spec: Spec, oracle: Table, seed: int, budgets: tuple[int, ...]) -> Run:
+    searcher: Searcher[Cell] = spec.make(NB201(), generators(seed)[0])
+    steps: list[Step[Cell]] = list(run(searcher, oracle, Budget(budgets[-1])))
+    if not steps:
+        raise SearcherFailed(f"searcher {spec} asked for nothing: its run of seed {seed} has no step")
+    places = np.minimum(np.array(budgets), len(steps)) - 1
+    leaders = align([gather([(seed, steps)])]).incumbent[0, places]
+    cells = hashlib.sha256("\n".join(str(step.cell) for step in steps).encode()).hexdigest()
+    return Run(seed, cells[:8], tuple(round(float(value), DECIMALS) for value in leaders))
+
+
+@lru_cache(maxsize=16)
+def oracle_of(table: str, dataset: str) -> Table:
+    """A dataset's oracle, opened once in a process.
+
+    Raises UnknownTable, DamagedTable, NotInTable.
+    """
+    return Table(open_table(table), dataset)

@@ -1,0 +1,119 @@
+"""The gate, golden trajectories and the laws inside pytest, for whoever writes searchers.
+
+    def test_search_is_not_worse(nasgauge_gate):
+        nasgauge_gate()
+
+    def test_the_same_cells_as_ever(nasgauge_golden):
+        nasgauge_golden("my_pkg:MySearcher")
+
+    test_my_searcher = conformance("my_pkg:MySearcher")    # from nasgauge.pytest_plugin import conformance
+
+A searcher is given by name, as `module:Class`, or as a class that can be imported from its module.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from nasgauge.conformance.check import Finding
+    from nasgauge.gate.compare import Report
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the command line, and the same as settings of pytest's own file."""
+    group = parser.getgroup("nasgauge", "search quality")
+    group.addoption("--nasgauge-baseline", metavar="FILE", help="baseline that nasgauge_gate compares with")
+    group.addoption("--nasgauge-golden", metavar="FILE", help="golden trajectories of nasgauge_golden")
+    group.addoption("--nasgauge-update-golden", action="store_true", help="store golden trajectories anew")
+    parser.addini("nasgauge_baseline", "file of --nasgauge-baseline, from the folder of this setting")
+    parser.addini("nasgauge_golden", "file of --nasgauge-golden, from the folder of this setting")
+
+
+@pytest.fixture
+def nasgauge_gate(request: pytest.FixtureRequest) -> "Callable[..., Report]":
+    """Run the baseline's searchers, or those that are named, and fail if search is worse or nobody can tell.
+
+    Takes searchers, and by keyword `seeds`, `first_seed`, `speed`, `time_limit` and `workers`. Name all
+    searchers in one call: false alarms are bounded over the comparisons of a call.
+    """
+    path = _file(request.config, "nasgauge_baseline")
+
+    def gate(
+        *searchers: str | type, speed: bool = True, time_limit: float = 120.0, workers: int = -1, **asked: int
+    ) -> "Report":
+        from nasgauge.gate.commands import Bounds, against
+        from nasgauge.gate.render import markdown
+
+        bounds = Bounds(time_limit=time_limit, workers=workers)
+        try:
+            report = against(path, asked, tuple(map(_target, searchers)), bounds=bounds, speed=speed)
+        except (ValueError, LookupError) as error:
+            pytest.fail(f"cannot tell: {error}", pytrace=False)
+        if report.code:
+            pytest.fail(markdown(report), pytrace=False)
+        return report
+
+    return gate
+
+
+@pytest.fixture
+def nasgauge_golden(request: pytest.FixtureRequest) -> Callable[[str | type], None]:
+    """Fail if a searcher leaves the cells that it asked for before."""
+    path = _file(request.config, "nasgauge_golden")
+
+    def golden(searcher: str | type) -> None:
+        from nasgauge.conformance import golden
+
+        if request.config.getoption("--nasgauge-update-golden"):
+            golden.store(path, _target(searcher))
+            return
+        try:
+            evidence = golden.moved(path, _target(searcher))
+        except (ValueError, LookupError) as error:
+            pytest.fail(f"cannot tell: {error}", pytrace=False)
+        if evidence:
+            pytest.fail(evidence, pytrace=False)
+
+    return golden
+
+
+def conformance(
+    searcher: str | type, *, queries: int = 60, time_limit: float = 60.0
+) -> Callable[[str], None]:
+    """A test function with a case for each law; all cases share one trial."""
+    from nasgauge.conformance.laws import LAWS
+
+    @pytest.mark.parametrize("law", LAWS)
+    def test_law(law: str) -> None:
+        found = _findings(_target(searcher), queries, time_limit)[law]
+        if found.word == "broken":
+            pytest.fail(f"{_target(searcher)} {found}", pytrace=False)
+        if found.word == "not tried":
+            pytest.skip(found.evidence)
+
+    return test_law
+
+
+@cache
+def _findings(target: str, queries: int, time_limit: float) -> "dict[str, Finding]":
+    from nasgauge.conformance.check import check
+
+    return {finding.law: finding for finding in check(target, queries=queries, time_limit=time_limit)}
+
+
+def _target(searcher: str | type) -> str:
+    return searcher if isinstance(searcher, str) else f"{searcher.__module__}:{searcher.__qualname__}"
+
+
+def _file(config: pytest.Config, name: str) -> Path:
+    given: Any = config.getoption(f"--{name.replace('_', '-')}")
+    if given:
+        return Path(given)
+    setting: Any = config.getini(name)
+    if not setting:
+        pytest.skip(f"give --{name.replace('_', '-')} FILE, or set {name} in pytest's settings")
+    return Path(config.inipath.parent if config.inipath else config.rootpath) / str(setting)

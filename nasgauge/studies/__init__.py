@@ -1,0 +1,1 @@
+"""Studies that need more than one search."""

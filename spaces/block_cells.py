@@ -1,0 +1,124 @@
+"""Cells of blocks as values: the search space of PNAS (Liu et al., 2018, section 3.1).
+
+A cell is a list of up to B blocks. A block adds what two arms deliver; an arm is an operator on an input,
+which is the output of the previous cell, of the one before it, or of an earlier block of the same cell.
+The cell's output is the outputs of all blocks, concatenated.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from nasgauge.spaces.cells import InvalidCell
+
+OPERATORS: Final = (
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+    "conv_1x7_7x1",
+    "identity",
+    "avg_pool_3x3",
+    "max_pool_3x3",
+    "dil_conv_3x3",
+)
+"""The paper's eight operators."""
+
+CELL_INPUTS: Final = ("h1", "h2")
+"""The output of the previous cell, and of the one before it: inputs 0 and 1."""
+
+_ARM: Final = re.compile(r"(\w+)\((h1|h2|b\d+)\)")
+
+
+class Arm(NamedTuple):
+    """An operator on an input."""
+
+    source: int
+    """0 and 1: `CELL_INPUTS`; 2 and more: the cell's own first block, second block, …"""
+    operator: str
+
+    def __str__(self) -> str:
+        return f"{self.operator}({input_name(self.source)})"
+
+
+Block = tuple[Arm, Arm]
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class BlockCell:
+    """A cell of blocks; the two arms of a block are kept in order, as their sum does not depend on it.
+
+    >>> cell = BlockCell.parse("max_pool_3x3(h2)+sep_conv_5x5(h2) | identity(h1)+sep_conv_3x3(b1)")
+    >>> str(cell)
+    'max_pool_3x3(h2)+sep_conv_5x5(h2) | identity(h1)+sep_conv_3x3(b1)'
+    >>> BlockCell.parse("sep_conv_5x5(h2)+max_pool_3x3(h2)") == BlockCell(cell.blocks[:1])
+    True
+    >>> BlockCell.parse("identity(b1)+identity(h1)")
+    Traceback (most recent call last):
+    ...
+    nasgauge.spaces.cells.InvalidCell: block 1 reads b1; it may read h1, h2
+    """
+
+    blocks: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise InvalidCell("a cell needs at least one block")
+        for place, block in enumerate(self.blocks):
+            if len(block) != 2:
+                raise InvalidCell(f"block {place + 1} has {len(block)} arms; a block has two")
+            for source, operator in block:
+                if operator not in OPERATORS:
+                    raise InvalidCell(f"unknown operator {operator!r}; choose from {', '.join(OPERATORS)}")
+                if not 0 <= source < len(CELL_INPUTS) + place:
+                    allowed = ", ".join(map(input_name, range(len(CELL_INPUTS) + place)))
+                    raise InvalidCell(f"block {place + 1} reads {input_name(source)}; it may read {allowed}")
+        if any(one > other for one, other in self.blocks):
+            object.__setattr__(self, "blocks", tuple(_in_order(block) for block in self.blocks))
+
+    @classmethod
+    def parse(cls, text: str) -> "BlockCell":
+        """Read `operator(input)+operator(input) | …`, a block between bars.
+
+        Raises InvalidCell.
+        """
+        blocks = []
+        for part in text.split("|"):
+            arms = [_ARM.fullmatch(arm.strip()) for arm in part.split("+")]
+            if len(arms) != 2 or arms[0] is None or arms[1] is None:
+                raise InvalidCell(
+                    f"malformed block {part.strip()!r}; write it as operator(input)+operator(input) with "
+                    "inputs h1, h2, b1, b2, …"
+                )
+            blocks.append((_arm(arms[0]), _arm(arms[1])))
+        return cls(tuple(blocks))
+
+    def __str__(self) -> str:
+        return " | ".join(f"{one}+{other}" for one, other in self.blocks)
+
+
+def input_name(source: int) -> str:
+    """How an input is written.
+
+    >>> [input_name(source) for source in range(4)]
+    ['h1', 'h2', 'b1', 'b2']
+    """
+    cell_inputs = len(CELL_INPUTS)
+    return CELL_INPUTS[source] if 0 <= source < cell_inputs else f"b{source - cell_inputs + 1}"
+
+
+def arms(place: int) -> Iterable[Arm]:
+    """Every arm that block `place` (from 0) may have: 8 operators on each of its inputs, in order."""
+    return sorted(Arm(source, op) for source in range(len(CELL_INPUTS) + place) for op in OPERATORS)
+
+
+def _arm(match: re.Match[str]) -> Arm:
+    operator, name = match.groups()
+    if name in CELL_INPUTS:
+        return Arm(CELL_INPUTS.index(name), operator)
+    return Arm(int(name[1:]) + len(CELL_INPUTS) - 1, operator)
+
+
+def _in_order(block: Block) -> Block:
+    one, other = block
+    return (one, other) if one <= other else (other, one)

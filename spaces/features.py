@@ -1,0 +1,102 @@
+"""What surrogates see of NAS-Bench-201 cells: one matrix over all 15,625 for each code, made at once."""
+
+from functools import cache
+from itertools import product
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasgauge.spaces.cells import EDGES, OPERATIONS, ROUTES
+
+Code = Literal["one_hot", "path", "tokens", "structure"]
+
+_REAL: Final = len(OPERATIONS) - 1  # operations that are not `none`
+_FIRST_PATH: Final = {1: 0, 2: _REAL, 3: _REAL + _REAL**2}  # place of the first sequence of each length
+N_PATHS: Final = _REAL + _REAL**2 + _REAL**3
+"""Sequences of one to three operations: 4 + 16 + 64."""
+
+
+class Layout(NamedTuple):
+    """The shape of the code `tokens`: a cell is up to `blocks` blocks of `slots` tokens.
+
+    Tokens are 1 to `vocabulary`; 0 fills the place of a block that the cell does not have. Blocks come
+    first and slots second in a row of (blocks * slots,).
+    """
+
+    blocks: int
+    slots: int
+    vocabulary: int
+
+
+LAYOUT: Final = Layout(blocks=len(ROUTES), slots=1, vocabulary=N_PATHS)
+"""A block of a NAS-Bench-201 cell is a path; its one token is the sequence of operations along it."""
+
+
+@cache
+def matrix(code: Code) -> NDArray[np.float64]:
+    """The features of all cells by `Cell.rank`, (15625, features), read-only.
+
+    Raises ValueError for an unknown code.
+    """
+    if code not in _CODES:
+        raise ValueError(f"unknown encoding {code!r}; choose from {', '.join(_CODES)}")
+    features: NDArray[np.float64] = _CODES[code]()
+    features.flags.writeable = False
+    return features
+
+
+@cache
+def codes() -> NDArray[np.intp]:
+    """The place in `OPERATIONS` of each edge's operation, (15625, 6) by `Cell.rank`."""
+    return np.array(list(product(range(len(OPERATIONS)), repeat=len(EDGES))), dtype=np.intp)
+
+
+@cache
+def live_edges() -> NDArray[np.bool_]:
+    """Which edges lie on a path of edges that are not `none`, (15625, 6) by `Cell.rank`."""
+    live = np.zeros(codes().shape, dtype=np.bool_)
+    for route in ROUTES:
+        live[:, route] |= (codes()[:, route] > 0).all(1, keepdims=True)
+    return live
+
+
+def _one_hot() -> NDArray[np.float64]:
+    return np.eye(len(OPERATIONS))[codes()].reshape(len(codes()), -1)
+
+
+def _tokens() -> NDArray[np.float64]:
+    columns = []
+    for route in ROUTES:
+        sequence = codes()[:, route] - 1
+        place = sequence @ (_REAL ** np.arange(len(route) - 1, -1, -1)) + _FIRST_PATH[len(route)]
+        columns.append(np.where((sequence >= 0).all(1), place + 1, 0))
+    return np.sort(np.stack(columns, axis=1), axis=1)[:, ::-1].astype(np.float64)
+
+
+def _path_counts() -> NDArray[np.float64]:
+    tokens = _tokens().astype(np.intp)
+    counts = np.zeros((len(tokens), N_PATHS + 1))
+    for column in tokens.T:
+        counts[np.arange(len(tokens)), column] += 1
+    return counts[:, 1:]
+
+
+def _path() -> NDArray[np.float64]:
+    return np.minimum(_path_counts(), 1)
+
+
+def _structure() -> NDArray[np.float64]:
+    live = live_edges()
+    operations = np.where(live, codes(), 0)
+    counts = np.stack([(operations == op).sum(1) for op in range(1, len(OPERATIONS))], axis=1)
+    names = ("nor_conv_1x1", "nor_conv_3x3")
+    convolution = np.isin(codes(), [OPERATIONS.index(name) for name in names])
+    whole = np.stack([(codes()[:, route] > 0).all(1) for route in ROUTES], axis=1)
+    longest = (whole * np.array([len(route) for route in ROUTES])).max(1)
+    deepest = (whole * np.stack([convolution[:, route].sum(1) for route in ROUTES], axis=1)).max(1)
+    sums = np.stack([live.sum(1), longest, deepest, whole.sum(1)], axis=1)
+    return np.hstack([_one_hot(), _path_counts(), counts, sums]).astype(np.float64)
+
+
+_CODES: Final = {"one_hot": _one_hot, "path": _path, "tokens": _tokens, "structure": _structure}
