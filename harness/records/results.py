@@ -8,10 +8,11 @@
 The folder is the only bridge from searches to analysis: a report needs no table.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import glob
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -26,6 +27,10 @@ REFERENCE_FILE: Final = "reference.json"
 TRAINED: Final = "trained"
 BLOCK: Final = 10
 """Seeds in one unit of work."""
+
+
+_COMPARED: Final = ("format", "table", "table_sha256", "budget", "metric", "repeats", "training")
+"""Settings in which two campaigns must agree for their results to stand in one folder."""
 
 
 class OtherCampaign(ValueError):
@@ -54,11 +59,12 @@ class Settings(BaseModel):
     limits: str
     datasets: tuple[str, ...]
     seeds: int = Field(gt=0)
-    """Seeds 0 to `seeds` - 1."""
+    """How many runs of each searcher: seeds `first_seed` to `first_seed + seeds - 1`."""
+    first_seed: int = Field(default=0, ge=0)
     budget: str
     repeats: Literal["charge", "free"] = "charge"
-    signal: str = ""
-    """What searchers are told, as `nasgauge.harness.search.oracle.Signal`; empty: the table's default view."""
+    metric: str = ""
+    """The search metric, as `nasgauge.harness.search.oracle.SearchMetric`; empty: the table's default."""
     training: TrainingSettings | None = None
     """None: cells are looked up in `table`. Otherwise they are trained, and `table` is a name for that."""
 
@@ -96,49 +102,82 @@ class Unit:
     last: int
 
     @property
+    def runs(self) -> int:
+        """How many runs it has."""
+        return self.last - self.first + 1
+
+    @property
+    def prefix(self) -> str:
+        """Beginning of the names of all result files of its searcher and dataset."""
+        searcher = "".join(c if c.isalnum() or c in "._=-" else "+" for c in self.searcher)
+        return f"{searcher}@{self.dataset}@"
+
+    @property
     def file(self) -> str:
         """Name of its result file."""
-        searcher = "".join(c if c.isalnum() or c in "._=-" else "+" for c in self.searcher)
-        return f"{searcher}@{self.dataset}@{self.first:05d}-{self.last:05d}.parquet"
+        return f"{self.prefix}{self.first:05d}-{self.last:05d}.parquet"
 
 
 def plan(settings: Settings, searchers: Iterable[str]) -> list[Unit]:
-    """The units of a campaign, so ordered that all searchers advance together."""
+    """The units of a campaign, in an order in which all searchers advance together."""
     searchers = tuple(searchers)
+    last = settings.first_seed + settings.seeds - 1
     return [
-        Unit(searcher, dataset, first, min(first + BLOCK, settings.seeds) - 1)
-        for first in range(0, settings.seeds, BLOCK)
+        Unit(searcher, dataset, first, min(first + BLOCK - 1, last))
+        for first in range(settings.first_seed, last + 1, BLOCK)
         for dataset in settings.datasets
         for searcher in searchers
     ]
 
 
-def claim(folder: Path, settings: Settings, references: Mapping[str, Reference]) -> None:
-    """Make `folder` this campaign's, or check that it is; remove what killed processes left half-written.
+def claimed(folder: Path, settings: Settings) -> frozenset[str] | None:
+    """The datasets whose references a folder has; None for a folder that no campaign has begun in.
 
-    Raises OtherCampaign.
+    Raises OtherCampaign if the folder's results cannot be compared with those of `settings`, or if it holds
+    files but no campaign.
     """
     if folder.exists() and not folder.is_dir():
         raise OtherCampaign(f"{folder} is a file; give a folder")
     if (folder / SETTINGS_FILE).exists():
         found = settings_of(folder)
-        differing = [
-            f"{name} {getattr(found, name)!r}, not {getattr(settings, name)!r}"
-            for name in Settings.model_fields
-            if getattr(found, name) != getattr(settings, name)
-        ]
-        if differing:
-            raise OtherCampaign(
-                f"{folder} holds another campaign, with {'; '.join(differing)}; "
-                "give another folder, or the same settings"
-            )
-    elif folder.exists() and any(not _is_ours(path) for path in folder.iterdir()):
+        for name in _COMPARED:
+            if getattr(found, name) != getattr(settings, name):
+                raise OtherCampaign(
+                    f"{folder} holds a campaign with {name.replace('_', ' ')} {_short(getattr(found, name))}, not "
+                    f"{_short(getattr(settings, name))}; give another folder, or the same {name.replace('_', ' ')}"
+                )
+        return frozenset(references_of(folder))
+    if folder.exists() and any(not _is_ours(path) for path in folder.iterdir()):
         raise OtherCampaign(f"{folder} holds files but no {SETTINGS_FILE}; give a new folder")
-    else:
+    return None
+
+
+def claim(folder: Path, settings: Settings, references: Mapping[str, Reference]) -> None:
+    """Make `folder` this campaign's, or add seeds and datasets to the campaign that it holds.
+
+    Partial files that killed processes left behind are removed. Raises OtherCampaign.
+    """
+    known = claimed(folder, settings)
+    if known is None:
         _write_json(folder / REFERENCE_FILE, _References(datasets=dict(references)))
         _write_json(folder / SETTINGS_FILE, settings)
+    else:
+        if set(references) - known:
+            both = dict(references) | references_of(folder)
+            _write_json(folder / REFERENCE_FILE, _References(datasets=both))
+        grown = _grown(settings_of(folder), settings)
+        if grown != settings_of(folder):
+            _write_json(folder / SETTINGS_FILE, grown)
     for partial in folder.glob(f"{PARTIAL}*"):
         partial.unlink(missing_ok=True)
+
+
+def _grown(found: Settings, wanted: Settings) -> Settings:
+    """Settings that cover the seeds and datasets of both."""
+    first = min(found.first_seed, wanted.first_seed)
+    end = max(found.first_seed + found.seeds, wanted.first_seed + wanted.seeds)
+    datasets = tuple(dict.fromkeys([*found.datasets, *wanted.datasets]))
+    return found.model_copy(update={"first_seed": first, "seeds": end - first, "datasets": datasets})
 
 
 def settings_of(folder: Path) -> Settings:
@@ -158,30 +197,54 @@ def references_of(folder: Path) -> dict[str, Reference]:
 
 
 def missing(
-    folder: Path, units: Iterable[Unit], options: Mapping[str, Mapping[str, object]] = MappingProxyType({})
+    folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]
 ) -> list[Unit]:
-    """The units that have no result file yet; a file that is there is checked.
+    """The units of a campaign that have no result yet; what is there is checked.
 
-    `options` are all those of each searcher, as they are today: a file may be from before a default changed.
+    A unit of which some seeds were run before is cut to those that were not. `searchers` are the options of
+    each searcher as they are today: a file may be from before a default changed.
 
     Raises DamagedRecord, OtherCampaign.
     """
+    done: dict[str, set[int]] = {}
     todo = []
-    for unit in units:
-        path = folder / unit.file
-        if not path.exists():
-            todo.append(unit)
-            continue
-        then = read(path).header.settings
-        now = options.get(unit.searcher, then)
-        if then != now:
+    for unit in plan(settings, searchers):
+        if unit.prefix not in done:
+            done[unit.prefix] = _seeds_of(folder, unit, searchers[unit.searcher])
+        left = [seed for seed in range(unit.first, unit.last + 1) if seed not in done[unit.prefix]]
+        todo += [replace(unit, first=first, last=last) for first, last in _stretches(left)]
+    return todo
+
+
+def _seeds_of(folder: Path, unit: Unit, options: Mapping[str, object]) -> set[int]:
+    """Seeds that the result files of a searcher on a dataset hold."""
+    seeds: set[int] = set()
+    for path in sorted(folder.glob(f"{glob.escape(unit.prefix)}*.parquet")):
+        header = read(path).header
+        if header.settings != options:
+            then, now = header.settings, options
             changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
             raise OtherCampaign(
                 f"{path} was made by {unit.searcher} with "
                 f"{', '.join(f'{name}={then.get(name)}' for name in changed)}, which today is "
                 f"{', '.join(f'{name}={now.get(name)}' for name in changed)}; give another folder, or these options"
             )
-    return todo
+        seeds.update(range(header.seeds[0], header.seeds[1] + 1))
+    return seeds
+
+
+def _stretches(seeds: Sequence[int]) -> list[tuple[int, int]]:
+    """Consecutive numbers as (first, last).
+
+    >>> _stretches([0, 1, 4])
+    [(0, 1), (4, 4)]
+    """
+    breaks = [place for place in range(1, len(seeds)) if seeds[place] != seeds[place - 1] + 1]
+    return [
+        (seeds[start], seeds[end - 1])
+        for start, end in pairwise([0, *breaks, len(seeds)])
+        if end > start
+    ]
 
 
 def records_of(folder: Path) -> tuple[list[Record], list[str]]:
@@ -207,6 +270,11 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
             continue
         records.append(record)
     return records, left_out
+
+
+def _short(value: object) -> str:
+    text = str(value) or "of the table"
+    return text if len(text) <= 40 else f"{text[:12]}…"
 
 
 def _is_ours(path: Path) -> bool:

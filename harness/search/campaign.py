@@ -1,160 +1,234 @@
-"""Many searches at once: units of work, spread over processes, each leaving one result file.
+"""Many searches at once: settings that are checked before anything is written, and units spread over processes.
 
-A unit that has its file is done: running a campaign again makes just what is missing. Searchers may be
-added to a folder later; everything else is fixed.
+A unit that has its result file is finished, so running a campaign again runs only what is missing. A folder
+grows: seeds, datasets and searchers may be added to it later.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import joblib
-import numpy as np
 
 from nasgauge.data.sources import open_curves, open_table
-from nasgauge.data.tables import AccuracyTable, DamagedTable
+from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.provenance import provenance
-from nasgauge.harness.records.results import TRAINED, Settings, Unit
-from nasgauge.harness.records.steps import Header, Step, gather, write
-from nasgauge.harness.search.oracle import Signal, Table
-from nasgauge.harness.search.runner import Budget, Oracle, run
-from nasgauge.harness.search.specs import Spec
-from nasgauge.spaces.cells import Cell
+from nasgauge.harness.records.recipes import Recipe
+from nasgauge.harness.records.results import (
+    TRAINED,
+    Reference,
+    Settings,
+    TrainingSettings,
+    Unit,
+    claim,
+    claimed,
+    missing,
+    plan,
+)
+from nasgauge.harness.search.oracle import SearchMetric, Table
+from nasgauge.harness.search.reference import reference
+from nasgauge.harness.search.runner import Budget, Repeats, cost, left_for_one
+from nasgauge.harness.search.specs import Searchable, Spec
+from nasgauge.harness.search.units import Place, generators, run_unit
+from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
 
-
-def execute(
-    folder: Path,
-    settings: Settings,
-    units: Sequence[Unit],
-    *,
-    workers: int,
-    machine: "Machine | None" = None,
-) -> Iterator[Unit]:
-    """Run units in `workers` processes, each file written by its worker; yields units as they end.
-
-    `machine` is where a campaign on real training trains. Any joblib back end can be chosen around this call
-    with `joblib.parallel_config`.
-    """
-    header = provenance("numpy", "pyarrow", "joblib")
-    jobs = (joblib.delayed(run_unit)(folder, settings, unit, header, machine) for unit in units)
-    with closing(joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)) as done:
-        yield from done
+OWN_TABLE: Final = "table.npz"
+"""File of a campaign's folder that keeps a table which cannot be opened by name."""
 
 
-def run_unit(
-    folder: Path,
-    settings: Settings,
-    unit: Unit,
-    provenance: dict[str, object],
-    machine: "Machine | None" = None,
-) -> Unit:
-    """Run one unit and write its file.
+class InvalidCampaign(NasgaugeError, ValueError):
+    """Settings of a campaign that run nothing."""
 
-    Raises DamagedTable if the table, or what is trained on, is not the campaign's.
-    """
-    truth = (
-        _looked_up(settings, unit.dataset)
-        if settings.training is None
-        else _trained(folder, settings, unit.dataset, machine, provenance)
-    )
-    if truth.header["table_sha256"] != settings.table_sha256:
-        raise DamagedTable(
-            f"{settings.table} has checksum {str(truth.header['table_sha256'])[:12]}, the campaign began with "
-            f"{settings.table_sha256[:12]}; give another folder"
-        )
-    spec = Spec.parse(unit.searcher)
-    budget = Budget.parse(settings.budget)
-    space = NB201()
 
-    def one(seed: int) -> list[Step[Cell]]:
-        searcher_rng, oracle_rng = generators(seed)
-        searcher, oracle = spec.make(space, searcher_rng), truth.for_run(oracle_rng)
-        return list(run(searcher, oracle, budget, repeats=settings.repeats, canonical=space.canonical))
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How long searches run, and what a query costs."""
 
-    steps = gather((seed, one(seed)) for seed in range(unit.first, unit.last + 1))
-    header = Header.model_validate(
-        provenance
-        | dict(truth.header)
-        | {
-            "dataset": unit.dataset,
-            "searcher": unit.searcher,
-            "settings": spec.settings(),
-            "budget": settings.budget,
-            "repeats": settings.repeats,
-            "seeds": (unit.first, unit.last),
+    budget: Budget = Budget(200)  # noqa: RUF009 - frozen
+    repeats: Repeats = "charge"
+    """Whether a query of a cell, or of a structural duplicate, that was evaluated before costs its price."""
+    metric: str = ""
+    """The search metric, as `SearchMetric`; empty for the table's default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """Searchers, what they search, and the folder of the results. Nothing is written before `run`."""
+
+    folder: Path
+    settings: Settings
+    specs: tuple[Spec, ...]
+    notes: tuple[str, ...] = ()
+    """What a user should know of the table or the training, a line each."""
+    oracles: Mapping[str, Table]
+    """By dataset; none where cells are trained."""
+    table: AccuracyTable | None = None
+    """A table that is kept in the folder because it cannot be opened by name."""
+    machine: "Machine | None" = None
+
+    @classmethod
+    def on_table(
+        cls,
+        folder: Path,
+        searchers: Iterable[Searchable],
+        table: str | Path | AccuracyTable,
+        *,
+        datasets: Sequence[str] = (),
+        seeds: int | range = 100,
+        rules: Rules = Rules(),  # noqa: B008 - frozen
+    ) -> "Campaign":
+        """A campaign whose cells are looked up in a table, on all of its datasets by default.
+
+        Raises InvalidCampaign, UnknownSearcher, InvalidOption, InvalidBudget, InvalidMetric, LeakyQuery,
+        NotInTable, and what `open_table` raises.
+        """
+        specs = _specs(searchers)
+        opened = open_table(table)
+        own = isinstance(table, AccuracyTable) and not _opens_by_name(table)
+        name = OWN_TABLE if own else opened.name if isinstance(table, AccuracyTable) else str(table)
+        metric = SearchMetric.parse(rules.metric) if rules.metric else None
+        curves = None if own else open_curves(name)
+        oracles = {
+            dataset: Table(opened, dataset, metric=metric, curves=curves)
+            for dataset in dict.fromkeys(datasets or opened.views)
         }
-    )
-    write(folder / unit.file, header, steps)
-    return unit
+        for oracle in oracles.values():
+            cost(oracle.for_run(generators(0)[1]).evaluate(NB201()[0]), rules.budget.clock)
+        settings = Settings(
+            table=name,
+            table_sha256=opened.sha256,
+            limits=opened.limits,
+            datasets=tuple(oracles),
+            **_seeds(seeds),
+            budget=str(rules.budget),
+            metric=str(metric or ""),
+            repeats=rules.repeats,
+        )
+        return cls(
+            folder=folder,
+            settings=settings,
+            specs=specs,
+            notes=tuple(_notes(opened, oracles)),
+            oracles=oracles,
+            table=opened if own else None,
+        )
+
+    @classmethod
+    def on_training(
+        cls,
+        folder: Path,
+        searchers: Iterable[Searchable],
+        recipe: Recipe,
+        *,
+        dataset: str = "cifar10-valid",
+        images: str = "",
+        seeds: int | range = 1,
+        rules: Rules = Rules(),  # noqa: B008 - frozen
+        machine: "Machine",
+    ) -> "Campaign":
+        """A campaign whose cells are trained by `recipe`, each once.
+
+        Raises InvalidCampaign, UnknownSearcher, InvalidOption, InvalidBudget, NothingToSearchOn,
+        ImagesUnavailable.
+        """
+        from nasgauge.harness.training.trainer import open_trainer
+
+        if rules.metric:
+            raise InvalidCampaign("a search metric chooses a table's column; cells are trained here: give a recipe")
+        specs = _specs(searchers)
+        training = TrainingSettings(recipe=recipe, images=images)
+        here = machine.resolved()
+        trainer = open_trainer(folder / TRAINED, dataset, training, here, json.dumps(provenance()))
+        left_for_one(trainer, rules.budget)
+        settings = Settings(
+            table=f"trained by {recipe.name}",
+            table_sha256=trainer.sha256,
+            limits=f"cells are trained here, with seed {training.seed} by {recipe}",
+            datasets=(dataset,),
+            **_seeds(seeds),
+            budget=str(rules.budget),
+            repeats=rules.repeats,
+            training=training,
+        )
+        notes = [f"{settings.limits}, on {here.device} in precision {here.precision}"]
+        if trainer.warning:
+            notes.append(f"note: {trainer.warning}")
+        return cls(
+            folder=folder, settings=settings, specs=specs, notes=tuple(notes), oracles={}, machine=here
+        )
+
+    @cached_property
+    def runs(self) -> int:
+        """How many runs the campaign has."""
+        return sum(unit.runs for unit in plan(self.settings, map(str, self.specs)))
+
+    def missing(self) -> list[Unit]:
+        """The units that have no result yet, in the order in which they are run.
+
+        Raises OtherCampaign if the folder holds another campaign, DamagedRecord.
+        """
+        if claimed(self.folder, self.settings) is None:
+            return plan(self.settings, map(str, self.specs))
+        return missing(self.folder, self.settings, {str(spec): spec.settings() for spec in self.specs})
+
+    def run(self, *, workers: int = -1) -> Iterator[Unit]:
+        """Run what is missing in `workers` processes (-1 for one a core); yields units as they finish.
+
+        Each result file is written, whole, by its worker.
+
+        Raises InvalidCampaign, OtherCampaign, DamagedRecord, DamagedTable.
+        """
+        if workers == 0:
+            raise InvalidCampaign("0 workers run nothing; give a number, or -1 for one a core")
+        todo = self.missing()
+        known = claimed(self.folder, self.settings)
+        fresh = {name: oracle for name, oracle in self.oracles.items() if known is None or name not in known}
+        budget = Budget.parse(self.settings.budget)
+        claim(self.folder, self.settings, {name: reference(oracle, budget) for name, oracle in fresh.items()})
+        if self.table is not None:
+            self.table.save(self.folder / OWN_TABLE)
+        if not todo:
+            return
+        place = Place(
+            folder=self.folder, provenance=provenance("numpy", "pyarrow", "joblib"), machine=self.machine
+        )
+        specs = {str(spec): spec for spec in self.specs}
+        jobs = (joblib.delayed(run_unit)(place, self.settings, unit, specs[unit.searcher]) for unit in todo)
+        with closing(joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)) as done:
+            yield from done
 
 
-class _Truth(NamedTuple):
-    """What answers the queries of a unit, and what its header says of it."""
-
-    header: Mapping[str, object]
-    for_run: Callable[[np.random.Generator], Oracle[Cell]]
-
-
-def _looked_up(settings: Settings, dataset: str) -> _Truth:
-    table = _table(settings.table)
-    oracle = _oracle(settings.table, dataset, settings.signal)
-    header = {
-        "table": table.name,
-        "table_sha256": table.sha256,
-        "limits": table.limits,
-        "signal": oracle.signal,
-        "seconds": oracle.times,
-        "report": str(oracle.view.report),
-        "warning": oracle.view.warning,
-    }
-    return _Truth(header, oracle.for_run)
+def _specs(searchers: Iterable[Searchable]) -> tuple[Spec, ...]:
+    specs = {str(spec): spec for spec in map(Spec.of, searchers)}
+    if not specs:
+        raise InvalidCampaign("no searcher was given; name at least one, such as random")
+    return tuple(specs.values())
 
 
-def _trained(
-    folder: Path,
-    settings: Settings,
-    dataset: str,
-    machine: "Machine | None",
-    provenance: dict[str, object],
-) -> _Truth:
-    from nasgauge.harness.training import Machine
-    from nasgauge.harness.training.trainer import open_trainer
-
-    assert settings.training is not None  # asked by the caller
-    trainer = open_trainer(
-        folder / TRAINED, dataset, settings.training, machine or Machine(), json.dumps(provenance)
-    )
-    header = {
-        "table": settings.table,
-        "table_sha256": trainer.sha256,
-        "limits": settings.limits,
-        "signal": f"{trainer.column}/valid",
-        "seconds": "measured",
-        "report": f"{trainer.column}/test",
-        "warning": trainer.warning,
-    }
-    return _Truth(header, lambda _rng: trainer)
+def _seeds(seeds: int | range) -> dict[str, int]:
+    chosen = range(seeds) if isinstance(seeds, int) else seeds
+    if len(chosen) == 0 or chosen.step != 1 or chosen.start < 0:
+        raise InvalidCampaign(f"seeds {seeds} run nothing; give a count of at least 1, or a range as range(20)")
+    return {"first_seed": chosen.start, "seeds": len(chosen)}
 
 
-def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
-    """The generators of run `seed`: the searcher's, and the oracle's."""
-    searcher, oracle = np.random.SeedSequence(seed).spawn(2)
-    return np.random.default_rng(searcher), np.random.default_rng(oracle)
+def _opens_by_name(table: AccuracyTable) -> bool:
+    try:
+        return open_table(table.name).sha256 == table.sha256
+    except NasgaugeError:
+        return False
 
 
-@lru_cache(maxsize=4)
-def _table(name: str) -> AccuracyTable:
-    return open_table(name)
-
-
-@lru_cache(maxsize=16)
-def _oracle(name: str, dataset: str, signal: str) -> Table:
-    chosen = Signal.parse(signal) if signal else None
-    return Table(_table(name), dataset, signal=chosen, curves=open_curves(name))
+def _notes(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
+    yield f"table {table.name} ({table.sha256[:12]}): {table.limits}"
+    for name, oracle in oracles.items():
+        warning = f"; note: {oracle.view.warning}" if oracle.view.warning else ""
+        yield f"{name}: search metric {oracle.metric}, reported {oracle.view.report}{warning}"

@@ -1,0 +1,149 @@
+"""One unit of a campaign: a searcher on a dataset, for a block of seeds, into one result file."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nasgauge.data.sources import open_curves, open_table
+from nasgauge.data.tables import AccuracyTable, DamagedTable
+from nasgauge.harness.records.results import TRAINED, Settings, Unit
+from nasgauge.harness.records.steps import Header, Step, gather, write
+from nasgauge.harness.search.oracle import SearchMetric, Table
+from nasgauge.harness.search.runner import Budget, Oracle, run
+from nasgauge.harness.search.specs import Spec
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
+
+if TYPE_CHECKING:
+    from nasgauge.harness.training import Machine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where units are run: what does not change their results."""
+
+    folder: Path
+    provenance: Mapping[str, object]
+    """The fields `argv`, `commit` and `versions` of a header."""
+    machine: "Machine | None" = None
+    """Of a campaign on real training."""
+
+
+def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
+    """Run one unit and write its file.
+
+    Raises DamagedTable if the table, or what is trained on, is not the campaign's.
+    """
+    evaluator = (
+        _table_evaluator(place.folder, settings, unit.dataset)
+        if settings.training is None
+        else _training_evaluator(place, settings, unit.dataset)
+    )
+    if evaluator.header["table_sha256"] != settings.table_sha256:
+        raise DamagedTable(
+            f"{settings.table} has checksum {str(evaluator.header['table_sha256'])[:12]}, the campaign began "
+            f"with {settings.table_sha256[:12]}; give another folder"
+        )
+    budget = Budget.parse(settings.budget)
+    space = NB201()
+
+    def one(seed: int) -> list[Step[Cell]]:
+        searcher_rng, oracle_rng = generators(seed)
+        searcher, oracle = spec.make(space, searcher_rng), evaluator.for_run(oracle_rng)
+        return list(run(searcher, oracle, budget, repeats=settings.repeats, canonical=space.canonical))
+
+    steps = gather((seed, one(seed)) for seed in range(unit.first, unit.last + 1))
+    header = Header.model_validate(
+        dict(place.provenance)
+        | dict(evaluator.header)
+        | {
+            "dataset": unit.dataset,
+            "searcher": unit.searcher,
+            "settings": spec.settings(),
+            "budget": settings.budget,
+            "repeats": settings.repeats,
+            "seeds": (unit.first, unit.last),
+        }
+    )
+    write(place.folder / unit.file, header, steps)
+    return unit
+
+
+def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
+    """The generators of run `seed`: the searcher's, and the oracle's.
+
+    Both come from `SeedSequence(seed).spawn(2)`, so the entropy of their seed sequences is the run's seed.
+    """
+    searcher, oracle = np.random.SeedSequence(seed).spawn(2)
+    return np.random.default_rng(searcher), np.random.default_rng(oracle)
+
+
+def table_in(folder: Path, name: str) -> AccuracyTable:
+    """The table of a campaign: by its name or path, or the file of that name in the campaign's folder.
+
+    Raises UnknownTable, DamagedTable, and what `open_table` raises.
+    """
+    own = folder / name
+    return open_table(own if name.endswith(".npz") and own.is_file() else name)
+
+
+class _Evaluator(NamedTuple):
+    """What evaluates the cells of a unit, and what the unit's header says of it."""
+
+    header: Mapping[str, object]
+    for_run: Callable[[np.random.Generator], Oracle[Cell]]
+
+
+def _table_evaluator(folder: Path, settings: Settings, dataset: str) -> _Evaluator:
+    table = _table(folder, settings.table)
+    oracle = _oracle(folder, settings.table, dataset, settings.metric)
+    header = {
+        "table": table.name,
+        "table_sha256": table.sha256,
+        "limits": table.limits,
+        "metric": oracle.metric,
+        "seconds": oracle.times,
+        "report": str(oracle.view.report),
+        "warning": oracle.view.warning,
+    }
+    return _Evaluator(header, oracle.for_run)
+
+
+def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Evaluator:
+    from nasgauge.harness.training import Machine
+    from nasgauge.harness.training.trainer import open_trainer
+
+    assert settings.training is not None  # asked by the caller
+    trainer = open_trainer(
+        place.folder / TRAINED,
+        dataset,
+        settings.training,
+        place.machine or Machine(),
+        json.dumps(dict(place.provenance)),
+    )
+    header = {
+        "table": settings.table,
+        "table_sha256": trainer.sha256,
+        "limits": settings.limits,
+        "metric": f"{trainer.column}/valid",
+        "seconds": "measured",
+        "report": f"{trainer.column}/test",
+        "warning": trainer.warning,
+    }
+    return _Evaluator(header, lambda _rng: trainer)
+
+
+@lru_cache(maxsize=4)
+def _table(folder: Path, name: str) -> AccuracyTable:
+    return table_in(folder, name)
+
+
+@lru_cache(maxsize=16)
+def _oracle(folder: Path, name: str, dataset: str, metric: str) -> Table:
+    chosen = SearchMetric.parse(metric) if metric else None
+    return Table(_table(folder, name), dataset, metric=chosen, curves=open_curves(name))

@@ -1,0 +1,1 @@
+"""The public functions and classes that `nasgauge` exports, and what they share."""

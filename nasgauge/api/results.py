@@ -1,0 +1,208 @@
+"""The results of a campaign: frames, comparisons, figures and the report."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from nasgauge.analysis.results.campaign import Campaign, load
+from nasgauge.analysis.results.summary import comparison_table, final_table
+from nasgauge.harness.records.results import records_of
+from nasgauge.spaces.errors import NasgaugeError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from nasgauge.analysis.report.report import Report
+
+Clock = Literal["queries", "epochs", "seconds", "overhead"]
+
+
+class NoSuchRuns(NasgaugeError, LookupError):
+    """A searcher or a dataset that the results do not have."""
+
+
+class Results:
+    """The finished runs of a campaign.
+
+    Returned by `nasgauge.search`, `nasgauge.bench` and `nasgauge.open_results`. Accuracies are in percent.
+    Intervals are 95 % bootstrap intervals over runs, resampled with the generator of seed 0, so the same
+    results give the same numbers.
+
+    Examples
+    --------
+    >>> import nasgauge as ng
+    >>> results = ng.bench(["random", "local"], dataset="cifar10", seeds=3, budget=20, progress=False)
+    >>> results.searchers
+    ['local', 'random']
+    >>> sorted(results.summary()["n"])
+    [3, 3]
+    """
+
+    def __init__(self, folder: Path, *, kept: "TemporaryDirectory[str] | None" = None) -> None:
+        self.folder = folder
+        self._kept = kept  # the folder is removed with these results
+        self._campaign: Campaign = load(folder)
+
+    @property
+    def searchers(self) -> list[str]:
+        """Names of the searchers."""
+        return self._campaign.searchers
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the datasets."""
+        return self._campaign.datasets
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is missing or damaged in the folder, a line each."""
+        return self._campaign.notes
+
+    def frame(self) -> pd.DataFrame:
+        """One row for each query of each run.
+
+        Columns: `dataset`, `searcher`, `seed`, `query` (from 1), `cell`, `metric` (the search metric that the
+        searcher observed), `test` (the reported accuracy), `epochs` and `seconds` (the cost of the query),
+        `charged`, `overhead` (measured seconds of the searcher before the query), `incumbent` (the reported
+        accuracy of the cell with the best metric so far).
+
+        >>> import nasgauge as ng
+        >>> frame = ng.search("random", dataset="cifar10", seeds=1, budget=5, progress=False).frame()
+        >>> frame["query"].tolist()
+        [1, 2, 3, 4, 5]
+        """
+        parts = []
+        for record in records_of(self.folder)[0]:
+            steps = record.steps
+            part = pd.DataFrame(
+                {
+                    "dataset": record.header.dataset,
+                    "searcher": record.header.searcher,
+                    "seed": steps.seed,
+                    "query": steps.query,
+                    "cell": np.array(steps.cells, dtype=object)[steps.cell],
+                    "metric": steps.validation,
+                    "test": steps.test,
+                    "epochs": steps.epochs,
+                    "seconds": steps.seconds,
+                    "charged": steps.charged,
+                    "overhead": steps.overhead,
+                }
+            )
+            best = part.groupby("seed")["metric"].cummax()
+            leads = part["metric"].gt(best.groupby(part["seed"]).shift(fill_value=-np.inf))
+            part["incumbent"] = part["test"].where(leads).groupby(part["seed"]).ffill()
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True).sort_values(
+            ["dataset", "searcher", "seed", "query"], ignore_index=True
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """One row for each dataset and searcher: accuracy at the end of the budget, over runs.
+
+        >>> import nasgauge as ng
+        >>> results = ng.search("random", dataset="cifar10", seeds=3, budget=20, progress=False)
+        >>> results.summary()[["searcher", "n"]].to_dict("records")
+        [{'searcher': 'random', 'n': 3}]
+        """
+        return final_table(self._campaign, np.random.default_rng(0))
+
+    def compare(self, searcher: str, against: str) -> pd.DataFrame:
+        """One row for each dataset: how one searcher compares with another at the end of the budget.
+
+        Runs of different searchers are independent, so the tests and intervals are those of two independent
+        samples. Raises NoSuchRuns.
+
+        >>> import nasgauge as ng
+        >>> results = ng.bench(["random", "local"], dataset="cifar10", seeds=3, budget=20, progress=False)
+        >>> results.compare("local", "random")["dataset"].tolist()
+        ['cifar10']
+        """
+        for name in (searcher, against):
+            if name not in self.searchers:
+                raise NoSuchRuns(f"no runs of {name!r}; choose from {', '.join(self.searchers)}")
+        rng = np.random.default_rng(0)
+        return comparison_table(self._campaign, rng, pairs=[(searcher, against)])
+
+    def plot_efficiency(
+        self,
+        dataset: str | None = None,
+        *,
+        ax: "Axes | None" = None,
+        clock: Clock = "queries",
+        average: Literal["mean", "median"] = "mean",
+    ) -> "Axes":
+        """Draw the accuracy of the incumbent against cost, with the 95 % band of each searcher.
+
+        `dataset` may be left out where there is one. A new figure is made without `ax`. Raises NoSuchRuns,
+        and UnknownCost if the table does not know the cost on this clock.
+
+        >>> import nasgauge as ng
+        >>> results = ng.search("random", dataset="cifar10", seeds=3, budget=20, progress=False)
+        >>> results.plot_efficiency("cifar10").get_xlabel()
+        'queries of the table'
+        """
+        from matplotlib.figure import Figure
+
+        from nasgauge.analysis.plots.efficiency import draw_accuracy
+        from nasgauge.analysis.results.efficiency_curves import AXES, efficiency
+
+        chosen = dataset or (self.datasets[0] if len(self.datasets) == 1 else "")
+        if chosen not in self.datasets:
+            raise NoSuchRuns(f"no runs on {dataset!r}; choose the dataset from {', '.join(self.datasets)}")
+        axes = ax if ax is not None else _new_axes(Figure)
+        numbers = efficiency(self._campaign, chosen, clock, np.random.default_rng(0), average=average)
+        draw_accuracy(axes, numbers.grid, numbers.bands, random=numbers.random, references=numbers.references)
+        axes.set_xlabel(AXES[clock])
+        axes.set_ylabel(f"{chosen} test accuracy (%)")
+        return axes
+
+    def report(self, **options: Any) -> "Report":
+        """Write the report into `folder / "report"`: one HTML page, figures (PDF, PNG) and tables (CSV, TeX).
+
+        `options` are those of `nasgauge.analysis.report.report.report`: `clock`, `average`, `venue`,
+        `figures`, `extras`. Results that are kept in memory only have no folder to write to.
+
+        Raises NoSuchRuns, UnknownCost, UnknownVenue.
+
+        >>> import nasgauge as ng, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     results = ng.bench("random", dataset="cifar10", seeds=2, budget=10, out=folder, progress=False)
+        ...     results.report(figures=False).page.name
+        'report.html'
+        """
+        from nasgauge.analysis.report.report import report
+
+        if self._kept is not None:
+            raise NoSuchRuns('these results have no folder; search with out="results/NAME" to write a report')
+        return report(self.folder, **options)
+
+    def __repr__(self) -> str:
+        runs = sum(len(found.seeds) for found in self._campaign.runs.values())
+        return f"<Results: {', '.join(self.searchers)} on {', '.join(self.datasets)}, {runs} runs>"
+
+    def _repr_html_(self) -> str:
+        table: str = self.summary().round(3).to_html(index=False)
+        return table
+
+
+def open_results(folder: str | Path) -> Results:
+    """The results in a folder that `nasgauge bench` or `nasgauge search` made.
+
+    Raises OtherCampaign or NoResults, subclasses of `nasgauge.NasgaugeError`, if there are none.
+
+    >>> import nasgauge as ng, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = ng.bench("random", dataset="cifar10", seeds=2, budget=10, out=folder, progress=False)
+    ...     ng.open_results(folder)
+    <Results: random on cifar10, 2 runs>
+    """
+    return Results(Path(folder))
+
+
+def _new_axes(figure: Any) -> Any:
+    made = figure(figsize=(6.4, 4.0), layout="constrained")
+    return made.add_subplot()

@@ -1,0 +1,66 @@
+"""Zero-cost proxies of cells, for the public API. It needs the extra `train`."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from nasgauge.api.progress import progress_bar
+from nasgauge.data.plugins import UnknownName, declared
+from nasgauge.spaces.cells import Cell
+
+
+def score(
+    cells: Cell | str | Iterable[Cell | str],
+    *,
+    proxies: Iterable[str] | None = None,
+    images: str = "sample",
+    device: str = "cpu",
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Score cells by zero-cost proxies; higher is better for every proxy.
+
+    Parameters
+    ----------
+    cells
+        One cell or several, as `Cell` or official text.
+    proxies
+        Names; all declared proxies by default.
+    images
+        `"sample"` (512 CIFAR-10 images that ship with the package), `"cifar10"`, or a folder.
+
+    Returns
+    -------
+    One row for each cell, proxy and repeat: `cell`, `proxy`, `repeat`, `value`, `reason` (why the value is NaN)
+    and `seconds` (measured).
+
+    Raises
+    ------
+    nasgauge.NasgaugeError
+        UnknownName for a proxy, InvalidCell, ImagesUnavailable.
+
+    Examples
+    --------
+    >>> import nasgauge as ng
+    >>> cell = "|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+    >>> ng.score(cell, proxies=["params", "naswot"], progress=False)["proxy"].tolist()
+    ['naswot', 'params']
+    """
+    known = declared("nasgauge.proxies")
+    wanted = list(known) if proxies is None else list(proxies)
+    for name in wanted:
+        if name not in known:
+            raise UnknownName(f"unknown proxy {name!r}; choose from {', '.join(known)}")
+    from nasgauge.data.images import open_images
+    from nasgauge.harness.network.inputs import open_device
+    from nasgauge.harness.proxies.scores import Recipe, Scorer
+
+    several = (cells,) if isinstance(cells, (Cell, str)) else tuple(cells)
+    parsed = [Cell.parse(cell) if isinstance(cell, str) else cell for cell in several]
+    scorer = Scorer(Recipe(images=images), open_images(images), open_device(device))
+    rows = []
+    with progress_bar("cells", len(parsed), shown=progress) as bar:
+        for cell in parsed:
+            found = scorer.score(cell, proxies=wanted)
+            rows += [{"cell": str(cell)} | one._asdict() for one in found]
+            bar.advance(1)
+    return pd.DataFrame(rows).drop(columns="rank")

@@ -1,0 +1,169 @@
+"""Searches on a table, or on real training, for the public API."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from typing import Any
+
+from nasgauge.api.progress import Bar, progress_bar
+from nasgauge.api.results import Results
+from nasgauge.data.sources import DEFAULT_TABLE
+from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.results import TRAINED
+from nasgauge.harness.search.campaign import Campaign, Rules
+from nasgauge.harness.search.runner import Budget, Repeats
+from nasgauge.harness.search.specs import Searchable
+
+TableLike = str | Path | AccuracyTable
+"""A table, its name, or the path of a `.npz` file."""
+
+
+def search(
+    searcher: Searchable,
+    table: TableLike = DEFAULT_TABLE,
+    *,
+    dataset: str | Iterable[str] | None = None,
+    budget: int | str = 200,
+    seeds: int | range = 10,
+    **options: Any,
+) -> Results:
+    """Run one searcher on a table.
+
+    Parameters
+    ----------
+    searcher
+        A name with options (`"evolution:population=50"`), `"module:Class"`, or a class with `ask` and `tell`.
+    table
+        A table, its name, or the path of a `.npz` file.
+    dataset
+        One or several of the table's datasets; all by default.
+    budget
+        Of each run: a number of queries, or a text as `"1200 epochs"`, `"12000 seconds"`.
+    seeds
+        A number of runs, seeds 0 to n-1, or a range.
+    options
+        `metric`, `repeats`, `out`, `workers`, `progress`, as for `bench`; `workers` is 1 by default.
+
+    Raises
+    ------
+    nasgauge.NasgaugeError
+        For input that cannot be run; nothing is written then.
+
+    Examples
+    --------
+    >>> import nasgauge as ng
+    >>> class Mine:
+    ...     "The first cells of the space, one after another."
+    ...     def __init__(self, space, rng):
+    ...         self.cells = iter(space)
+    ...     def ask(self):
+    ...         return [next(self.cells)]
+    ...     def tell(self, cell, accuracy):
+    ...         pass
+    >>> ng.search(Mine, "nb201", dataset="cifar100", budget=20, seeds=range(2), progress=False)
+    <Results: __main__:Mine on cifar100, 2 runs>
+    """
+    return bench(
+        [searcher], table, dataset=dataset, budget=budget, seeds=seeds, **{"workers": 1, **options}
+    )
+
+
+def bench(
+    searchers: Searchable | Iterable[Searchable],
+    table: TableLike = DEFAULT_TABLE,
+    *,
+    dataset: str | Iterable[str] | None = None,
+    budget: int | str = 200,
+    seeds: int | range = 100,
+    metric: str = "",
+    repeats: Repeats = "charge",
+    out: str | Path | None = None,
+    workers: int = -1,
+    progress: bool = True,
+) -> Results:
+    """Run several searchers on the same table, each with the same seeds and budget.
+
+    Parameters
+    ----------
+    searchers
+        Names, classes, or both; see `search`.
+    table, dataset, budget, seeds
+        See `search`.
+    metric
+        The search metric as `fidelity/split/seeds`, such as `"200/valid/777"` or `"12/valid/mean"`. By
+        default that of the table: for `nb201`, the 200-epoch validation accuracy of one training seed, drawn
+        at each query.
+    repeats
+        `"charge"`: every query costs. `"free"`: a query of a cell that was evaluated before in this run, or of
+        a structural duplicate, costs nothing.
+    out
+        Folder of the results. What is there is kept, so an interrupted campaign goes on, and seeds,
+        datasets and searchers can be added. By default the results are kept in memory only.
+    workers
+        Processes; -1 for one a core. Results do not depend on it.
+    progress
+        Show a progress bar.
+
+    Raises
+    ------
+    nasgauge.NasgaugeError
+        For input that cannot be run; nothing is written then.
+
+    Examples
+    --------
+    >>> import nasgauge as ng
+    >>> results = ng.bench(["random", "evolution"], dataset="cifar10", seeds=2, budget=20, progress=False)
+    >>> results.frame().groupby("searcher").size().to_dict()
+    {'evolution': 40, 'random': 40}
+    """
+    kept = TemporaryDirectory(prefix="nasgauge-") if out is None else None
+    folder = Path(kept.name if kept is not None else out)  # type: ignore[arg-type] # one of the two is given
+    campaign = Campaign.on_table(
+        folder,
+        several(searchers),
+        table,
+        datasets=() if dataset is None else (dataset,) if isinstance(dataset, str) else tuple(dataset),
+        seeds=seeds,
+        rules=Rules(budget=Budget.parse(str(budget)), metric=metric, repeats=repeats),
+    )
+    run_campaign(campaign, workers=workers, progress=progress)
+    return Results(folder, kept=kept)
+
+
+def several(searchers: Searchable | Iterable[Searchable]) -> tuple[Searchable, ...]:
+    """One searcher or several, as several."""
+    if isinstance(searchers, str) or callable(searchers) or not isinstance(searchers, Iterable):
+        return (searchers,)
+    return tuple(searchers)
+
+
+def run_campaign(campaign: Campaign, *, workers: int = -1, progress: bool = True) -> None:
+    """Run what a campaign lacks, with a progress bar that counts runs.
+
+    Raises what `Campaign.run` raises.
+    """
+    todo = sum(unit.runs for unit in campaign.missing())
+    total = campaign.runs
+    with progress_bar("runs", total, done=total - todo, shown=progress) as bar:
+        watched = campaign.settings.training is not None and todo
+        with _count_trainings(campaign.folder / TRAINED, bar) if watched else nullcontext():
+            for unit in campaign.run(workers=workers):
+                bar.advance(unit.runs)
+
+
+@contextmanager
+def _count_trainings(records: Path, bar: Bar) -> Iterator[None]:
+    """Meanwhile the bar shows how many cells were trained: a run of them can take hours."""
+    over = Event()
+
+    def watch() -> None:
+        while not over.wait(2.0):
+            bar.describe(f"{sum(1 for _ in records.glob('*.parquet'))} cells trained, runs")
+
+    Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
