@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nasgauge.data.atomic import PARTIAL, replacing
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.steps import DamagedRecord, Record, read
+from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1
 SETTINGS_FILE: Final = "campaign.json"
@@ -28,7 +29,7 @@ BLOCK: Final = 10
 """Seeds in one unit of work."""
 
 
-class OtherCampaign(ValueError):
+class OtherCampaign(NasgaugeError, ValueError):
     """A folder that holds the results of another campaign, or of none."""
 
 
