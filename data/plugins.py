@@ -1,4 +1,8 @@
-"""Searchers, proxies and tables by name: what installed packages, this one included, declare as entry points."""
+"""Searchers, proxies and tables by name: the entry points of installed packages, nasgauge's own included.
+
+Nothing is imported before it is loaded, and a package that is broken, or that claims a name of another, spoils
+none but its own names.
+"""
 
 import importlib.metadata
 from collections.abc import Mapping
@@ -15,14 +19,15 @@ Group = Literal["nasgauge.searchers", "nasgauge.proxies", "nasgauge.tables"]
 KINDS: Final[Mapping[Group, str]] = MappingProxyType(
     {"nasgauge.searchers": "searcher", "nasgauge.proxies": "proxy", "nasgauge.tables": "table"}
 )
-
-
-class NameClash(NasgaugeError, ValueError):
-    """Two installed packages declare the same name."""
+"""What an entry point of each group is called in messages."""
 
 
 class UnknownName(NasgaugeError, LookupError):
     """A name that no installed package declares."""
+
+
+class NameClash(NasgaugeError, ValueError):
+    """A name that two installed packages declare."""
 
 
 class PluginFailed(NasgaugeError, ImportError):
@@ -30,38 +35,60 @@ class PluginFailed(NasgaugeError, ImportError):
 
 
 @cache
-def declared(group: Group) -> Mapping[str, EntryPoint]:
-    """Every declared name of a group, sorted, with its entry point; nothing is imported.
+def declared(group: Group) -> Mapping[str, tuple[EntryPoint, ...]]:
+    """The declared names of a group, sorted, each with its entry points: several if packages clash.
 
-    Raises NameClash if two packages declare one name.
+    The packages are looked through once in a process; `declared.cache_clear()` makes it look again.
+
+    >>> "evolution" in declared("nasgauge.searchers")
+    True
     """
-    found: dict[str, EntryPoint] = {}
+    found: dict[str, tuple[EntryPoint, ...]] = {}
     for point in sorted(importlib.metadata.entry_points(group=group), key=lambda point: point.name):
-        other = found.setdefault(point.name, point)
-        if (other.value, _package(other)) != (point.value, _package(point)):
-            raise NameClash(
-                f"{KINDS[group]} {point.name!r} is declared by two packages, {_package(other)} ({other.value}) and "
-                f"{_package(point)} ({point.value}); uninstall one, or rename the entry point in one"
-            )
+        found[point.name] = (*found.get(point.name, ()), point)
     return MappingProxyType(found)
+
+
+def built_in(group: Group) -> tuple[str, ...]:
+    """The names of a group that nasgauge itself declares, sorted.
+
+    >>> "random" in built_in("nasgauge.searchers")
+    True
+    """
+    return tuple(
+        name
+        for name, points in declared(group).items()
+        if "nasgauge" in (_package(point) for point in points)
+    )
 
 
 def load(group: Group, name: str) -> Any:
     """The object that a name stands for.
 
-    Raises UnknownName, NameClash; PluginFailed if its package cannot be imported.
+    Raises UnknownName; NameClash if two packages declare the name; PluginFailed if it cannot be imported.
+
+    >>> load("nasgauge.searchers", "random").__name__
+    'RandomSearch'
     """
-    known = declared(group)
+    known, kind = declared(group), KINDS[group]
     if name not in known:
         near = get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UnknownName(f"unknown {KINDS[group]} {name!r}; choose from {', '.join(known)}{hint}")
+        names = ", ".join(known) or "none: nasgauge is not installed (pip install nasgauge)"
+        raise UnknownName(f"unknown {kind} {name!r}; choose from {names}{hint}")
+    point, *others = known[name]
+    if others:
+        claims = " and ".join(f"{_package(claim)} ({claim.value})" for claim in known[name])
+        raise NameClash(
+            f"{kind} {name!r} is declared by {len(known[name])} packages: {claims}; "
+            "uninstall all but one, or rename the entry point"
+        )
     try:
-        return known[name].load()
-    except Exception as error:  # a plugin may raise anything while it is imported
+        return point.load()
+    except (Exception, SystemExit) as error:  # a package may raise anything while it is imported
         raise PluginFailed(
-            f"{KINDS[group]} {name} of package {_package(known[name])} cannot be loaded from {known[name].value} "
-            f"({type(error).__name__}: {error}); mend or uninstall that package"
+            f"{kind} {name} of package {_package(point)} cannot be imported from {point.value} "
+            f"({type(error).__name__}: {error}); repair or uninstall that package"
         ) from error
 
 

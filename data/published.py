@@ -10,11 +10,12 @@ from typing import Final
 import platformdirs
 
 from nasgauge.data.download import Progress, download, mirrored
+from nasgauge.spaces.errors import NasgaugeError
 
 CACHE_VARIABLE: Final = "NASGAUGE_CACHE"
 
 
-class WrongFile(ValueError):
+class WrongFile(NasgaugeError, ValueError):
     """A file that is missing, or not the one that was published."""
 
 

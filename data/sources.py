@@ -20,13 +20,14 @@ from nasgauge.data.importers import (
 )
 from nasgauge.data.published import SourceFile, WrongFile, bring, cache_folder, sha256
 from nasgauge.data.tables import FORMAT, AccuracyTable, DamagedTable
+from nasgauge.spaces.errors import NasgaugeError
 
 
-class UnknownTable(LookupError):
+class UnknownTable(NasgaugeError, LookupError):
     """A name that stands for no table."""
 
 
-class NotFetched(LookupError):
+class NotFetched(NasgaugeError, LookupError):
     """A table that is known but not on this machine."""
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
 from nasgauge.spaces.cells import N_CELLS, Cell
+from nasgauge.spaces.errors import NasgaugeError
 
 Split = Literal["train", "valid", "test", "valtest"]
 Metric = Literal["accuracy", "loss", "seconds", "latency"]
@@ -30,11 +31,11 @@ Seed = int | Literal["mean", "single", "random"]
 FORMAT: Final = 2
 
 
-class DamagedTable(ValueError):
+class DamagedTable(NasgaugeError, ValueError):
     """A file that is no table, or not the table that was written."""
 
 
-class NotInTable(LookupError):
+class NotInTable(NasgaugeError, LookupError):
     """A question that this table cannot answer; the message says what it can."""
 
 

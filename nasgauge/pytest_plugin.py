@@ -1,4 +1,4 @@
-"""The gate, golden trajectories and the laws inside pytest, for whoever writes searchers.
+"""Fixtures and tests for authors of searchers: the gate, golden trajectories and the laws.
 
     def test_search_is_not_worse(nasgauge_gate):
         nasgauge_gate()
@@ -8,7 +8,7 @@
 
     test_my_searcher = conformance("my_pkg:MySearcher")    # from nasgauge.pytest_plugin import conformance
 
-A searcher is given by name, as `module:Class`, or as a class that can be imported from its module.
+A searcher is given by name, as `module:Class`, or as a class; for the gate and the laws, one that another process can import.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nasgauge.spaces.errors import NasgaugeError
+
 if TYPE_CHECKING:
     from nasgauge.conformance.check import Finding
     from nasgauge.gate.compare import Report
+    from nasgauge.harness.search.specs import Searchable
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def nasgauge_gate(request: pytest.FixtureRequest) -> "Callable[..., Report]":
-    """Run the baseline's searchers, or those that are named, and fail if search is worse or nobody can tell.
+    """Run the baseline's searchers, or those that are named, and fail if search is worse or the seeds cannot decide.
 
     Takes searchers, and by keyword `seeds`, `first_seed`, `speed`, `time_limit` and `workers`. Name all
     searchers in one call: false alarms are bounded over the comparisons of a call.
@@ -43,15 +46,19 @@ def nasgauge_gate(request: pytest.FixtureRequest) -> "Callable[..., Report]":
     path = _file(request.config, "nasgauge_baseline")
 
     def gate(
-        *searchers: str | type, speed: bool = True, time_limit: float = 120.0, workers: int = -1, **asked: int
+        *searchers: "Searchable",
+        speed: bool = True,
+        time_limit: float = 120.0,
+        workers: int = -1,
+        **asked: int,
     ) -> "Report":
         from nasgauge.gate.commands import Bounds, against
         from nasgauge.gate.render import markdown
 
         bounds = Bounds(time_limit=time_limit, workers=workers)
         try:
-            report = against(path, asked, tuple(map(_target, searchers)), bounds=bounds, speed=speed)
-        except (ValueError, LookupError) as error:
+            report = against(path, asked, searchers, bounds=bounds, speed=speed)
+        except NasgaugeError as error:
             pytest.fail(f"cannot tell: {error}", pytrace=False)
         if report.code:
             pytest.fail(markdown(report), pytrace=False)
@@ -61,19 +68,19 @@ def nasgauge_gate(request: pytest.FixtureRequest) -> "Callable[..., Report]":
 
 
 @pytest.fixture
-def nasgauge_golden(request: pytest.FixtureRequest) -> Callable[[str | type], None]:
-    """Fail if a searcher leaves the cells that it asked for before."""
+def nasgauge_golden(request: pytest.FixtureRequest) -> "Callable[[Searchable], None]":
+    """Fail if a searcher asks for other cells than the stored ones."""
     path = _file(request.config, "nasgauge_golden")
 
-    def golden(searcher: str | type) -> None:
+    def golden(searcher: "Searchable") -> None:
         from nasgauge.conformance import golden
 
         if request.config.getoption("--nasgauge-update-golden"):
-            golden.store(path, _target(searcher))
+            golden.store(path, searcher)
             return
         try:
-            evidence = golden.moved(path, _target(searcher))
-        except (ValueError, LookupError) as error:
+            evidence = golden.moved(path, searcher)
+        except NasgaugeError as error:
             pytest.fail(f"cannot tell: {error}", pytrace=False)
         if evidence:
             pytest.fail(evidence, pytrace=False)
@@ -82,16 +89,17 @@ def nasgauge_golden(request: pytest.FixtureRequest) -> Callable[[str | type], No
 
 
 def conformance(
-    searcher: str | type, *, queries: int = 60, time_limit: float = 60.0
+    searcher: "Searchable", *, queries: int = 60, time_limit: float = 60.0
 ) -> Callable[[str], None]:
-    """A test function with a case for each law; all cases share one trial."""
+    """A test function with a case for each law; all cases share one run of the kit."""
     from nasgauge.conformance.laws import LAWS
+    from nasgauge.harness.search.specs import text_of
 
     @pytest.mark.parametrize("law", LAWS)
     def test_law(law: str) -> None:
-        found = _findings(_target(searcher), queries, time_limit)[law]
+        found = _findings(searcher, queries, time_limit)[law]
         if found.word == "broken":
-            pytest.fail(f"{_target(searcher)} {found}", pytrace=False)
+            pytest.fail(f"{text_of(searcher)} {found}", pytrace=False)
         if found.word == "not tried":
             pytest.skip(found.evidence)
 
@@ -99,14 +107,10 @@ def conformance(
 
 
 @cache
-def _findings(target: str, queries: int, time_limit: float) -> "dict[str, Finding]":
+def _findings(searcher: "Searchable", queries: int, time_limit: float) -> "dict[str, Finding]":
     from nasgauge.conformance.check import check
 
-    return {finding.law: finding for finding in check(target, queries=queries, time_limit=time_limit)}
-
-
-def _target(searcher: str | type) -> str:
-    return searcher if isinstance(searcher, str) else f"{searcher.__module__}:{searcher.__qualname__}"
+    return {finding.law: finding for finding in check(searcher, queries=queries, time_limit=time_limit)}
 
 
 def _file(config: pytest.Config, name: str) -> Path:

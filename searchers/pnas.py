@@ -14,6 +14,7 @@ evaluations.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -143,3 +144,7 @@ class PNAS(Generic[C]):
             return []
         self._seen.add(text)
         return [cell]
+
+
+PNAS_UCB = partial(PNAS, explore="ucb")
+"""Progressive search that asks for cells by an upper confidence bound."""

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from nasgauge.spaces.errors import NasgaugeError
+
 OPERATIONS: Final = (
     "skip_connect",
     "sep_conv_3x3",
@@ -24,7 +26,7 @@ EDGES_IN_CELL: Final = len(EDGES)
 Arms = tuple[tuple[str, int], ...]
 
 
-class InvalidGenotype(ValueError):
+class InvalidGenotype(NasgaugeError, ValueError):
     """A text or arms that are no genotype."""
 
 

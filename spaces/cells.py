@@ -11,6 +11,8 @@ from itertools import product
 from types import MappingProxyType
 from typing import Final
 
+from nasgauge.spaces.errors import NasgaugeError
+
 OPERATIONS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """The five operations, in the order of the benchmark's own code."""
 
@@ -27,7 +29,7 @@ _OPS_TO_RANK: Final = {ops: rank for rank, ops in enumerate(product(OPERATIONS, 
 _TEXT: Final = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 
 
-class InvalidCell(ValueError):
+class InvalidCell(NasgaugeError, ValueError):
     """A text, a tuple of operations or a tuple of codes that is no cell."""
 
 

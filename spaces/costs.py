@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
+from nasgauge.spaces.errors import NasgaugeError
 
 CELLS_IN_STAGE: Final = 5
 CHANNELS: Final = (16, 32, 64)
 
 
-class UnknownDataset(LookupError):
+class UnknownDataset(NasgaugeError, LookupError):
     """A dataset that the benchmark has no training on."""
 
 

@@ -1,4 +1,4 @@
-"""The base class of all errors that a user can mend."""
+"""The base class of all errors that bad input causes."""
 
 
 class NasgaugeError(Exception):

@@ -13,8 +13,10 @@ from nasgauge.conformance import golden, laws
 from nasgauge.conformance.check import check
 from nasgauge.conformance.landscape import Landscape
 from nasgauge.conformance.trial import Broken, Trial, Watched
-from nasgauge.harness.search.specs import SEARCHERS, UnknownSearcher
+from nasgauge.data.plugins import built_in
+from nasgauge.harness.search.specs import UnknownSearcher
 from nasgauge.pytest_plugin import conformance
+from nasgauge.searchers.random_search import RandomSearch
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 
@@ -35,13 +37,22 @@ QUICK = ("evolution", "local", "random", "reinforce")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SEARCHERS]
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in built_in("nasgauge.searchers")
+    ],
 )
 def test_our_own_searchers_keep_every_law(name: str) -> None:
     assert [str(finding) for finding in check(name, time_limit=300)] == [f"{law}: kept" for law in laws.LAWS]
 
 
 test_the_laws_as_pytest_functions = conformance("random")
+
+
+def test_a_class_is_checked_like_its_name() -> None:
+    """With fewer queries than the law `budget` would like to have."""
+    assert {finding.word for finding in check(RandomSearch, queries=4)} == {"kept"}
 
 
 def broken_laws(target: str, queries: int = 30) -> dict[str, str]:

@@ -30,7 +30,7 @@ from nasgauge.gate.verdicts import (
     two_sample,
 )
 from nasgauge.gate.work import Run, SearcherFailed
-from nasgauge.harness.search.specs import SEARCHERS, InvalidOption, UnknownSearcher
+from nasgauge.harness.search.specs import InvalidOption, UnknownSearcher
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parents[1]
@@ -299,9 +299,6 @@ QUICK: dict[str, object] = {"seeds": 40, "budgets": (50, 120)}
 ONE = Bounds(workers=1)
 
 
-needs_pnas = pytest.mark.skipif("pnas" not in SEARCHERS, reason="the package has no progressive search")
-
-
 def words(report: Report) -> set[Word]:
     return {comparison.verdict.word for comparison in report.comparisons}
 
@@ -324,7 +321,7 @@ def test_untouched_runs_are_identical_and_pass(install: Install, base: Path) -> 
     [
         ("Healthy", "NoSelection", {"seeds": 200, "budgets": (150,)}),
         ("Surrogate", "ShuffledSurrogate", QUICK),
-        pytest.param("PNAS", "ShuffledPNAS", QUICK, marks=needs_pnas),
+        ("PNAS", "ShuffledPNAS", QUICK),
     ],
 )
 def test_a_planted_regression_is_named(

@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nasgauge.data.plugins import built_in
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.runner import Budget, run
-from nasgauge.harness.search.specs import SEARCHERS, InvalidOption, Spec, UnknownSearcher, presets
+from nasgauge.harness.search.specs import InvalidOption, Spec, UnknownSearcher
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 
+SEARCHERS = built_in("nasgauge.searchers")
 space = NB201()
 BEST = Cell(("nor_conv_3x3",) * 6)
 
@@ -37,8 +39,7 @@ def test_the_hash_seed_of_the_process_does_not_matter(toy: AccuracyTable, toy_fi
         import json
         from nasgauge.data.tables import AccuracyTable
         from pathlib import Path
-        from nasgauge.harness.search.specs import SEARCHERS
-        from test_searchers import trace
+        from test_searchers import SEARCHERS, trace
         table = AccuracyTable.load(Path({str(toy_file)!r}))
         print(json.dumps({{name: trace(name, table, seed=3) for name in sorted(SEARCHERS)}}))
     """)
@@ -141,43 +142,3 @@ def test_a_wrong_name_or_option_is_told(text: str, error: type[Exception], messa
 @pytest.mark.parametrize("text", ["random", "evolution:population=50", "local:climb=steepest"])
 def test_a_spec_s_text_reads_back(text: str) -> None:
     assert str(Spec.parse(text)) == text
-
-
-def test_other_packages_add_searchers_by_entry_point(tmp_path: Path) -> None:
-    """A whole package, found by its metadata in a process of its own."""
-    (tmp_path / "theirs.py").write_text(
-        textwrap.dedent("""
-        class First:
-            def __init__(self, space, rng, *, rank: int = 7):
-                self.cells = [space[rank]]
-            def ask(self):
-                return self.cells
-            def tell(self, cell, accuracy):
-                pass
-        """)
-    )
-    info = tmp_path / "theirs-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[nasgauge.searchers]\nfirst = theirs:First\nrandom = theirs:First\n"
-    )
-    script = textwrap.dedent("""
-        import numpy as np
-        from nasgauge.spaces.nb201 import NB201
-        from nasgauge.harness.search.specs import Spec
-        print(Spec.parse("first:rank=9").make(NB201(), np.random.default_rng(0)).ask()[0].rank)
-        print(type(Spec.parse("random").make(NB201(), np.random.default_rng(0))).__name__)
-    """)
-    root = Path(__file__).resolve().parents[1]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(tmp_path)])}
-    printed = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-    )
-    assert printed.stdout.split() == ["9", "RandomSearch"]
-
-
-def test_the_registry_names_what_is_there() -> None:
-    assert set(SEARCHERS) <= set(presets())
-    for preset in SEARCHERS.values():
-        assert callable(preset.load())

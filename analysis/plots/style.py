@@ -8,6 +8,8 @@ import re
 import zlib
 from typing import Any, Final, NamedTuple
 
+from nasgauge.spaces.errors import NasgaugeError
+
 STYLE: Final[dict[Any, Any]] = {
     "figure.figsize": (5.6, 3.6),
     "figure.dpi": 160,
@@ -76,7 +78,7 @@ _GENERIC: Final = ("serif", "sans-serif")
 """Families of fonts for which matplotlib ships one, where the venue's own is not on the machine."""
 
 
-class UnknownVenue(LookupError):
+class UnknownVenue(NasgaugeError, LookupError):
     """A conference or journal that tueplots has no bundle for."""
 
 

@@ -16,11 +16,12 @@ from nasgauge.analysis.plots.cells import WIDTH, arcs, of
 from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES, look
 from nasgauge.analysis.results.tables import Table
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.errors import NasgaugeError
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-class NoPlotly(LookupError):
+class NoPlotly(NasgaugeError, LookupError):
     """The package plotly is installed without its script."""
 
 

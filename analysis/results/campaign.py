@@ -10,9 +10,10 @@ import numpy as np
 from nasgauge.analysis.statistics.curves import Runs, align
 from nasgauge.harness.records.results import Reference, Settings, records_of, references_of, settings_of
 from nasgauge.harness.records.steps import Header, Record
+from nasgauge.spaces.errors import NasgaugeError
 
 
-class NoResults(LookupError):
+class NoResults(NasgaugeError, LookupError):
     """A folder without a single readable result file."""
 
 

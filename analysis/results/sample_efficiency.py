@@ -18,6 +18,7 @@ from nasgauge.analysis.statistics.efficiency import (
 )
 from nasgauge.harness.records.results import Curve, records_of
 from nasgauge.harness.records.steps import Steps
+from nasgauge.spaces.errors import NasgaugeError
 
 TOPS: Final = (1, 5, 25)
 
@@ -68,7 +69,7 @@ class Answer(NamedTuple):
 Group = Mapping[tuple[str, str], Sequence[Steps]]
 
 
-class NoRuns(LookupError):
+class NoRuns(NasgaugeError, LookupError):
     """A results folder in which there is nothing to compare."""
 
 

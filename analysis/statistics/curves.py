@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.harness.records.steps import Steps
+from nasgauge.spaces.errors import NasgaugeError
 
 Array = NDArray[np.float64]
 Clock = Literal["queries", "epochs", "seconds", "overhead"]
@@ -15,7 +16,7 @@ Clock = Literal["queries", "epochs", "seconds", "overhead"]
 CLOCKS: Final[tuple[Clock, ...]] = ("queries", "epochs", "seconds", "overhead")
 
 
-class UnknownCost(LookupError):
+class UnknownCost(NasgaugeError, LookupError):
     """A clock on which no query of these runs has a cost."""
 
 

@@ -7,10 +7,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nasgauge.spaces.errors import NasgaugeError
+
 Split = Literal["train", "test"]
 
 
-class ImagesUnavailable(LookupError):
+class ImagesUnavailable(NasgaugeError, LookupError):
     """A set of images that is not known, cannot be had, or does not fit what is asked of it."""
 
 

@@ -8,8 +8,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from nasgauge.spaces.errors import NasgaugeError
 
-class UnknownInitialisation(LookupError):
+
+class UnknownInitialisation(NasgaugeError, LookupError):
     """A name that stands for no initialisation."""
 
 

@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from nasgauge.spaces.errors import NasgaugeError
 
-class InvalidBatch(ValueError):
+
+class InvalidBatch(NasgaugeError, ValueError):
     """Images or labels that a network cannot be judged on."""
 
 

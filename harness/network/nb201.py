@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from nasgauge.harness.network.initialise import initialise
 from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
+from nasgauge.spaces.errors import NasgaugeError
 
 Choices = tuple[tuple[str, ...], ...]
 
 _NODES: Final = 4
 
 
-class InvalidChoices(ValueError):
+class InvalidChoices(NasgaugeError, ValueError):
     """Choices that name no network, or a skeleton that cannot be built."""
 
 

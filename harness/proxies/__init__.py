@@ -2,6 +2,6 @@
 
 from nasgauge.harness.network.inputs import InvalidBatch
 from nasgauge.harness.proxies.batch import Batch
-from nasgauge.harness.proxies.registry import PROXIES, Proxy
+from nasgauge.harness.proxies.registry import BrokenProxy, InvalidProxy, Proxy, proxies, proxy_named
 
-__all__ = ["PROXIES", "Batch", "InvalidBatch", "Proxy"]
+__all__ = ["Batch", "BrokenProxy", "InvalidBatch", "InvalidProxy", "Proxy", "proxies", "proxy_named"]

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from nasgauge.harness.proxies.registry import PROXIES
 from nasgauge.harness.proxies.scores import Score, mean_by_cell, members, nan_last
 
 Array = NDArray[np.float64]
@@ -52,7 +51,7 @@ def agreements(
     its own accuracy and the score of its class: an estimate for all of the space. The interval is a percentile
     bootstrap over classes either way. Kappa is averaged over repeats as a geometric mean.
     """
-    by_proxy = {name: mean_by_cell(scores, name) for name in PROXIES}
+    by_proxy = {name: mean_by_cell(scores, name) for name in sorted({score.proxy for score in scores})}
     ranks = sorted(by_proxy["params"])
     groups = [members()[rank] if over == "cells" else (rank,) for rank in ranks]
     sizes = np.array([len(group) for group in groups])

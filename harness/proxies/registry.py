@@ -1,51 +1,125 @@
-"""The proxies by name: pure functions of an untrained network and a batch, higher is better.
+"""Zero-cost proxies by name: scores of untrained networks, higher is better.
 
-Each is deterministic for a given generator, runs on any device, and leaves the network's weights, buffers,
-gradients and mode as they were. Where it is not defined it gives NaN.
+Installed packages, nasgauge among them, declare theirs through the entry-point group `nasgauge.proxies`. Each is
+deterministic for a given generator, runs on any device, and leaves the network's weights, buffers, gradients and
+mode as they were. Where it is not defined it gives NaN.
 """
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
 from torch import nn
 
-from nasgauge.harness.network.size import flops, parameters
-from nasgauge.harness.proxies.activations import jacov, naswot, zen
+from nasgauge.data.plugins import NameClash, PluginFailed, declared, load
+from nasgauge.harness.network import size
+from nasgauge.harness.proxies import activations, gradients, tenas
 from nasgauge.harness.proxies.batch import Batch
-from nasgauge.harness.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, synflow, zico
-from nasgauge.harness.proxies.tenas import expressivity, trainability
+from nasgauge.spaces.errors import NasgaugeError
 
-Proxy = Callable[[nn.Module, Batch], float]
+
+class InvalidProxy(NasgaugeError, ValueError):
+    """An entry point of the group `nasgauge.proxies` that points at something else."""
+
+
+class BrokenProxy(UserWarning):
+    """A declared proxy that was left out because it cannot be loaded."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A zero-cost proxy; called with a network and a batch it gives the score, higher is better.
+
+    An installed package adds one by pointing an entry point of the group `nasgauge.proxies` at such a value.
+
+    >>> def weights(network: nn.Module, batch: Batch) -> float:
+    ...     return float(sum(p.numel() for p in network.parameters()))
+    >>> smallest = Proxy(weights, higher_is_better=False, needs_path=False)
+    """
+
+    function: Callable[[nn.Module, Batch], float]
+    """Of an untrained network and a batch of images with labels; NaN where it is not defined."""
+    _: KW_ONLY
+    higher_is_better: bool = True
+    """Whether a higher value of `function` stands for a better cell; if not, its sign is changed."""
+    needs_path: bool = True
+    """Whether it is undefined for cells without a path from input to output; it is not called for them then."""
+
+    def __call__(self, network: nn.Module, batch: Batch) -> float:
+        """The score: higher is better."""
+        value = float(self.function(network, batch))
+        return value if self.higher_is_better else -value
+
+
+def proxy_named(name: str) -> Proxy:
+    """The proxy of that name.
+
+    Raises UnknownName, NameClash, PluginFailed, InvalidProxy.
+
+    >>> proxy_named("params").needs_path
+    False
+    """
+    found: object = load("nasgauge.proxies", name)
+    if not isinstance(found, Proxy):
+        raise InvalidProxy(
+            f"proxy {name} is a {type(found).__name__}; its entry point must point at a "
+            "nasgauge.harness.proxies.Proxy"
+        )
+    return found
+
+
+def proxies(names: Iterable[str] = ()) -> Mapping[str, Proxy]:
+    """The proxies of these names; without names, all that are declared.
+
+    Of all that are declared, those that cannot be loaded are left out with a `BrokenProxy` warning.
+
+    Raises UnknownName, NameClash, PluginFailed, InvalidProxy for names that are given.
+
+    >>> list(proxies(["synflow", "kappa"]))
+    ['synflow', 'kappa']
+    """
+    found = {name: proxy_named(name) for name in names}
+    if found:
+        return found
+    for name in declared("nasgauge.proxies"):
+        try:
+            found[name] = proxy_named(name)
+        except (NameClash, PluginFailed, InvalidProxy) as error:
+            warnings.warn(f"{error}; it is left out", BrokenProxy, stacklevel=2)
+    return found
 
 
 def _flops(network: nn.Module, batch: Batch) -> float:
     """Multiply-accumulates for one image."""
-    return float(flops(network, tuple(batch.images.shape[1:])))  # type: ignore[arg-type] # three sides
+    return float(size.flops(network, tuple(batch.images.shape[1:])))  # type: ignore[arg-type] # three sides
 
 
 def _parameters(network: nn.Module, batch: Batch) -> float:  # noqa: ARG001 - all proxies are called alike
     """Trainable weights."""
-    return float(parameters(network))
+    return float(size.parameters(network))
 
 
-PROXIES: Final[Mapping[str, Proxy]] = MappingProxyType(
-    {
-        "fisher": fisher,
-        "flops": _flops,
-        "grad_norm": grad_norm,
-        "grasp": grasp,
-        "jacov": jacov,
-        "kappa": trainability,
-        "l2_norm": l2_norm,
-        "naswot": naswot,
-        "params": _parameters,
-        "plain": plain,
-        "regions": expressivity,
-        "snip": snip,
-        "synflow": synflow,
-        "zen": zen,
-        "zico": zico,
-    }
-)
-"""All proxies by name."""
+def _kappa(network: nn.Module, batch: Batch) -> float:
+    return tenas.kappa(network, batch.images)
+
+
+def _regions(network: nn.Module, batch: Batch) -> float:
+    return tenas.regions(network, batch.images)
+
+
+FISHER: Final = Proxy(gradients.fisher)
+FLOPS: Final = Proxy(_flops, needs_path=False)
+GRAD_NORM: Final = Proxy(gradients.grad_norm)
+GRASP: Final = Proxy(gradients.grasp)
+JACOV: Final = Proxy(activations.jacov)
+KAPPA: Final = Proxy(_kappa, higher_is_better=False)
+L2_NORM: Final = Proxy(gradients.l2_norm, needs_path=False)
+NASWOT: Final = Proxy(activations.naswot)
+PARAMS: Final = Proxy(_parameters, needs_path=False)
+PLAIN: Final = Proxy(gradients.plain)
+REGIONS: Final = Proxy(_regions)
+SNIP: Final = Proxy(gradients.snip)
+SYNFLOW: Final = Proxy(gradients.synflow)
+ZEN: Final = Proxy(activations.zen)
+ZICO: Final = Proxy(gradients.zico)

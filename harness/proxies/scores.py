@@ -23,20 +23,20 @@ from nasgauge.harness.network import Choices, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
 from nasgauge.harness.proxies.batch import Batch
 from nasgauge.harness.proxies.judge import KAPPA, REGIONS
-from nasgauge.harness.proxies.registry import PROXIES
+from nasgauge.harness.proxies.registry import Proxy, proxies
 from nasgauge.harness.proxies.tenas import kappa, regions
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201
 
 NO_PATH: Final = "no path from input to output"
 NOT_FINITE: Final = "not a finite number"
 SHIPPED: Final = Path(__file__).with_name("scores.parquet")
 
-_FROM_WEIGHTS: Final = ("flops", "l2_norm", "params")  # defined for any cell, path or not
 _META: Final = b"nasgauge-scores"
 
 
-class UnfitScores(ValueError):
+class UnfitScores(NasgaugeError, ValueError):
     """A file of scores that is damaged, or made by another recipe."""
 
 
@@ -91,9 +91,19 @@ def classes() -> tuple[int, ...]:
 
 
 class Scorer:
-    """Scores cells by a recipe on one device, without side effects on torch's own state."""
+    """Scores cells by a recipe on one device, without side effects on torch's own state.
 
-    def __init__(self, recipe: Recipe, images: ImageSet, device: torch.device | str = "cpu") -> None:
+    `named` holds the proxies by name; all that are installed by default.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        images: ImageSet,
+        device: torch.device | str = "cpu",
+        named: Mapping[str, Proxy] | None = None,
+    ) -> None:
+        self.named = proxies() if named is None else named
         self.recipe = recipe
         self.device = torch.device(device)
         self._workspace = Workspace()
@@ -114,21 +124,21 @@ class Scorer:
 
         def add(proxy: str, repeat: int, measure: Callable[[], float]) -> None:
             start = time.perf_counter()
-            value = measure() if connected or proxy in _FROM_WEIGHTS else math.nan
+            value = measure() if connected or not self.named[proxy].needs_path else math.nan
             seconds = time.perf_counter() - start
             reason = "" if math.isfinite(value) else NOT_FINITE if connected else NO_PATH
             scores.append(Score(cell.rank, proxy, repeat, math.nan if reason else value, reason, seconds))
 
-        for repeat, images in enumerate(self._kappa_images):
+        for repeat, images in enumerate(self._kappa_images if "kappa" in self.named else ()):
             add("kappa", repeat, lambda r=repeat, x=images: self._kappa(choices, r, x))  # type: ignore[misc] # defaults bind the loop's values
-        for repeat, pieces in enumerate(self._pieces):
+        for repeat, pieces in enumerate(self._pieces if "regions" in self.named else ()):
             add("regions", repeat, lambda r=repeat, x=pieces: self._regions(choices, r, x))  # type: ignore[misc] # likewise
         skeleton = Skeleton(channels=recipe.channels, cells=1)
         network = build(
             choices, skeleton, self._generator(5), initialisation=recipe.initialisation, device=self.device
         )
         images, labels = self._batch
-        for name, proxy in PROXIES.items():
+        for name, proxy in self.named.items():
             if name not in ("kappa", "regions"):
                 batch = Batch(images.to(self.device), labels.to(self.device), self._generator(6))
                 add(name, 0, lambda p=proxy, b=batch: p(network, b))  # type: ignore[misc] # likewise

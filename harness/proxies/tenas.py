@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from nasgauge.harness.network import Network
 from nasgauge.harness.ntk import Workspace, condition_number, kernel, kernel_by_rows
 from nasgauge.harness.proxies.activations import distinct, relu_codes
-from nasgauge.harness.proxies.batch import Batch
 
 GROUP: Final = 1000
 """Images that share batch statistics when regions are counted."""
@@ -27,13 +26,3 @@ def kappa(network: nn.Module, images: Tensor, workspace: Workspace | None = None
 def regions(network: nn.Module, images: Tensor) -> int:
     """Different patterns of all ReLUs over the images, in groups of `GROUP`; at most their number."""
     return distinct(torch.cat([relu_codes(network, group) for group in torch.split(images, GROUP)]))
-
-
-def trainability(network: nn.Module, batch: Batch) -> float:
-    """Minus `kappa`, so that higher is better."""
-    return -kappa(network, batch.images)
-
-
-def expressivity(network: nn.Module, batch: Batch) -> float:
-    """`regions`, as a proxy."""
-    return float(regions(network, batch.images))

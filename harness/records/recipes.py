@@ -7,12 +7,14 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
 
+from nasgauge.spaces.errors import NasgaugeError
 
-class InvalidRecipe(ValueError):
+
+class InvalidRecipe(NasgaugeError, ValueError):
     """A recipe that no network can be trained by."""
 
 
-class UnknownRecipe(LookupError):
+class UnknownRecipe(NasgaugeError, LookupError):
     """A name that stands for no recipe."""
 
 

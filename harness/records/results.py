@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nasgauge.data.atomic import PARTIAL, replacing
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.steps import DamagedRecord, Record, read
+from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1
 SETTINGS_FILE: Final = "campaign.json"
@@ -33,7 +34,7 @@ _COMPARED: Final = ("format", "table", "table_sha256", "budget", "metric", "repe
 """Settings in which two campaigns must agree for their results to stand in one folder."""
 
 
-class OtherCampaign(ValueError):
+class OtherCampaign(NasgaugeError, ValueError):
     """A folder that holds the results of another campaign, or of none."""
 
 

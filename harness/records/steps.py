@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nasgauge.data.atomic import replacing
+from nasgauge.spaces.errors import NasgaugeError
 
 C = TypeVar("C")
 
@@ -25,7 +26,7 @@ FORMAT: Final = 1
 _HEADER: Final = b"nasgauge"
 
 
-class DamagedRecord(ValueError):
+class DamagedRecord(NasgaugeError, ValueError):
     """A file that is no result file, or not the one that was written."""
 
 

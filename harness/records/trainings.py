@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nasgauge.data.atomic import replacing
 from nasgauge.harness.records.recipes import Recipe
+from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1
 _HEADER: Final = b"nasgauge-training"
 
 
-class DamagedTraining(ValueError):
+class DamagedTraining(NasgaugeError, ValueError):
     """A file that is no record of a training, or one of another training."""
 
 

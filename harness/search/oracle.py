@@ -15,17 +15,18 @@ from nasgauge.data.tables import AccuracyTable, Column, NotInTable, View
 from nasgauge.harness.records.steps import Evaluation
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.costs import TASKS, query_seconds
+from nasgauge.spaces.errors import NasgaugeError
 
 Seeds = int | Literal["mean", "random"]
 SearchSplit = Literal["valid", "valtest"]
 Times = Literal["table", "modelled", "none"]
 
 
-class LeakyQuery(ValueError):
+class LeakyQuery(NasgaugeError, ValueError):
     """A search signal that holds test images without saying so."""
 
 
-class InvalidSignal(ValueError):
+class InvalidSignal(NasgaugeError, ValueError):
     """A text that is no signal."""
 
 

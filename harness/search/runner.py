@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeVar
 
 from nasgauge.harness.records.steps import Evaluation, Step
+from nasgauge.spaces.errors import NasgaugeError
 
 C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
@@ -42,7 +43,7 @@ class Oracle(Protocol[C_contra]):
         ...
 
 
-class InvalidBudget(ValueError):
+class InvalidBudget(NasgaugeError, ValueError):
     """A budget that nothing can be bought with, or that the oracle cannot measure."""
 
 

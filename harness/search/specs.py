@@ -1,35 +1,36 @@
-"""How to choose cells: the registry of searchers, and how one is made from its name.
+"""Searchers by name, by place or by class, and how one is made with its options.
 
 A searcher is any class with `ask` and `tell` (see `nasgauge.harness.search.runner.Searcher`) whose constructor takes a
-space and a generator, and options by keyword. Other packages add theirs through the entry-point group
-`nasgauge.searchers`; a class that is nowhere registered is named by where it is, `my_package.module:MyClass`.
+space and a generator, and options by keyword. Installed packages, nasgauge among them, declare theirs by name through
+the entry-point group `nasgauge.searchers`. A class that no package declares is named by its place, `my_module:MyClass`,
+or passed as it is.
 """
 
 import importlib
-import importlib.metadata
 import inspect
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
-from functools import cache
-from types import MappingProxyType
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import attrgetter
+from typing import Any, Protocol
 
 import numpy as np
 
+from nasgauge.data.plugins import load
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201
 
 Option = int | float | str | bool
 
-ENTRY_POINTS: Final = "nasgauge.searchers"
+
+class UnknownSearcher(NasgaugeError, LookupError):
+    """A name, a place or an object that stands for no searcher, or that cannot be imported."""
 
 
-class UnknownSearcher(LookupError):
-    """A name that stands for no searcher."""
-
-
-class InvalidOption(ValueError):
+class InvalidOption(NasgaugeError, ValueError):
     """An option that the searcher does not have, or a value that it does not take."""
 
 
@@ -45,79 +46,98 @@ class CellSearcher(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A searcher's class, by module and name, and the options that the name stands for."""
-
-    target: str
-    options: Mapping[str, Option] = field(default_factory=dict)
-
-    def load(self) -> Callable[..., CellSearcher]:
-        """Import the class."""
-        module, _, name = self.target.partition(":")
-        factory: Callable[..., CellSearcher] = getattr(importlib.import_module(module), name)
-        return factory
+Factory = Callable[..., CellSearcher]
+"""A searcher's class, or a `functools.partial` of one."""
 
 
-SEARCHERS: Final[Mapping[str, Preset]] = MappingProxyType(
-    {
-        "bananas": Preset("nasgauge.searchers.bananas:Bananas"),
-        "evolution": Preset("nasgauge.searchers.evolution:Evolution"),
-        "local": Preset("nasgauge.searchers.local_search:LocalSearch"),
-        "pnas": Preset("nasgauge.searchers.pnas:PNAS"),
-        "pnas-ucb": Preset("nasgauge.searchers.pnas:PNAS", {"explore": "ucb"}),
-        "random": Preset("nasgauge.searchers.random_search:RandomSearch"),
-        "reinforce": Preset("nasgauge.searchers.reinforce:Reinforce"),
-        "smbo": Preset("nasgauge.searchers.smbo:SMBO"),
-        "tenas": Preset("nasgauge.searchers.tenas:TENAS"),
-        "tpe": Preset("nasgauge.searchers.optuna_tpe:TPE"),
-    }
-)
-"""Our own searchers, by name."""
+class Folders(tuple[str, ...]):
+    """Folders that modules are imported from.
+
+    Wherever it is unpickled it appends to `sys.path` those that are missing there.
+    """
+
+    def __reduce__(self) -> tuple[Callable[[tuple[str, ...]], "Folders"], tuple[tuple[str, ...]]]:
+        return _on_the_path, (tuple(self),)
 
 
-@cache
-def presets() -> Mapping[str, Preset]:
-    """All searchers: ours, and those of installed packages, which cannot take one of our names."""
-    others = {
-        point.name: Preset(point.value) for point in importlib.metadata.entry_points(group=ENTRY_POINTS)
-    }
-    return others | dict(SEARCHERS)
+def _on_the_path(folders: Sequence[str]) -> Folders:
+    """Append folders to `sys.path`: last, so that nothing in them shadows an installed package."""
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
+    return Folders(folders)
+
+
+def _import_folders() -> Folders:
+    """The folders that this process imports from."""
+    return Folders(dict.fromkeys(os.path.abspath(entry) for entry in sys.path))
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A searcher and its options, as text: `evolution`, or `evolution:population=50:tournament=10`.
+    """A searcher and its options.
 
-    A class by its place takes options alike: `my_package.module:MyClass:population=50`.
+    As text: `evolution`, `evolution:population=50:tournament=10`, `my_module:MyClass:population=50`. Equal
+    texts are equal specs. A spec can be pickled, and made into a searcher in any process: modules are found
+    there as here, and joblib (which uses cloudpickle) also carries classes of `__main__` and of notebooks.
 
-    >>> str(Spec.parse("evolution:population=50"))
+    >>> str(Spec.of("evolution", population=50))
     'evolution:population=50'
-    >>> Spec.parse("evolution").settings()
+    >>> Spec.of("evolution").settings()
     {'population': 10, 'tournament': 3}
     """
 
     name: str
-    options: tuple[tuple[str, Option], ...] = ()
+    options: tuple[tuple[str, Option], ...]
+    folders: Folders = field(compare=False, repr=False)
+    # a pickle is read in order: the folders are on the path before the class is looked up
+    factory: Factory = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, searcher: "Searchable", **options: object) -> "Spec":
+        """A searcher from its text, its class, a `functools.partial` of a class, or a spec; with further options.
+
+        Raises UnknownSearcher, InvalidOption.
+
+        >>> from nasgauge.searchers.evolution import Evolution
+        >>> str(Spec.of(Evolution, population=50))
+        'nasgauge.searchers.evolution:Evolution:population=50'
+        """
+        if isinstance(searcher, Spec):
+            return searcher._with(options)
+        if isinstance(searcher, str):
+            return cls.parse(searcher)._with(options)
+        found: Any = searcher
+        if isinstance(found, partial) and not found.args:
+            found, options = found.func, {**found.keywords, **options}
+        name = f"{found.__module__}:{found.__qualname__}" if isinstance(found, type) else repr(found)
+        return cls._from(name, found)._with(options)
 
     @classmethod
     def parse(cls, text: str) -> "Spec":
-        """Read a name with options, check both, and convert the values.
+        """Read a name or a place with options, check both, and convert the values.
+
+        A place, `module:Class`, is looked for among the installed packages and in the current folder.
 
         Raises UnknownSearcher, InvalidOption.
         """
         name, *pairs = text.strip().split(":")
-        if pairs and "=" not in pairs[0] and name not in presets():
+        if pairs and "=" not in pairs[0]:
             name = f"{name}:{pairs.pop(0)}"
-        defaults = cls(name).settings()
-        options: dict[str, Option] = {}
-        for pair in pairs:
-            key, _, value = pair.partition("=")
+        spec = cls._from(name, _at(name) if ":" in name else _named(name))
+        return spec._with({key: value for key, _, value in (pair.partition("=") for pair in pairs)})
+
+    @classmethod
+    def _from(cls, name: str, found: object) -> "Spec":
+        return cls(name, (), _import_folders(), _checked(name, found))
+
+    def _with(self, given: Mapping[str, object]) -> "Spec":
+        """The same searcher with further options, which are tried."""
+        defaults, options = self.settings(), dict(self.options)
+        for key, value in given.items():
             if key not in defaults:
                 known = ", ".join(defaults) or "none"
-                raise InvalidOption(f"searcher {name} has no option {key!r}; its options: {known}")
-            options[key] = _convert(name, key, value, defaults[key])
-        spec = cls(name, tuple(sorted(options.items())))
+                raise InvalidOption(f"searcher {self.name} has no option {key!r}; its options: {known}")
+            options[key] = _convert(self.name, key, value, defaults[key])
+        spec = replace(self, options=tuple(sorted(options.items())))
         spec.make(NB201(), np.random.default_rng(0))
         return spec
 
@@ -125,59 +145,98 @@ class Spec:
         return ":".join([self.name, *(f"{key}={value}" for key, value in self.options)])
 
     def settings(self) -> dict[str, Option]:
-        """Every option of the searcher with its value.
-
-        Raises UnknownSearcher.
-        """
-        preset = _preset(self.name)
-        parameters = inspect.signature(preset.load()).parameters.values()
-        defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-        simple = {key: value for key, value in defaults.items() if isinstance(value, Option)}
-        return {**simple, **preset.options, **dict(self.options)}
+        """Every option of the searcher with its value."""
+        signature = inspect.signature(self.factory)
+        taken = signature.bind(None, None).arguments  # the space and the generator
+        parameters = (p for p in signature.parameters.values() if p.name not in taken)
+        return {p.name: p.default for p in parameters if isinstance(p.default, Option)} | dict(self.options)
 
     def make(self, space: Any, rng: np.random.Generator) -> CellSearcher:
         """A new searcher.
 
-        Raises UnknownSearcher, InvalidOption.
+        Raises InvalidOption if its constructor raises ValueError.
         """
-        preset = _preset(self.name)
         try:
-            return preset.load()(space, rng, **{**preset.options, **dict(self.options)})
+            return self.factory(space, rng, **dict(self.options))
         except ValueError as error:
             raise InvalidOption(f"searcher {self.name}: {error}") from error
 
 
-def _preset(name: str) -> Preset:
-    known = presets()
-    try:
-        return known[name] if ":" not in name else _elsewhere(name)
-    except KeyError:
-        near = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UnknownSearcher(
-            f"unknown searcher {name!r}; choose from {', '.join(sorted(known))}{hint}"
-        ) from None
+Searchable = Spec | str | Factory
+"""What stands for a searcher: a spec, its text, a class, or a `functools.partial` of a class."""
 
 
-def _elsewhere(target: str) -> Preset:
-    """The class that `module:name` stands for."""
-    preset = Preset(target)
+def text_of(searcher: Searchable) -> str:
+    """The text by which another process finds a searcher; a text is given back as it is.
+
+    Raises UnknownSearcher for a class that another process cannot import, InvalidOption.
+
+    >>> from nasgauge.searchers.evolution import Evolution
+    >>> text_of(Evolution), text_of("evolution:population=50")
+    ('nasgauge.searchers.evolution:Evolution', 'evolution:population=50')
+    """
+    if isinstance(searcher, str):
+        return searcher
+    text = str(Spec.of(searcher))
+    if text.startswith("__main__:") or "<locals>" in text:
+        raise UnknownSearcher(f"{text} cannot be imported by another process; move the class to a module")
+    return text
+
+
+def _named(name: str) -> object:
+    """The object that an installed package declares."""
     try:
-        found = preset.load()
-    except Exception as error:  # the module is not ours: whatever it raises says why it cannot be had
+        return load("nasgauge.searchers", name)
+    except NasgaugeError as error:
+        raise UnknownSearcher(str(error)) from error
+
+
+def _at(place: str) -> object:
+    """The object at `module:Class`."""
+    module, _, name = place.partition(":")
+    _on_the_path([os.getcwd()])
+    try:
+        return attrgetter(name)(importlib.import_module(module))
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
         raise UnknownSearcher(
-            f"there is no searcher {target} ({type(error).__name__}: {error}); write it as module:Class"
+            f"there is no searcher {place} ({type(error).__name__}: {error}); write module:Class, the module "
+            "installed or in the current folder, and options as name:option=value"
         ) from error
-    if not callable(found):
-        raise UnknownSearcher(f"{target} is {found!r}, not a class; write it as module:Class")
-    return preset
 
 
-def _convert(name: str, key: str, value: str, default: Option) -> Option:
+def _checked(name: str, found: object) -> Factory:
+    """The object itself if it is a searcher's class, or a `functools.partial` of one; nothing is called."""
+    searcher = found.func if isinstance(found, partial) else found
+    if not isinstance(searcher, type):
+        raise UnknownSearcher(
+            f"{name} is no searcher: it is a {type(searcher).__name__}, not a class with ask and tell"
+        )
+    missing = [verb for verb in ("ask", "tell") if not callable(getattr(searcher, verb, None))]
+    if missing:
+        raise UnknownSearcher(
+            f"{name} is no searcher: it has no {' and no '.join(missing)}; write ask(self) and "
+            "tell(self, cell, accuracy)"
+        )
+    assert callable(found)  # a class, or a partial
     try:
+        inspect.signature(found).bind(None, None)
+    except (TypeError, ValueError) as error:
+        raise UnknownSearcher(
+            f"{name} is no searcher: it is not made from a space and a generator ({error}); "
+            "write __init__(self, space, rng, *, option=value)"
+        ) from error
+    return found
+
+
+def _convert(name: str, key: str, value: object, default: Option) -> Option:
+    """A value as the option's type, by way of its text, so that the spec's text reads back."""
+    text = str(value)
+    try:
+        if not isinstance(value, Option | np.generic) or set(text) & set(":,"):
+            raise ValueError
         if isinstance(default, bool):
-            return {"true": True, "false": False}[value.lower()]
-        return type(default)(value)
+            return {"true": True, "false": False}[text.lower()]
+        return type(default)(text)
     except (KeyError, ValueError):
         kind = "true or false" if isinstance(default, bool) else f"a value like {default!r}"
         raise InvalidOption(f"searcher {name}: option {key} takes {kind}, not {value!r}") from None

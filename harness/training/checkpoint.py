@@ -10,12 +10,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nasgauge.data.atomic import replacing
+from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = "1"
 _KEY: Final = "nasgauge"
 
 
-class WrongCheckpoint(ValueError):
+class WrongCheckpoint(NasgaugeError, ValueError):
     """A file that is no checkpoint, or one of another training."""
 
 

@@ -17,12 +17,13 @@ from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.trainings import Epoch
 from nasgauge.harness.training.feeding import Augmenter, DeviceImages, batches_in_order, epoch_generator
 from nasgauge.harness.training.pools import convolve_pools
+from nasgauge.spaces.errors import NasgaugeError
 
 HeldOut = Literal["valid", "test"]
 EVALUATION_BATCH = 1000
 
 
-class TrainingDiverged(ValueError):
+class TrainingDiverged(NasgaugeError, ValueError):
     """A training whose loss is no longer a finite number."""
 
 

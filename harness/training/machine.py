@@ -9,12 +9,13 @@ import torch
 from lightning_fabric import Fabric
 
 from nasgauge.harness.network.inputs import open_device
+from nasgauge.spaces.errors import NasgaugeError
 
 PRECISIONS: Final = MappingProxyType({"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"})
 """Names of ours, and Fabric's: float32, or a smaller type where autocast allows it."""
 
 
-class InvalidMachine(ValueError):
+class InvalidMachine(NasgaugeError, ValueError):
     """A precision or a number of processes that no training can run with."""
 
 

@@ -14,9 +14,10 @@ from nasgauge.harness.training.machine import Machine
 from nasgauge.harness.training.units import Loaded, TrainingUnit, train_unit
 from nasgauge.spaces.block_cells import BlockCell
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.errors import NasgaugeError
 
 
-class NothingToSearchOn(ValueError):
+class NothingToSearchOn(NasgaugeError, ValueError):
     """A dataset of which no validation images are kept back."""
 
 

@@ -32,11 +32,12 @@ from nasgauge.harness.training.loop import HeldOut, Training
 from nasgauge.harness.training.machine import Machine
 from nasgauge.spaces.block_cells import BlockCell
 from nasgauge.spaces.cells import ENCODINGS, Cell
+from nasgauge.spaces.errors import NasgaugeError
 
 _DIGITS: Final = ENCODINGS["meco"]
 
 
-class OtherTraining(ValueError):
+class OtherTraining(NasgaugeError, ValueError):
     """A record of another training than the one that is asked for."""
 
 

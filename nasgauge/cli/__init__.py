@@ -57,7 +57,8 @@ def root(
 def main() -> None:
     """Entry point: our own errors become one line on stderr and exit code 2."""
     try:
-        app()
+        with console.installed_modules_first():
+            app()
     except KeyboardInterrupt:
         console.err().print("interrupted; whole result files are kept, run the same command to go on")
         sys.exit(130)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from nasgauge.cli import console
+from nasgauge.spaces.errors import NasgaugeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ _RUNS_OF_12_EPOCHS: Final = {("cifar10-valid", 12): 2}
 """Trainings behind a mean of 12 epochs (Dong and Yang, 2020): seeds 111 and 777; on the other datasets, 111."""
 
 
-class NoTrainings(LookupError):
+class NoTrainings(NasgaugeError, LookupError):
     """A folder without records of trainings."""
 
 

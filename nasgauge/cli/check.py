@@ -1,6 +1,5 @@
 """`check`: whether a searcher keeps the laws that searches rely on."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -27,7 +26,6 @@ def check(
         raise console.BadOption(f"--queries {queries} shows nothing; give at least 2")
     if not time_limit > 0:
         raise console.BadOption(f"--time-limit {time_limit:g} allows nothing; give seconds")
-    sys.path.insert(0, "")  # as `python -m` does: my_pkg:MySearcher is found from the folder one stands in
     from nasgauge.conformance.check import check as findings
     from nasgauge.conformance.laws import LAWS
 

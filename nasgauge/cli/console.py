@@ -1,17 +1,22 @@
-"""What the command line prints on, and which errors are the user's to mend."""
+"""The consoles that the command line prints to, and the errors that it prints as one line."""
 
-import sys
+import os
+from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from nasgauge.spaces.errors import NasgaugeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
     from rich.progress import Progress
 
-_OURS = ("nasgauge",)
+_SAFE_PATH: Final = "PYTHONSAFEPATH"
 
 
-class BadOption(ValueError):
+class BadOption(NasgaugeError, ValueError):
     """A value that an option of the command line does not take."""
 
 
@@ -40,18 +45,25 @@ def progress() -> "Progress":
     return Progress(*columns, TextColumn("left"), Eta(), console=err())
 
 
+@contextmanager
+def installed_modules_first() -> "Iterator[None]":
+    """Meanwhile, processes that are started do not look for modules in the current folder first.
+
+    Otherwise a `json.py` there would be imported by every worker instead of Python's own.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_SAFE_PATH]
+        if before is not None:
+            os.environ[_SAFE_PATH] = before
+
+
 def expected_errors() -> tuple[type[Exception], ...]:
-    """The error classes of our own modules that were imported, and the disk's; others stay tracebacks."""
-    ours = {
-        value
-        for name, module in list(sys.modules.items())
-        if name.partition(".")[0] in _OURS
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, Exception)
-        and value.__module__.partition(".")[0] in _OURS
-    }
-    return (*ours, OSError)
+    """The errors that become one line: our own, and the disk's; others stay tracebacks."""
+    return NasgaugeError, OSError
 
 
 def fail(error: BaseException) -> None:

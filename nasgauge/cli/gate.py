@@ -1,6 +1,5 @@
 """`gate`: whether search got worse since a baseline was stored."""
 
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,7 +65,6 @@ def gate(
         raise console.BadOption(f"--workers {workers} does nothing; give a number, or -1 for one a core")
     if not time_limit > 0:
         raise console.BadOption(f"--time-limit {time_limit:g} allows nothing; give seconds")
-    sys.path.insert(0, "")  # as `python -m` does: my_pkg:MySearcher is found from the folder one stands in
     from nasgauge.gate import commands
 
     given = {

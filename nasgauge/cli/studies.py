@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import nasgauge.harness
 import nasgauge.searchers
+from nasgauge.spaces.errors import NasgaugeError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ SHIPPED_SCORES: Final = Path(*nasgauge.harness.__path__) / "proxies" / "scores.p
 SHIPPED_SEARCHES: Final = Path(*nasgauge.searchers.__path__) / "tenas-paper.json"
 
 
-class UnreadableStudy(ValueError):
+class UnreadableStudy(NasgaugeError, ValueError):
     """A file that holds no such study."""
 
 

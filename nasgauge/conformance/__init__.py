@@ -1,4 +1,4 @@
-"""The laws that a searcher keeps, and a kit that tries to catch it breaking them.
+"""The contract of a searcher, as ten laws, and tests of each.
 
 landscape  a computed oracle, so that no table is near
 laws       each law, tried on a searcher in this process

@@ -1,4 +1,4 @@
-"""Try a searcher against all laws, in processes of its own, with time limits."""
+"""Test a searcher against all laws, in separate processes with time limits."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from nasgauge.conformance.laws import LAWS, compare
 from nasgauge.conformance.trial import Broken
-from nasgauge.harness.search.specs import UnknownSearcher
+from nasgauge.harness.search.specs import Searchable, UnknownSearcher, text_of
 
 QUERIES: Final = 60
 TIME_LIMIT: Final = 60.0
@@ -23,7 +23,7 @@ Word = Literal["kept", "broken", "not tried"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one law."""
+    """The result of one law."""
 
     law: str
     word: Word
@@ -42,13 +42,16 @@ class _Told:
     broken: Mapping[str, str]
 
 
-def check(target: str, *, queries: int = QUERIES, time_limit: float = TIME_LIMIT) -> tuple[Finding, ...]:
+def check(
+    searcher: Searchable, *, queries: int = QUERIES, time_limit: float = TIME_LIMIT
+) -> tuple[Finding, ...]:
     """Findings for all `LAWS`, in order.
 
-    `target` is a searcher's name or `module:Class`, with options.
+    `searcher` is a name or `module:Class`, with options, or a class that can be imported.
 
     Raises UnknownSearcher.
     """
+    target = text_of(searcher)
     with tempfile.TemporaryDirectory() as folder:
         attempt = _Attempt(target, queries, time_limit, Path(folder))
         first = attempt.part("laws", "runs", hash_seed=1)
@@ -111,7 +114,7 @@ class _Attempt:
         how = ""
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "nasgauge.conformance.child", json.dumps(job), str(report)],
+                [sys.executable, "-P", "-m", "nasgauge.conformance.child", json.dumps(job), str(report)],
                 env=os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": str(hash_seed)},
                 capture_output=True,
                 text=True,

@@ -1,7 +1,7 @@
 """Golden trajectories: the first cells of a seed on the kit's landscape, compared exactly.
 
-They say *that* a searcher moves otherwise than before, at once and without statistics; the gate says whether
-it is worse for it. A change that is meant to move a searcher moves its golden trajectory too.
+They show at once, without statistics, that a searcher behaves differently than before; the gate says whether it is
+worse. A change that is meant to alter a searcher needs a new golden trajectory.
 """
 
 import json
@@ -13,7 +13,8 @@ import numpy as np
 from nasgauge.conformance.landscape import Landscape
 from nasgauge.data.atomic import replacing
 from nasgauge.harness.search.runner import Budget, run
-from nasgauge.harness.search.specs import Spec
+from nasgauge.harness.search.specs import Searchable, Spec
+from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201
 
 FORMAT: Final = 1
@@ -21,11 +22,11 @@ LENGTH: Final = 20
 SEED: Final = 0
 
 
-class BadGolden(ValueError):
+class BadGolden(NasgaugeError, ValueError):
     """A file that holds no golden trajectories."""
 
 
-def trajectory(target: str) -> list[str]:
+def trajectory(searcher: Searchable) -> list[str]:
     """The first `LENGTH` cells of `SEED`.
 
     Raises UnknownSearcher, InvalidOption.
@@ -33,19 +34,20 @@ def trajectory(target: str) -> list[str]:
     >>> trajectory("random") == trajectory("random"), len(trajectory("random"))
     (True, 20)
     """
-    searcher = Spec.parse(target).make(NB201(), np.random.default_rng(SEED))
-    return [str(step.cell) for step in run(searcher, Landscape(), Budget(LENGTH))]
+    made = Spec.of(searcher).make(NB201(), np.random.default_rng(SEED))
+    return [str(step.cell) for step in run(made, Landscape(), Budget(LENGTH))]
 
 
-def moved(path: Path, target: str) -> str:
-    """Where a searcher leaves its golden trajectory, in one sentence; empty if it keeps to it.
+def moved(path: Path, searcher: Searchable) -> str:
+    """The first difference from the golden trajectory, in one sentence; empty if there is none.
 
     Raises BadGolden if the file does not hold it, UnknownSearcher, InvalidOption.
     """
-    stored = _read(path)
+    stored, spec = _read(path), Spec.of(searcher)
+    target = str(spec)
     if target not in stored:
         raise BadGolden(f"{path} holds no trajectory of {target}; store it with --nasgauge-update-golden")
-    found = trajectory(target)
+    found = trajectory(spec)
     for place, (then, now) in enumerate(zip(stored[target], found, strict=False), 1):
         if then != now:
             return f"cell {place} of {target} was {then}, is {now}"
@@ -54,13 +56,14 @@ def moved(path: Path, target: str) -> str:
     return ""
 
 
-def store(path: Path, target: str) -> None:
-    """Put a searcher's trajectory into the file, beside the others.
+def store(path: Path, searcher: Searchable) -> None:
+    """Store a searcher's trajectory in the file, beside the others.
 
     Raises BadGolden for a file there that is another, UnknownSearcher, InvalidOption.
     """
     stored = _read(path) if path.exists() else {}
-    stored[target] = trajectory(target)
+    spec = Spec.of(searcher)
+    stored[str(spec)] = trajectory(spec)
     content = {"format": FORMAT, "seed": SEED, "cells": dict(sorted(stored.items()))}
     with replacing(path) as file:
         file.write(json.dumps(content, indent=1).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""A computed oracle: figures for all cells from a formula, with nothing to read from a disk."""
+"""A computed oracle: accuracies of all cells from a formula, without any file."""
 
 from collections.abc import Collection
 from typing import Final

@@ -1,6 +1,6 @@
-"""Each law, tried on a searcher in this process.
+"""Each law, tested on a searcher in this process.
 
-A law is a function that tries one and raises `Broken` with the evidence; `LAWS` lists all of them, also
+A law is a function that tests one and raises `Broken` with the evidence; `LAWS` lists all of them, also
 those that need a second process (see `nasgauge.conformance.check`).
 """
 
@@ -28,15 +28,15 @@ LAWS: Final = MappingProxyType(
         "valid cells": "asks for sequences of cells of the space, and for nothing else",
         "same seed": "makes the same search from the same seed, twice in one process",
         "any process": "makes the same search in any process, under any hash seed",
-        "no global generator": "draws from the generator that it was given alone",
+        "no global generator": "draws only from the generator that it was given",
         "batches": "survives results that come in batches of any size",
         "budget": "evaluates nothing that its budget does not pay for, and does not know the budget",
-        "told alone": "learns nothing but the validation accuracy that it is told",
+        "told alone": "sees only the validation accuracies of the cells that it asked for",
         "picklable": "can be pickled in the middle of a search and goes on alike",
         "resume": "goes on alike in another process after it was killed",
     }
 )
-"""All laws, by name, in the order of trial."""
+"""All laws, by name, in the order of testing."""
 
 BATCHES: Final = (1, 2, 7, 64)
 
@@ -94,7 +94,7 @@ def _in_batches(searcher: Watched, size: int, queries: int) -> None:
 
 def budget(trial: Trial, base: Sequence[Step[Cell]]) -> None:
     """Raises Broken if more is evaluated than was paid for, or if another budget makes another beginning."""
-    for queries in sorted({1, 7, trial.queries // 2, trial.queries}):
+    for queries in sorted({1, min(7, trial.queries), trial.queries // 2, trial.queries}):
         landscape = Landscape()
         steps = search(trial, landscape, queries)
         overrun = 1  # the query that finds the budget spent
@@ -111,7 +111,7 @@ def budget(trial: Trial, base: Sequence[Step[Cell]]) -> None:
 
 
 def told_alone(trial: Trial, base: Sequence[Step[Cell]]) -> None:
-    """Raises Broken if it reads anywhere, or if figures that it is not told change the search."""
+    """Raises Broken if it reads a file, or if accuracies that it should not see change the search."""
     other = Landscape(known={step.cell for step in base})
     compare(
         "told alone",
@@ -153,7 +153,7 @@ def resumed(trial: Trial, queries: int, checkpoint: Path) -> list[str]:
 def advance(
     trial: Trial, searcher: CellSearcher, queries: int, waiting: Sequence[Cell]
 ) -> tuple[list[str], list[Cell]]:
-    """Search on: the cells told, and those asked for and not told yet."""
+    """Continue a search: the evaluated cells, and those asked for but not evaluated yet."""
     watched, landscape = Watched(trial, searcher), Landscape()
     cells: list[str] = []
     waiting = list(waiting)

@@ -1,4 +1,4 @@
-"""A searcher under trial: every move of it is watched, and what breaks a law is caught on the spot."""
+"""A searcher under test: every call is checked, and what breaks a law is reported at once."""
 
 import os
 import random
@@ -51,7 +51,7 @@ class Broken(Exception):
 
 @dataclass
 class Trial:
-    """A searcher under trial: how to make it, and what is watched while its code runs."""
+    """A searcher under test: how to make it, and what is watched while its code runs."""
 
     target: str
     queries: int
@@ -67,7 +67,7 @@ class Trial:
         """
         self.watching = "importing it"
         try:
-            self.spec = Spec.parse(self.target)
+            self.spec = Spec.of(self.target)
         finally:
             self.watching = ""
 
@@ -107,7 +107,7 @@ class Trial:
 
 
 class Watched:
-    """A searcher whose every move is checked."""
+    """A searcher whose every call is checked."""
 
     def __init__(self, trial: Trial, searcher: CellSearcher) -> None:
         self.trial = trial

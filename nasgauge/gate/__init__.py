@@ -1,4 +1,4 @@
-"""Whether search got worse: searchers as they are now against per-seed results that were stored before.
+"""Regression tests of search quality: compare searchers with per-seed results stored earlier.
 
 measure    run searchers, by blocks of seeds, each block under a time limit
 baseline   what was measured then: one JSON file, a line for each run

@@ -23,16 +23,17 @@ from nasgauge.data.atomic import replacing
 from nasgauge.gate.measure import Measured, Truth, accuracies
 from nasgauge.gate.verdicts import MIN_SEEDS
 from nasgauge.gate.work import DECIMALS, Run
+from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1
 _SHARE: Final = re.compile(r"(\d+(?:\.\d*)?)\s*(%?)")
 
 
-class BadBaseline(ValueError):
+class BadBaseline(NasgaugeError, ValueError):
     """A file that is no baseline, not the one that was written, or not one for this table."""
 
 
-class BadSettings(ValueError):
+class BadSettings(NasgaugeError, ValueError):
     """Settings that a gate cannot work with, or that are not the baseline's."""
 
 
@@ -114,7 +115,7 @@ def assemble(
     options: Mapping[str, Mapping[str, int | float | str | bool]],
     measured: Mapping[tuple[str, str], Measured],
 ) -> Baseline:
-    """A baseline of what was measured, with the margins that it shall be held to."""
+    """A baseline of what was measured, with the margins of later comparisons."""
     return Baseline(
         made=dict(made),
         settings=settings,

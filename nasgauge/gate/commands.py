@@ -1,4 +1,4 @@
-"""The two things that are done with a baseline: make it, and hold searchers against it."""
+"""Make a baseline, and compare searchers with it."""
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +13,7 @@ from nasgauge.gate.baseline import BadBaseline, BadSettings, Baseline, Settings,
 from nasgauge.gate.compare import Report, compare
 from nasgauge.gate.measure import Crew, Measured, accuracies, crew, datasets_of, describe, measure, truth
 from nasgauge.gate.verdicts import seeds_needed
+from nasgauge.harness.search.specs import Searchable
 
 DEFAULTS: Final = Settings(table="bundled", budgets=(50, 150), first_seed=0, seeds=400, margin="25%")
 SEARCHERS: Final = ("random", "evolution", "local", "reinforce")
@@ -22,25 +23,26 @@ TIME_LIMIT: Final = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """How a run may use the machine, and who is told of its progress; no result depends on them."""
+    """Time limit, processes and progress callback of a run; no result depends on them."""
 
     time_limit: float = TIME_LIMIT
     workers: int = -1
     """Processes; -1: one for each core."""
     advance: Callable[[int, int], object] | None = None
-    """Told the number of runs that ended since, and of all runs."""
+    """Called with the number of runs that ended since the last call, and of all runs."""
 
 
 def update(
     path: Path,
     asked: Mapping[str, object],
-    searchers: Sequence[str] = (),
+    searchers: Sequence[Searchable] = (),
     datasets: Sequence[str] = (),
     bounds: Bounds = Bounds(),
 ) -> Baseline:
     """Run searchers and store what they did; `path` changes at the very end or never.
 
-    What is not `asked` (names of `Settings`), nor named, is as in the file that is there, or as in `DEFAULTS`.
+    `searchers` are names, `module:Class`, or classes that can be imported. What is not `asked` (names of
+    `Settings`), nor named, is as in the file that is there, or as in `DEFAULTS`.
 
     Raises BadSettings, BadBaseline for a file there that is no baseline, SearcherFailed, and what opening a
     table raises.
@@ -63,7 +65,7 @@ def update(
 def against(
     path: Path,
     asked: Mapping[str, object],
-    searchers: Sequence[str] = (),
+    searchers: Sequence[Searchable] = (),
     datasets: Sequence[str] = (),
     bounds: Bounds = Bounds(),
     *,

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from nasgauge.gate.baseline import Baseline
 from nasgauge.gate.measure import Measured, accuracies
 from nasgauge.gate.verdicts import Difference, Verdict, judge, paired, two_sample
+from nasgauge.spaces.errors import NasgaugeError
 
 SLOWER: Final = 1.5
 """A speed ratio may grow by this factor: more than noise and another Python do, less than twice as slow."""
@@ -14,7 +15,7 @@ SLOWER: Final = 1.5
 SpeedWord = Literal["slower", "same", "faster"]
 
 
-class UnpairedSeeds(ValueError):
+class UnpairedSeeds(NasgaugeError, ValueError):
     """Seeds of which some, but not all, are the baseline's: neither a paired nor a two-sample test."""
 
 
@@ -63,7 +64,7 @@ class Report:
 
     @property
     def code(self) -> int:
-        """0: nothing is worse. 1: something is worse or slower. 2: something could not be told, nothing is worse."""
+        """0: nothing is worse. 1: something is worse or slower. 2: nothing is worse, but a comparison is undecided."""
         words = {comparison.verdict.word for comparison in self.comparisons}
         if "worse" in words or any(speed.word == "slower" for speed in self.speeds):
             return 1

@@ -17,7 +17,8 @@ from nasgauge.analysis.statistics.runs import random_search
 from nasgauge.data.sources import open_table
 from nasgauge.gate.work import DECIMALS, Block, Run, SearcherFailed, describe_one, run_block
 from nasgauge.harness.search.oracle import Table
-from nasgauge.harness.search.specs import Option
+from nasgauge.harness.search.specs import Option, Searchable, text_of
+from nasgauge.spaces.errors import NasgaugeError
 
 R = TypeVar("R")
 
@@ -25,7 +26,7 @@ BLOCK: Final = 10
 """Runs of one searcher that share a process and a time limit."""
 
 
-class Saturated(ValueError):
+class Saturated(NasgaugeError, ValueError):
     """A budget with which random search finds the best cell, so that no loss could be seen."""
 
 
@@ -42,7 +43,7 @@ class Truth:
     """What the gate needs to know of a dataset."""
 
     sha256: str
-    """Of both columns: what searchers are told, and what is reported."""
+    """Of both columns: the search metric and the reported accuracy."""
     optimum: float
     random: tuple[float, ...]
     """Exact mean accuracy of random search after each budget, percent."""
@@ -78,7 +79,7 @@ def datasets_of(table: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Crew:
-    """Processes in which searchers run, so that one that hangs or dies takes nothing with it."""
+    """Processes in which searchers run, so that one that hangs or crashes stops nothing else."""
 
     pool: ProcessPool
     time_limit: float
@@ -115,12 +116,12 @@ def crew(workers: int, time_limit: float) -> Iterator[Crew]:
         pool.join()
 
 
-def describe(crew: Crew, searchers: Iterable[str]) -> dict[str, Mapping[str, Option]]:
+def describe(crew: Crew, searchers: Iterable[Searchable]) -> dict[str, Mapping[str, Option]]:
     """Full name and every option of each searcher.
 
     Raises UnknownSearcher, InvalidOption, SearcherFailed.
     """
-    return dict([crew.call(f"searcher {text}", describe_one, text)() for text in searchers])
+    return dict([crew.call(f"searcher {text}", describe_one, text)() for text in map(text_of, searchers)])
 
 
 def measure(
@@ -132,7 +133,7 @@ def measure(
     seeds: range,
     advance: Callable[[int], object],
 ) -> dict[tuple[str, str], Measured]:
-    """Runs of each searcher on each dataset, in order of seeds; `advance` is told how many runs ended.
+    """Runs of each searcher on each dataset, in order of seeds; `advance` is called with the number of runs that ended.
 
     Raises SearcherFailed at the first searcher that gives no result.
     """

@@ -1,8 +1,8 @@
 """How slow a searcher is: its seconds for each query, over those of random search beside it.
 
-A shared machine makes any clock lie, so both are driven over the same number of queries, in turns, several
-times, and the least counts. Seconds are of the processor's time, which another process cannot take; only
-where the searcher waited (it slept, or waited for a disk or a device) it is the wall clock.
+Timings on a shared machine are noisy, so both make the same number of queries, in turns, several times, and
+the least time counts. Time is CPU time, which other processes do not affect; only where the searcher waited (it
+slept, or waited for a disk or a device) it is wall time.
 """
 
 import sys
@@ -16,7 +16,6 @@ from nasgauge.spaces.nb201 import NB201
 
 _TURNS: Final = 4
 _ENOUGH: Final = 1.0  # seconds, after which no further turn is begun
-_RANDOM: Final = Spec("random")
 
 
 def pace(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
@@ -25,16 +24,17 @@ def pace(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
     Whatever the searcher raises is raised.
     """
     start = time.perf_counter()
+    random = Spec.of("random")
     ours: list[float] = []
     theirs: list[float] = []
     while len(ours) < _TURNS and (not ours or time.perf_counter() - start < _ENOUGH):
         ours.append(_seconds(spec, oracle, seed, queries))
-        theirs.append(_seconds(_RANDOM, oracle, seed, queries))
+        theirs.append(_seconds(random, oracle, seed, queries))
     return min(ours) / min(theirs)
 
 
 def _seconds(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
-    """Seconds for each query of a search that nobody records."""
+    """Seconds for each query of a search whose steps are not recorded."""
     searcher = spec.make(NB201(), generators(seed)[0])
     evaluate, done = oracle.evaluate, 0
     recommend = getattr(searcher, "recommend", None)

@@ -15,7 +15,7 @@ def outcome(report: Report) -> str:
 
 
 def reason(comparison: Comparison) -> str:
-    """One sentence on a comparison: figures, test, and what it would take."""
+    """One sentence on a comparison: figures, test, and the seeds that a decision needs."""
     verdict, difference = comparison.verdict, comparison.verdict.difference
     low, high = difference.bound()
     text = (
@@ -80,7 +80,7 @@ def markdown(report: Report) -> str:
 
 
 def junit(report: Report) -> str:
-    """A test suite: worse or slower is a failure, what cannot be told an error."""
+    """A test suite: worse or slower is a failure, an undecided comparison an error."""
     root = ElementTree.Element("testsuites")
     suite = ElementTree.SubElement(root, "testsuite", name=f"nasgauge gate: {report.title}")
     counts = {"tests": 0, "failures": 0, "errors": 0}

@@ -1,4 +1,4 @@
-"""What a process of the gate does: the runs of one searcher, a block of seeds at a time."""
+"""The work of one process of the gate: runs of one searcher, a block of seeds at a time."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,15 @@ from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.runner import Budget, Searcher, run
 from nasgauge.harness.search.specs import InvalidOption, Option, Spec, UnknownSearcher
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201
 
 DECIMALS: Final = 4
 """Of a stored accuracy, percent."""
 
 
-class SearcherFailed(ValueError):
-    """A searcher that raised, hung, died or asked for nothing: there is nothing to judge."""
+class SearcherFailed(NasgaugeError, ValueError):
+    """A searcher that raised, hung, died or asked for nothing, so that it has no result."""
 
 
 class Run(NamedTuple):
@@ -35,7 +36,7 @@ class Run(NamedTuple):
     cells: str
     """Beginning of the sha256 of the cells asked for."""
     accuracies: tuple[float, ...]
-    """Reported accuracy of the validation leader after each budget, percent."""
+    """Reported accuracy of the incumbent after each budget, percent."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def describe_one(text: str) -> tuple[str, Mapping[str, Option]]:
     Raises UnknownSearcher, InvalidOption, SearcherFailed.
     """
     with _blaming(text, "when it was made"):
-        spec = Spec.parse(text)
+        spec = Spec.of(text)
         return str(spec), spec.settings()
 
 
@@ -70,14 +71,14 @@ def run_block(table: str, block: Block, budgets: tuple[int, ...]) -> tuple[list[
     oracle = oracle_of(table, block.dataset)
     seeds = range(block.first, block.first + block.runs)
     with _blaming(block.searcher, f"on {block.dataset}, seeds {seeds[0]} to {seeds[-1]}"):
-        spec = Spec.parse(block.searcher)
+        spec = Spec.of(block.searcher)
         runs = [_search(spec, oracle, seed, budgets) for seed in seeds]
         return runs, pace(spec, oracle, block.first, budgets[-1])
 
 
 @contextmanager
 def _blaming(searcher: str, where: str) -> Iterator[None]:
-    """Whatever a searcher raises is a finding about the searcher."""
+    """Turn what a searcher raises into SearcherFailed."""
     try:
         yield
     except (SearcherFailed, UnknownSearcher, InvalidOption):
@@ -94,9 +95,9 @@ def _search(spec: Spec, oracle: Table, seed: int, budgets: tuple[int, ...]) -> R
     if not steps:
         raise SearcherFailed(f"searcher {spec} asked for nothing: its run of seed {seed} has no step")
     places = np.minimum(np.array(budgets), len(steps)) - 1
-    leaders = align([gather([(seed, steps)])]).incumbent[0, places]
+    incumbents = align([gather([(seed, steps)])]).incumbent[0, places]
     cells = hashlib.sha256("\n".join(str(step.cell) for step in steps).encode()).hexdigest()
-    return Run(seed, cells[:8], tuple(round(float(value), DECIMALS) for value in leaders))
+    return Run(seed, cells[:8], tuple(round(float(value), DECIMALS) for value in incumbents))
 
 
 @lru_cache(maxsize=16)

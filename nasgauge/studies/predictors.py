@@ -20,6 +20,7 @@ from nasgauge.analysis.statistics.correlation import agreement, kendall, kendall
 from nasgauge.data.tables import AccuracyTable, Column
 from nasgauge.searchers.surrogates import SURROGATES, Predictor
 from nasgauge.spaces.cells import ROUTES, Cell
+from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201
 
 Array = NDArray[np.float64]
@@ -28,7 +29,7 @@ Tested = Literal["fit", "same", "larger"]
 PROGRESSION: Final = "paths"
 
 
-class InvalidStudy(ValueError):
+class InvalidStudy(NasgaugeError, ValueError):
     """Settings with which nothing can be fitted."""
 
 

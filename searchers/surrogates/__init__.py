@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import Code, Layout, Space
 
 C = TypeVar("C")
@@ -22,11 +23,11 @@ C = TypeVar("C")
 Array = NDArray[np.float64]
 
 
-class InvalidSurrogate(ValueError):
+class InvalidSurrogate(NasgaugeError, ValueError):
     """A surrogate that does not exist, cannot be had, or cannot do what is asked of it."""
 
 
-class BadPrediction(ValueError):
+class BadPrediction(NasgaugeError, ValueError):
     """A surrogate whose predictions are not one finite number for each cell."""
 
 
