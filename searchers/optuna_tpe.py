@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from nasgauge.spaces.errors import missing
 from nasgauge.spaces.nb201 import Space
 
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ C = TypeVar("C")
 class TPE(Generic[C]):
     """One categorical parameter for each decision of the space; Optuna's defaults otherwise.
 
-    Raises ValueError where Optuna is not installed.
+    Raises MissingExtra where Optuna is not installed.
     """
 
     def __init__(self, space: Space[C], rng: np.random.Generator, *, startup: int = 10) -> None:
         if find_spec("optuna") is None:
-            raise ValueError("it needs the package optuna: pip install 'nasgauge[surrogates]'")
+            raise missing("optuna")
         if startup < 1:
             raise ValueError(f"startup must be at least 1, not {startup}")
         self.space = space

@@ -1,4 +1,9 @@
-"""The base class of all errors that bad input causes."""
+"""Errors that a user can mend, and the packages that only some commands need."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Final
 
 
 class NasgaugeError(Exception):
@@ -7,3 +12,54 @@ class NasgaugeError(Exception):
     Every error class of the package that a caller may want to catch is a subclass; the command line
     prints its message and ends with exit code 2.
     """
+
+
+class MissingExtra(NasgaugeError, ImportError):
+    """An optional package is not installed; the message says which extra to install."""
+
+
+EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "torch": "train",
+        "torchvision": "train",
+        "lightning_fabric": "train",
+        "safetensors": "train",
+        "lightgbm": "surrogates",
+        "optuna": "surrogates",
+        "sklearn": "surrogates",
+        "analog-nasbench": "bundled",
+    }
+)
+"""Optional packages, as they are imported, and the extra of nasgauge that installs each."""
+
+
+def missing(package: str) -> MissingExtra:
+    """The error for a package of `EXTRAS` that is not installed.
+
+    >>> print(missing("torch"))
+    this needs the package torch, which is not installed; run: pip install "nasgauge[train]"
+    """
+    return MissingExtra(
+        f"this needs the package {package}, which is not installed; "
+        f'run: pip install "nasgauge[{EXTRAS[package]}]"'
+    )
+
+
+@contextmanager
+def extras_explained() -> Iterator[None]:
+    """Raise `MissingExtra` where the import of an optional package fails; a decorator too.
+
+    Raises MissingExtra.
+
+    >>> with extras_explained():  # doctest: +ELLIPSIS
+    ...     raise ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
+    Traceback (most recent call last):
+    nasgauge.spaces.errors.MissingExtra: this needs the package torch, which is not installed; ...
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        raise missing(package) from error

@@ -1,7 +1,9 @@
 """The toy world: all 15,625 cells, accuracy = number of 3x3 convolutions, so the right answer is known."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,24 @@ from nasgauge.data.sources import open_table
 from nasgauge.data.tables import AccuracyTable, Column, View
 from nasgauge.spaces.nb201 import NB201
 
+HERE = Path(__file__).parent
+TORCH = find_spec("torch") is not None
+collect_ignore = [
+    path.name
+    for path in HERE.glob("test_*.py")
+    if not TORCH and re.search(r"^(import|from) (torch|lightning_fabric)\b", path.read_text(), re.MULTILINE)
+]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw"
+
+
+def pytest_report_header() -> str:
+    return "with torch" if TORCH else f"without torch, and without {', '.join(sorted(collect_ignore))}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not TORCH and item.get_closest_marker("torch"):
+            item.add_marker(pytest.mark.skip(reason="needs torch, of the extra train"))
 
 
 @pytest.fixture(scope="session", autouse=True)

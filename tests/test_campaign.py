@@ -26,7 +26,6 @@ from nasgauge.harness.records.results import (
 from nasgauge.harness.records.steps import DamagedRecord, read
 from nasgauge.harness.search.campaign import execute, run_unit
 
-ROOT = Path(__file__).resolve().parents[1]
 REFERENCES = {
     "toy": Reference(optimum=60, optimum_cell="", leader=60, random=Curve(queries=(1,), mean=(1,), sd=(1,)))
 }
@@ -175,18 +174,20 @@ def test_a_file_of_another_campaign_among_the_results_is_left_out_and_told(
 def test_a_killed_campaign_leaves_whole_files_and_goes_on(
     toy_file: Path, tmp_path: Path, signal_number: signal.Signals
 ) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    # a shell's background jobs ignore Ctrl-C, and so do their children
+    run = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    run += "from nasgauge.cli import main; main()"
     cut, whole = tmp_path / "cut", tmp_path / "whole"
 
     def command(out: Path, workers: int) -> list[str]:
         return [
-            sys.executable, "-c", "from nasgauge.cli import main; main()", "search", "evolution",
+            sys.executable, "-c", run, "search", "evolution",
             "--table", str(toy_file), "--seeds", "300", "--budget", "150", "--workers", str(workers), "--out", str(out),
         ]  # fmt: skip
 
     process = subprocess.Popen(
         command(cut, 2),
-        env=environment | {"PYTHONHASHSEED": "1"},
+        env=os.environ | {"PYTHONHASHSEED": "1"},
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -200,10 +201,10 @@ def test_a_killed_campaign_leaves_whole_files_and_goes_on(
     assert 3 <= len(survivors) < 30
     (cut / f"{PARTIAL}of-a-killed-process").write_bytes(b"half")
     subprocess.run(
-        command(cut, 1), env=environment | {"PYTHONHASHSEED": "2"}, stderr=subprocess.DEVNULL, check=True
+        command(cut, 1), env=os.environ | {"PYTHONHASHSEED": "2"}, stderr=subprocess.DEVNULL, check=True
     )
     subprocess.run(
-        command(whole, 2), env=environment | {"PYTHONHASHSEED": "3"}, stderr=subprocess.DEVNULL, check=True
+        command(whole, 2), env=os.environ | {"PYTHONHASHSEED": "3"}, stderr=subprocess.DEVNULL, check=True
     )
     assert digests(cut) == digests(whole)
     assert not list(cut.glob(f"{PARTIAL}*"))

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def nasgauge(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from nasgauge.cli import main; main()", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    environment = os.environ | {"COLUMNS": "100"}
     return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
 
 

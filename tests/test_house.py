@@ -125,6 +125,10 @@ def loaded_by(code: str, folder: Path) -> set[str]:
     return set(done.stderr.splitlines()[-1].split())
 
 
+def test_the_package_itself_loads_nothing_heavy(tmp_path: Path) -> None:
+    assert not loaded_by("import nasgauge", tmp_path) & set(HEAVY)
+
+
 def test_help_and_a_table_search_load_nothing_heavy(toy_file: Path, tmp_path: Path) -> None:
     shown = loaded_by(
         "import nasgauge.cli, typer.testing\ntyper.testing.CliRunner().invoke(nasgauge.cli.app, ['--help'])",

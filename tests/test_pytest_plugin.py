@@ -42,7 +42,7 @@ class Theirs:
 
     def pytest(self, *arguments: str) -> tuple[int, str]:
         """Exit code and output."""
-        path = [str(self.folder), str(ROOT), str(ROOT / "tests")]
+        path = [str(self.folder), str(ROOT / "tests")]
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(path),
             "PYTHONDONTWRITEBYTECODE": "1",

@@ -13,6 +13,7 @@ from nasgauge.harness.records.steps import read as read_steps
 from nasgauge.harness.records.trainings import read
 from nasgauge.spaces.cells import Cell
 
+pytestmark = pytest.mark.torch
 ROOT = Path(__file__).resolve().parents[1]
 CELL = Cell.parse("|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|")
 
@@ -149,13 +150,13 @@ def test_a_search_that_cannot_train_says_why(
 @pytest.mark.slow
 def test_two_processes_share_a_batch(tmp_path: Path) -> None:
     """Batch statistics are those of half a batch, so figures are near those of one process, not the same."""
-    script = tmp_path / "nasgauge.py"  # Fabric starts the second process by the script's path
+    script = tmp_path / "start.py"  # Fabric starts the second process by the script's path
     script.write_text("from nasgauge.cli import main\nmain()\n")
     options = ("-d", "made-up", "-r", "tiny", "--epochs", "4", "--device", "cpu", "--processes", "2")
     out = tmp_path / "out"
     done = subprocess.run(
         [sys.executable, str(script), "train", str(CELL), *options, "--out", str(out)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

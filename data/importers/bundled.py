@@ -11,6 +11,7 @@ from nasgauge.data.importers.pickles import ImportFailed, Record, unpickle
 from nasgauge.data.published import sha256
 from nasgauge.data.tables import AccuracyTable, Column, View
 from nasgauge.spaces.cells import ENCODINGS, N_CELLS
+from nasgauge.spaces.errors import missing
 
 _ANALOG: Final = MappingProxyType(
     {
@@ -27,14 +28,12 @@ BUNDLED_LIMITS: Final = (
 def bundled_path() -> Path:
     """Where the installed package `analog-nasbench` keeps its data; nothing of it is imported.
 
-    Raises ImportFailed.
+    Raises MissingExtra, ImportFailed.
     """
     try:
         files = importlib.metadata.files("analog-nasbench") or []
     except importlib.metadata.PackageNotFoundError:
-        raise ImportFailed(
-            "package analog-nasbench is not installed; run: pip install analog-nasbench"
-        ) from None
+        raise missing("analog-nasbench") from None
     for file in files:
         if file.parts == ("analognasbench", "data.anb"):
             return Path(str(file.locate()))

@@ -20,7 +20,6 @@ from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.results import (
     TRAINED,
-    Reference,
     Settings,
     TrainingSettings,
     Unit,
@@ -83,7 +82,7 @@ class Campaign:
         *,
         datasets: Sequence[str] = (),
         seeds: int | range = 100,
-        rules: Rules = Rules(),  # noqa: B008 - frozen
+        rules: Rules = Rules(),
     ) -> "Campaign":
         """A campaign whose cells are looked up in a table, on all of its datasets by default.
 
@@ -131,7 +130,7 @@ class Campaign:
         dataset: str = "cifar10-valid",
         images: str = "",
         seeds: int | range = 1,
-        rules: Rules = Rules(),  # noqa: B008 - frozen
+        rules: Rules = Rules(),
         machine: "Machine",
     ) -> "Campaign":
         """A campaign whose cells are trained by `recipe`, each once.

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nasgauge.cli import bench, bridge, check, console, data, gate, proxies, report, score, train
+from nasgauge.spaces.errors import extras_explained
 
 app = typer.Typer(
     name="nasgauge",
@@ -57,7 +58,7 @@ def root(
 def main() -> None:
     """Entry point: our own errors become one line on stderr and exit code 2."""
     try:
-        with console.installed_modules_first():
+        with console.installed_modules_first(), extras_explained():
             app()
     except KeyboardInterrupt:
         console.err().print("interrupted; whole result files are kept, run the same command to go on")

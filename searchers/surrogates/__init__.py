@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.errors import NasgaugeError, missing
 from nasgauge.spaces.nb201 import Code, Layout, Space
 
 C = TypeVar("C")
@@ -79,8 +79,6 @@ SURROGATES: Final[Mapping[str, Kind]] = MappingProxyType(
 )
 """All surrogates, by name."""
 
-_INSTALL: Final = {"lightgbm": "pip install 'nasgauge[surrogates]'", "sklearn": "pip install scikit-learn"}
-
 
 class Predictor(Generic[C]):
     """A surrogate over the cells of a space: made anew and fitted from scratch at every `learn`.
@@ -88,7 +86,7 @@ class Predictor(Generic[C]):
     `surrogate` is a name of `SURROGATES`, or an object with `fit` and `predict`, which is fitted again and
     reads `code`.
 
-    Raises InvalidSurrogate.
+    Raises InvalidSurrogate, MissingExtra.
     """
 
     def __init__(
@@ -175,6 +173,5 @@ def _known(name: str) -> Kind:
         raise InvalidSurrogate(f"surrogate must be one of {', '.join(SURROGATES)}, not {name!r}")
     kind = SURROGATES[name]
     if find_spec(kind.package) is None:
-        how = _INSTALL.get(kind.package, f"pip install {kind.package}")
-        raise InvalidSurrogate(f"surrogate {name} needs the package {kind.package}: {how}")
+        raise missing(kind.package)
     return kind
