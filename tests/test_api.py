@@ -37,7 +37,7 @@ PUBLIC = {
 class FirstCells:
     """A user's searcher: the cells of the space, one after another."""
 
-    def __init__(self, space: NB201, rng: np.random.Generator) -> None:
+    def __init__(self, space: NB201, rng: np.random.Generator) -> None:  # noqa: ARG002 - as every searcher
         self.cells = iter(space)
 
     def ask(self) -> list[Cell]:

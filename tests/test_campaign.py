@@ -24,43 +24,52 @@ from nasgauge.harness.records.results import (
     settings_of,
 )
 from nasgauge.harness.records.steps import DamagedRecord, read
-from nasgauge.harness.search.campaign import execute, run_unit
+from nasgauge.harness.search.campaign import Campaign, Rules
+from nasgauge.harness.search.runner import Budget
+from nasgauge.harness.search.specs import Spec
+from nasgauge.harness.search.units import Place, run_unit
 
 REFERENCES = {
     "toy": Reference(optimum=60, optimum_cell="", leader=60, random=Curve(queries=(1,), mean=(1,), sd=(1,)))
 }
+SEARCHERS = ("random", "evolution")
+
+
+def campaign_in(folder: Path, table: Path, *, seeds: int = 25, budget: float = 30) -> Campaign:
+    return Campaign.on_table(folder, SEARCHERS, table, seeds=seeds, rules=Rules(budget=Budget(budget)))
 
 
 @pytest.fixture
-def settings(toy_file: Path, toy: object) -> Settings:
-    return Settings(
-        table=str(toy_file),
-        table_sha256=getattr(toy, "sha256"),  # noqa: B009
-        limits="",
-        datasets=("toy",),
-        seeds=25,
-        budget="30 queries",
-    )
+def settings(toy_file: Path) -> Settings:
+    return campaign_in(Path("anywhere"), toy_file).settings
 
 
 def digests(folder: Path) -> dict[str, str]:
     return {path.name: read(path).header.digest for path in folder.glob("*.parquet")}
 
 
-def finish(folder: Path, settings: Settings, workers: int) -> dict[str, str]:
-    claim(folder, settings, REFERENCES)
-    todo = missing(folder, plan(settings, ["random", "evolution"]))
-    assert sorted(execute(folder, settings, todo, workers=workers)) == sorted(todo)
+def finish(folder: Path, table: Path, workers: int) -> dict[str, str]:
+    campaign = campaign_in(folder, table)
+    todo = campaign.missing()
+    assert sorted(campaign.run(workers=workers)) == sorted(todo)
     return digests(folder)
 
 
-def test_a_folder_from_before_a_default_changed_is_not_mixed(tmp_path: Path, settings: Settings) -> None:
-    finish(tmp_path, settings, workers=1)
-    units = plan(settings, ["evolution"])
-    then = read(tmp_path / units[0].file).header.settings
-    assert missing(tmp_path, units, {"evolution": then}) == []
+def test_a_folder_from_before_a_default_changed_is_not_mixed(
+    tmp_path: Path, settings: Settings, toy_file: Path
+) -> None:
+    finish(tmp_path, toy_file, workers=1)
+    then = Spec.of("evolution").settings()
+    assert missing(tmp_path, settings, {"evolution": then}) == []
     with pytest.raises(OtherCampaign, match=r"which today is .*population=12"):
-        missing(tmp_path, units, {"evolution": then | {"population": 12}})
+        missing(tmp_path, settings, {"evolution": then | {"population": 12}})
+
+
+def test_nothing_is_written_before_a_campaign_runs(tmp_path: Path, toy_file: Path) -> None:
+    campaign = campaign_in(tmp_path / "out", toy_file)
+    assert len(campaign.missing()) == 6
+    assert campaign.runs == 50
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_plan_covers_every_seed_once(settings: Settings) -> None:
@@ -71,42 +80,42 @@ def test_a_plan_covers_every_seed_once(settings: Settings) -> None:
     assert len({unit.file for unit in units}) == 6
 
 
-def test_step_data_is_the_same_with_one_and_with_two_workers(settings: Settings, tmp_path: Path) -> None:
-    one, two = finish(tmp_path / "one", settings, 1), finish(tmp_path / "two", settings, 2)
+def test_step_data_is_the_same_with_one_and_with_two_workers(toy_file: Path, tmp_path: Path) -> None:
+    one, two = finish(tmp_path / "one", toy_file, 1), finish(tmp_path / "two", toy_file, 2)
     assert one == two
     assert len(one) == 6
 
 
-def test_a_header_says_how_to_get_the_file_again(settings: Settings, tmp_path: Path) -> None:
-    finish(tmp_path, settings, 1)
+def test_a_header_says_how_to_get_the_file_again(
+    settings: Settings, toy_file: Path, tmp_path: Path
+) -> None:
+    finish(tmp_path, toy_file, 1)
     header = read(tmp_path / Unit("evolution", "toy", 10, 19).file).header
     assert header.settings == {"population": 10, "tournament": 3}
     assert (header.seeds, header.budget, header.repeats) == ((10, 19), "30 queries", "charge")
     assert header.table_sha256 == settings.table_sha256
     assert {"python", "numpy", "nasgauge"} <= set(header.versions)
-    again = Settings.model_validate(settings.model_dump())
     (tmp_path / "again").mkdir()
-    run_unit(
-        tmp_path / "again", again, Unit(header.searcher, header.dataset, *header.seeds), header.model_dump()
-    )
+    again = Place(folder=tmp_path / "again", provenance=header.model_dump())
+    run_unit(again, settings, Unit(header.searcher, header.dataset, *header.seeds), Spec.of(header.searcher))
     assert digests(tmp_path / "again").popitem()[1] == header.digest
 
 
-def test_resume_makes_just_what_is_missing(settings: Settings, tmp_path: Path) -> None:
-    whole = finish(tmp_path, settings, 1)
+def test_resume_makes_just_what_is_missing(toy_file: Path, tmp_path: Path) -> None:
+    whole = finish(tmp_path, toy_file, 1)
     kept = tmp_path / Unit("random", "toy", 0, 9).file
     written = kept.stat().st_mtime_ns
     (tmp_path / Unit("random", "toy", 10, 19).file).unlink()
-    assert finish(tmp_path, settings, 1) == whole
+    assert finish(tmp_path, toy_file, 1) == whole
     assert kept.stat().st_mtime_ns == written
 
 
-def test_a_damaged_result_file_stops_a_resume_and_is_left_alone(settings: Settings, tmp_path: Path) -> None:
-    finish(tmp_path, settings, 1)
+def test_a_damaged_result_file_stops_a_resume_and_is_left_alone(toy_file: Path, tmp_path: Path) -> None:
+    finish(tmp_path, toy_file, 1)
     path = tmp_path / Unit("random", "toy", 0, 9).file
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(DamagedRecord, match="remove it and run the campaign again"):
-        missing(tmp_path, plan(settings, ["random"]))
+        campaign_in(tmp_path, toy_file).missing()
     assert path.stat().st_size == 500
     records, damaged = records_of(tmp_path)
     assert len(records) == 5
@@ -114,16 +123,33 @@ def test_a_damaged_result_file_stops_a_resume_and_is_left_alone(settings: Settin
 
 
 @pytest.mark.parametrize(
-    "change", [{"budget": "31 queries"}, {"seeds": 24}, {"table_sha256": "0"}, {"repeats": "free"}]
+    "change",
+    [{"budget": "31 queries"}, {"metric": "12/valid/mean"}, {"table_sha256": "0"}, {"repeats": "free"}],
 )
 def test_another_campaign_s_folder_is_refused(
     settings: Settings, tmp_path: Path, change: dict[str, object]
 ) -> None:
     claim(tmp_path / "out", settings, REFERENCES)
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    with pytest.raises(OtherCampaign, match=f"holds another campaign, with {next(iter(change))}"):
+    with pytest.raises(OtherCampaign, match=f"holds a campaign with {next(iter(change)).replace('_', ' ')}"):
         claim(tmp_path / "out", settings.model_copy(update=change), REFERENCES)
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_seeds_and_datasets_are_added_to_a_folder(settings: Settings, tmp_path: Path) -> None:
+    claim(tmp_path, settings, REFERENCES)
+    more = settings.model_copy(update={"first_seed": 20, "seeds": 20, "datasets": ("other",)})
+    claim(tmp_path, more, {"other": REFERENCES["toy"]})
+    grown = settings_of(tmp_path)
+    assert (grown.first_seed, grown.seeds, grown.datasets) == (0, 40, ("toy", "other"))
+    claim(tmp_path, settings, REFERENCES)  # what is there is not taken away
+    assert settings_of(tmp_path) == grown
+
+
+def test_a_cut_unit_runs_only_the_seeds_that_were_not_run(toy_file: Path, tmp_path: Path) -> None:
+    list(campaign_in(tmp_path, toy_file, seeds=3).run(workers=1))
+    more = campaign_in(tmp_path, toy_file, seeds=12).missing()
+    assert [(unit.first, unit.last) for unit in more if unit.searcher == "random"] == [(3, 9), (10, 11)]
 
 
 def test_a_folder_of_other_files_is_refused(settings: Settings, tmp_path: Path) -> None:
@@ -154,20 +180,22 @@ def test_damaged_settings_are_told(tmp_path: Path, text: str) -> None:
 def test_a_table_that_changed_since_is_refused(settings: Settings, tmp_path: Path) -> None:
     changed = settings.model_copy(update={"table_sha256": "0" * 64})
     with pytest.raises(DamagedTable, match="the campaign began with"):
-        run_unit(tmp_path, changed, Unit("random", "toy", 0, 9), {})
+        run_unit(
+            Place(folder=tmp_path, provenance={}), changed, Unit("random", "toy", 0, 9), Spec.of("random")
+        )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_of_another_campaign_among_the_results_is_left_out_and_told(
-    settings: Settings, tmp_path: Path
+def test_a_file_of_another_campaign_among_the_results_is_left_out_and_named(
+    toy_file: Path, tmp_path: Path
 ) -> None:
-    other = settings.model_copy(update={"budget": "5 queries"})
-    claim(tmp_path / "a", settings, REFERENCES)
-    list(execute(tmp_path / "a", other, plan(other, ["random"])[:1], workers=1))
-    list(execute(tmp_path / "a", settings, plan(settings, ["random"])[1:2], workers=1))
-    records, (told,) = records_of(tmp_path / "a")
-    assert [record.header.seeds for record in records] == [(10, 19)]
-    assert "belongs to another campaign" in told
+    list(campaign_in(tmp_path / "a", toy_file, seeds=1).run(workers=1))
+    list(campaign_in(tmp_path / "b", toy_file, seeds=1, budget=5).run(workers=1))
+    stray = Unit("random", "toy", 0, 0).file
+    (tmp_path / "b" / stray).replace(tmp_path / "a" / stray)
+    records, (note,) = records_of(tmp_path / "a")
+    assert [record.header.searcher for record in records] == ["evolution"]
+    assert "belongs to another campaign" in note
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])

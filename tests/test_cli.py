@@ -153,19 +153,6 @@ def test_help_shows_examples() -> None:
         assert f"nasgauge {command}" in shown
 
 
-def test_the_bench_can_be_run_from_python(tmp_path: Path, toy_file: Path) -> None:
-    """What the command line joins is plain functions."""
-    out = tmp_path / "out"
-    assert (
-        nasgauge("search", "local", "-t", str(toy_file), "-n", "2", "-b", "5", "--out", str(out)).returncode
-        == 0
-    )
-    settings = settings_of(out)
-    (tmp_path / "mine").mkdir()
-    units = list(execute(tmp_path / "mine", settings, plan(settings, ["local"]), workers=1))
-    assert [unit.file for unit in units] == ["local@toy@00000-00001.parquet"]
-
-
 def test_the_version_needs_no_command() -> None:
     done = nasgauge("--version")
     assert done.returncode == 0

@@ -95,43 +95,39 @@ def test_the_four_clocks_of_a_record_are_sums_of_its_steps(table: AccuracyTable)
     assert clocks["overhead"][0].tolist() == pytest.approx(list(accumulate(step.overhead for step in steps)))
 
 
-def campaign(file: Path, out: Path, *, signal: str, workers: int) -> dict[str, Record]:
-    table = AccuracyTable.load(file)
-    settings = Settings(
-        table=str(file),
-        table_sha256=table.sha256,
-        limits=table.limits,
-        datasets=("cifar10",),
+def campaign(file: Path, out: Path, *, metric: str, workers: int) -> dict[str, Record]:
+    made = Campaign.on_table(
+        out,
+        ["random", "evolution"],
+        file,
+        datasets=["cifar10"],
         seeds=20,
-        budget="30",
-        signal=signal,
+        rules=Rules(budget=Budget(30), metric=metric),
     )
-    out.mkdir()
-    units = plan(settings, ["random", "evolution"])
-    assert len(list(execute(out, settings, units, workers=workers))) == len(units)
+    assert len(list(made.run(workers=workers))) == 4
     return {path.name: read(path) for path in sorted(out.glob("*.parquet"))}
 
 
 def test_noise_is_the_same_with_any_number_of_workers(file: Path, tmp_path: Path) -> None:
-    one = campaign(file, tmp_path / "one", signal="12/valid/random", workers=1)
-    two = campaign(file, tmp_path / "two", signal="12/valid/random", workers=2)
+    one = campaign(file, tmp_path / "one", metric="12/valid/random", workers=1)
+    two = campaign(file, tmp_path / "two", metric="12/valid/random", workers=2)
 
     assert {name: record.header.digest for name, record in one.items()} == {
         name: record.header.digest for name, record in two.items()
     }
 
 
-def test_a_header_says_what_was_told_and_where_the_seconds_are_from(file: Path, tmp_path: Path) -> None:
-    records = campaign(file, tmp_path / "noisy", signal="12/valid/random", workers=1)
+def test_a_header_says_what_the_searcher_observed_and_where_the_seconds_are_from(file: Path, tmp_path: Path) -> None:
+    records = campaign(file, tmp_path / "noisy", metric="12/valid/random", workers=1)
 
     header = next(iter(records.values())).header
-    assert header.signal == "cifar10-valid/12/valid/random/accuracy"
+    assert header.metric == "cifar10-valid/12/valid/random/accuracy"
     assert header.seconds == "modelled"
 
 
 def test_the_searcher_is_told_a_single_seed_and_the_report_stays_the_mean(file: Path, tmp_path: Path) -> None:
     table = AccuracyTable.load(file)
-    record = next(iter(campaign(file, tmp_path / "noisy", signal="12/valid/random", workers=1).values()))
+    record = next(iter(campaign(file, tmp_path / "noisy", metric="12/valid/random", workers=1).values()))
 
     steps = record.steps
     mean = Table(table, "cifar10", signal=Signal.parse("12")).validation
