@@ -15,6 +15,8 @@ from typing import Final
 
 import pooch
 
+from nasgauge.spaces.errors import NasgaugeError
+
 MIRROR_VARIABLE: Final = "NASGAUGE_MIRROR"
 PARTIAL: Final = ".partial"
 CHUNK: Final = 1 << 16
@@ -23,7 +25,7 @@ Progress = Callable[[int], None]
 """Told how many bytes came."""
 
 
-class DownloadFailed(OSError):
+class DownloadFailed(NasgaugeError, OSError):
     """A file that could not be had; nothing of it is left under its name."""
 
 

@@ -19,7 +19,7 @@ _ANALOG: Final = MappingProxyType(
     }
 )
 BUNDLED_LIMITS: Final = (
-    "one CIFAR-10 test accuracy for each cell from one training; no validation figure, no second fidelity, "
+    "one CIFAR-10 test accuracy for each cell from one training; no validation accuracy, no second fidelity, "
     "no seeds, no times, no other dataset"
 )
 
@@ -33,7 +33,8 @@ def bundled_path() -> Path:
         files = importlib.metadata.files("analog-nasbench") or []
     except importlib.metadata.PackageNotFoundError:
         raise ImportFailed(
-            "package analog-nasbench is not installed; run: pip install analog-nasbench"
+            "table bundled needs the package analog-nasbench, which is not installed; "
+            "run: pip install 'nasgauge[bundled]'"
         ) from None
     for file in files:
         if file.parts == ("analognasbench", "data.anb"):

@@ -4,8 +4,10 @@ import pickle
 from collections.abc import Mapping
 from typing import IO, Any
 
+from nasgauge.spaces.errors import NasgaugeError
 
-class ImportFailed(ValueError):
+
+class ImportFailed(NasgaugeError, ValueError):
     """A foreign file that is not what it should be."""
 
 

@@ -58,7 +58,7 @@ class Settings(BaseModel):
     budget: str
     repeats: Literal["charge", "free"] = "charge"
     signal: str = ""
-    """What searchers are told, as `nasgauge.harness.search.oracle.Signal`; empty: the table's default view."""
+    """What searchers are told, as `nasgauge.harness.search.oracle.SearchMetric`; empty: the table's default view."""
     training: TrainingSettings | None = None
     """None: cells are looked up in `table`. Otherwise they are trained, and `table` is a name for that."""
 

@@ -19,7 +19,7 @@ from nasgauge.data.tables import AccuracyTable, DamagedTable
 from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.results import TRAINED, Settings, Unit
 from nasgauge.harness.records.steps import Header, Step, gather, write
-from nasgauge.harness.search.oracle import Signal, Table
+from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.runner import Budget, Oracle, run
 from nasgauge.harness.search.specs import Spec
 from nasgauge.spaces.cells import Cell
@@ -109,7 +109,7 @@ def _looked_up(settings: Settings, dataset: str) -> _Truth:
         "table": table.name,
         "table_sha256": table.sha256,
         "limits": table.limits,
-        "signal": oracle.signal,
+        "signal": oracle.metric,
         "seconds": oracle.times,
         "report": str(oracle.view.report),
         "warning": oracle.view.warning,
@@ -156,5 +156,5 @@ def _table(name: str) -> AccuracyTable:
 
 @lru_cache(maxsize=16)
 def _oracle(name: str, dataset: str, signal: str) -> Table:
-    chosen = Signal.parse(signal) if signal else None
-    return Table(_table(name), dataset, signal=chosen, curves=open_curves(name))
+    chosen = SearchMetric.parse(signal) if signal else None
+    return Table(_table(name), dataset, metric=chosen, curves=open_curves(name))

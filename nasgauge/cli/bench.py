@@ -141,16 +141,16 @@ def _run(
     from nasgauge.data.sources import open_curves, open_table
     from nasgauge.harness.records.results import SETTINGS_FILE, Settings
     from nasgauge.harness.search.campaign import generators
-    from nasgauge.harness.search.oracle import Signal, Table
+    from nasgauge.harness.search.oracle import SearchMetric, Table
     from nasgauge.harness.search.runner import Budget, cost
     from nasgauge.spaces.nb201 import NB201
 
     specs = _checked(searchers, seeds, workers)
     money = Budget.parse(budget)
     opened = open_table(table)
-    told = Signal.parse(signal) if signal else None
+    told = SearchMetric.parse(signal) if signal else None
     oracles = {
-        name: Table(opened, name, signal=told, curves=open_curves(table))
+        name: Table(opened, name, metric=told, curves=open_curves(table))
         for name in (dict.fromkeys(dataset.split(",")) if dataset else opened.views)
     }
     for oracle in oracles.values():
@@ -299,4 +299,4 @@ def _announce(table: "AccuracyTable", oracles: "dict[str, Table]") -> None:
     for name, oracle in oracles.items():
         warning = f"; note: {oracle.view.warning}" if oracle.view.warning else ""
         times = "" if oracle.times == "none" else f"; simulated seconds: {oracle.times}"
-        say(f"{name}: signal {oracle.signal}, reported {oracle.view.report}{times}{warning}", markup=False)
+        say(f"{name}: signal {oracle.metric}, reported {oracle.view.report}{times}{warning}", markup=False)

@@ -58,7 +58,7 @@ def truth(table: str, dataset: str, budgets: Sequence[int]) -> Truth:
     for column in (oracle.validation, oracle.test):
         digest.update(np.ascontiguousarray(column, "<f8").data)
     optimum = float(oracle.test.max())
-    curve = random_search(oracle.validation, oracle.test, np.array(budgets, dtype=np.int64))
+    curve = random_search(*oracle.draws, np.array(budgets, dtype=np.int64))
     for budget, mean in zip(budgets, curve.mean, strict=True):
         if optimum - mean < 10**-DECIMALS:
             raise Saturated(
