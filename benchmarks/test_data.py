@@ -12,7 +12,7 @@ import pytest
 from nasgauge.data.curves import Curves
 from nasgauge.data.importers import EXPORTS, import_exports, import_official
 from nasgauge.data.tables import AccuracyTable, Column, Metric, Split, View
-from nasgauge.harness.search.oracle import Signal, Table
+from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.spaces.cells import N_CELLS
 from nasgauge.spaces.nb201 import NB201
 
@@ -77,7 +77,7 @@ def test_ask_an_oracle(benchmark: Any, full: Path) -> None:
 
 
 def test_ask_a_noisy_oracle(benchmark: Any, full: Path) -> None:
-    oracle = Table(AccuracyTable.load(full), "cifar10", signal=Signal.parse("12/valid/random"))
+    oracle = Table(AccuracyTable.load(full), "cifar10", metric=SearchMetric.parse("12/valid/random"))
     ready = oracle.for_run(np.random.default_rng(0))
     cells = list(NB201())[:1000]
     benchmark(lambda: [ready.evaluate(cell) for cell in cells])

@@ -61,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         header = Header(
             argv=("nasgauge",), commit="", versions={}, table="bundled", table_sha256=table.sha256,
-            limits=table.limits, dataset=unit.dataset, signal="s", report="r", warning="", searcher=unit.searcher,
+            limits=table.limits, dataset=unit.dataset, metric="s", report="r", warning="", searcher=unit.searcher,
             settings={}, budget=settings.budget, repeats="charge", seeds=(unit.first, unit.last),
         )  # fmt: skip
         write(out / unit.file, header, steps)

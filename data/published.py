@@ -1,4 +1,4 @@
-"""Files that others publish: pinned by commit and checksum, brought into the per-user cache."""
+"""Published files, pinned by commit and checksum, and the per-user cache that they are downloaded to."""
 
 import hashlib
 import os
@@ -24,6 +24,7 @@ class SourceFile:
     """A published file, pinned by commit and checksum."""
 
     name: str
+    """Path in the folder that it is kept in."""
     repository: str
     """Owner and name on GitHub."""
     commit: str
@@ -40,7 +41,7 @@ class SourceFile:
         return f"https://raw.githubusercontent.com/{self.repository}/{self.commit}/{self.path}"
 
     def check(self, path: Path) -> None:
-        """Refuse a file that is not this one.
+        """Check that `path` holds this file.
 
         Raises WrongFile.
         """
@@ -54,6 +55,16 @@ class SourceFile:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class WheelFile(SourceFile):
+    """A file inside a wheel on PyPI: `repository` is the project, `commit` its version, `path` in the wheel."""
+
+    @property
+    def address(self) -> str:
+        """The page of the release."""
+        return f"https://pypi.org/project/{self.repository}/{self.commit}/"
+
+
 def sha256(path: Path) -> str:
     """Checksum of a file."""
     with path.open("rb") as file:
@@ -61,7 +72,7 @@ def sha256(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """The per-user folder of what was fetched or imported; the environment variable NASGAUGE_CACHE moves it."""
+    """The per-user folder of downloaded and imported files; the environment variable NASGAUGE_CACHE moves it."""
     return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("nasgauge"))
 
 

@@ -1,154 +1,151 @@
-"""Accuracy tables: named arrays over all cells of NAS-Bench-201, and one index, `Cell.rank`.
+"""Accuracy tables: one array over all 15,625 cells of NAS-Bench-201 for each column.
 
     AccuracyTable
-      columns   Column(dataset, epochs, split, seed, metric) -> (15625,) float64; NaN: never trained
-      views     dataset -> View(search=Column, report=Column): what a searcher is told, what is reported
+      columns   Column(dataset, epochs, split, seed, metric) -> (15625,) float64 by `Cell.rank`; NaN: not trained
+      views     dataset -> View(search=Column, report=Column): the search metric, and the reported accuracy
 
-A table is one `.npz` file without pickle, its columns one block (columns, cells). It
-carries the sha256 of its own contents and of what it was
-made from, so that a truncated or altered file is noticed when it is opened.
+A table is stored as one `.npz` file without pickle. The file carries the sha256 of its contents and of its
+sources, and the contents are checked when it is opened.
 """
 
 import hashlib
 import json
+import operator
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from html import escape
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
+from nasgauge.data.columns import Column, Metric, Seed, Split, View, training_of
 from nasgauge.spaces.cells import N_CELLS, Cell
+from nasgauge.spaces.costs import TASKS, multiply_adds, of_every_cell, parameters
 from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.nb201 import NB201
 
-Split = Literal["train", "valid", "test", "valtest"]
-Metric = Literal["accuracy", "loss", "seconds", "latency"]
-Seed = int | Literal["mean", "single", "random"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = (
+    "FORMAT",
+    "AccuracyTable",
+    "Column",
+    "DamagedTable",
+    "Metric",
+    "NotInTable",
+    "Seed",
+    "Split",
+    "View",
+)
 
 FORMAT: Final = 2
 
 
 class DamagedTable(NasgaugeError, ValueError):
-    """A file that is no table, or not the table that was written."""
+    """A file that is not a table, or whose contents do not match their checksum."""
 
 
 class NotInTable(NasgaugeError, LookupError):
-    """A question that this table cannot answer; the message says what it can."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """What one figure for each cell is.
-
-    >>> Column.parse("cifar10-valid/12/valid/mean/accuracy").seed
-    'mean'
-    """
-
-    dataset: str
-    """The benchmark's key of the training set: `cifar10-valid` is 25,000 images, `cifar10` 50,000."""
-    epochs: int | None
-    """Length of the training run, whose schedule ends there; None where the source does not say."""
-    split: Split
-    """Images it was measured on; `valtest` is validation and test images together."""
-    seed: Seed
-    """A training seed, the mean over all of a cell's seeds, or one seed that the source does not name.
-
-    `random` is no column of a table: a figure of one of the cell's seeds, drawn anew for each query.
-    """
-    metric: Metric = "accuracy"
-    """Accuracy in percent; loss is cross-entropy; seconds of one pass over the split; latency in seconds."""
-
-    def __str__(self) -> str:
-        epochs = "unstated" if self.epochs is None else self.epochs
-        return f"{self.dataset}/{epochs}/{self.split}/{self.seed}/{self.metric}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Column":
-        """Read what `str` gives.
-
-        Raises ValueError.
-        """
-        dataset, epochs, split, seed, metric = text.split("/")
-        if split not in get_args(Split) or metric not in get_args(Metric):
-            raise ValueError(f"{text!r} names no column")
-        return cls(
-            dataset,
-            None if epochs == "unstated" else int(epochs),
-            split,  # type: ignore[arg-type]  # checked above
-            int(seed) if seed.isdecimal() else seed,  # type: ignore[arg-type]  # mean or single
-            metric,  # type: ignore[arg-type]  # checked above
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """The two columns of a search on one dataset: the signal, and the figure reported in the end."""
-
-    search: Column
-    report: Column
-
-    @property
-    def warning(self) -> str:
-        """What is wrong with this pair, in words; empty where the signal is a validation figure."""
-        if self.search == self.report:
-            return "one figure for each cell: the search signal is the reported test accuracy itself"
-        if self.search.split != "valid":
-            return f"the search signal is measured on {self.search.split} images"
-        return ""
+    """A query of an entry that the table does not have; the message lists what it has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracyTable:
-    """All cells' figures from one origin."""
+    """Accuracies of all cells from one source.
+
+    >>> from nasgauge.data.sources import open_table
+    >>> table = open_table("nb201")
+    >>> round(table.query(11, dataset="cifar10", epochs=12, split="valid"), 3)
+    63.278
+    >>> table.query(0, dataset="cifar100", epochs=200, split="valid", seed=888)
+    53.07999993286133
+    """
 
     name: str
     limits: str
-    """In one sentence, what it cannot answer."""
+    """What the table does not have, in one sentence."""
     source_sha256: str
-    """Of the file or files that it was made from."""
+    """Checksum of the file or files that it was made from."""
     columns: Mapping[Column, NDArray[np.float64]]
     """Each (15625,) by `Cell.rank`."""
     views: Mapping[str, View]
-    """The honest default of each dataset."""
+    """The default search metric and reported accuracy of each dataset."""
     official: NDArray[np.int32] | None = None
     """The benchmark's own index of each cell, (15625,) by `Cell.rank`; None where the source does not say."""
     sha256: str = field(init=False)
-    """Of its own contents."""
+    """Checksum of the contents."""
 
     def __post_init__(self) -> None:
         for column, values in self.columns.items():
             if values.shape != (N_CELLS,):
-                raise ValueError(f"{column} has shape {values.shape}; it takes one figure for each cell")
+                raise ValueError(f"{column} has shape {values.shape}; it takes one value for each cell")
         if self.official is not None and not np.array_equal(np.sort(self.official), np.arange(N_CELLS)):
             raise ValueError(f"the official index takes every number from 0 to {N_CELLS - 1} once")
         object.__setattr__(self, "sha256", _digest(self))
 
+    def query(
+        self,
+        cell: Cell | str | int,
+        *,
+        dataset: str,
+        epochs: int | None,
+        split: Split,
+        seed: Seed = "mean",
+        metric: Metric = "accuracy",
+    ) -> float:
+        """One value of one cell: an accuracy in percent by default; see `Column` for the other metrics.
+
+        `cell` is a cell, its official string, or its index in the benchmark. Validation accuracy of `cifar10`
+        is that of the training `cifar10-valid`, which holds 25,000 images out.
+
+        Raises NotInTable if the table does not have it; InvalidCell for a string that is not a cell.
+
+        >>> from nasgauge.data.sources import open_table
+        >>> text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|none~0|nor_conv_3x3~1|avg_pool_3x3~2|"
+        >>> round(open_table("nb201").query(text, dataset="cifar100", epochs=200, split="test"), 3)
+        67.607
+        """
+        column = Column(training_of(dataset, split), epochs, split, seed, metric)
+        return self.value(self._cell(cell), column)
+
     def column(self, column: Column) -> NDArray[np.float64]:
-        """The figures of one column, (15625,) by `Cell.rank`; NaN where a cell was not trained.
+        """The values of one column, (15625,) by `Cell.rank`; NaN where a cell was not trained.
 
         Raises NotInTable.
         """
         try:
             return self.columns[column]
         except KeyError:
-            known = ", ".join(map(str, self.columns))
+            near = sorted(str(c) for c in self.columns if c.dataset == column.dataset)
+            alike = [text for text in near if text.endswith(f"/{column.metric}")] or near
+            known = (
+                ", ".join(alike) or f"datasets {', '.join(dict.fromkeys(c.dataset for c in self.columns))}"
+            )
             raise NotInTable(f"table {self.name} has no {column}; it has {known}") from None
 
     def value(self, cell: Cell, column: Column) -> float:
-        """One figure; a cell that was not trained so is refused, never filled in.
+        """One value; NaN is refused.
 
         Raises NotInTable.
         """
         value = float(self.column(column)[cell.rank])
         if np.isnan(value):
-            raise NotInTable(f"{cell} has no {column} in table {self.name}")
+            seeds = [
+                str(seed)
+                for seed in self.seeds(column)
+                if not np.isnan(self.columns[replace(column, seed=seed)][cell.rank])
+            ]
+            hint = f"; it has seeds {', '.join(seeds)}" if seeds else ""
+            raise NotInTable(f"{cell} has no {column} in table {self.name}{hint}")
         return value
 
     def seeds(self, column: Column) -> tuple[int, ...]:
-        """Seeds that `column`, whose own seed is ignored, has figures of."""
+        """Seeds that there are columns of, apart from which they equal `column`."""
         return tuple(
             found.seed
             for found in self.columns
@@ -166,8 +163,62 @@ class AccuracyTable:
             known = ", ".join(self.views)
             raise NotInTable(f"table {self.name} has no dataset {dataset!r}; choose from {known}") from None
 
+    def frame(self) -> "pd.DataFrame":
+        """A row for each cell, in the benchmark's order where it is known, with the official string as index.
+
+        Columns are named as `str(Column)`: dataset/epochs/split/seed/metric. Then follow, for each dataset,
+        computed `parameters` and `multiply_adds` (which the benchmark calls FLOPs), in millions.
+
+        >>> from nasgauge.data.sources import open_table
+        >>> frame = open_table("nb201").frame()
+        >>> frame["cifar10/200/test/mean/accuracy"].idxmax()
+        '|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|'
+        >>> frame["cifar10/multiply_adds"].iloc[11]
+        np.float64(113.95137)
+        """
+        import pandas as pd
+
+        order = np.arange(N_CELLS) if self.official is None else np.argsort(self.official)
+        columns = {str(column): values for column, values in self.columns.items()}
+        for dataset in self.views:
+            if dataset in TASKS:
+                for cost in (parameters, multiply_adds):
+                    columns[f"{dataset}/{cost.__name__}"] = of_every_cell(cost, dataset) / 1e6
+        cells = pd.Index([str(NB201()[rank]) for rank in order.tolist()], name="cell")
+        return pd.DataFrame({name: values[order] for name, values in columns.items()}, index=cells)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(dataset)}</td><td>{escape(str(view.search))}</td>"
+            f"<td>{escape(str(view.report))}</td><td>{np.nanmax(self.column(view.report)):.2f}</td></tr>"
+            for dataset, view in self.views.items()
+        )
+        return (
+            f"<p>Table <b>{escape(self.name)}</b>: {N_CELLS:,} cells, {len(self.columns)} columns, "
+            f"sha256 {self.sha256[:12]}. Not in it: {escape(self.limits)}.</p>"
+            "<table><tr><th>dataset</th><th>search metric</th><th>reported</th><th>best reported, %</th></tr>"
+            f"{rows}</table>"
+        )
+
+    def _cell(self, cell: Cell | str | int) -> Cell:
+        if isinstance(cell, Cell):
+            return cell
+        if isinstance(cell, str):
+            return Cell.parse(cell)
+        if self.official is None:
+            raise NotInTable(
+                f"table {self.name} does not have the benchmark's index of its cells; give a cell"
+            )
+        found = np.flatnonzero(self.official == operator.index(cell))
+        if not len(found):
+            raise NotInTable(f"there is no cell {cell}; choose from 0 to {N_CELLS - 1}")
+        return NB201()[int(found[0])]
+
     def save(self, path: Path) -> None:
-        """Write the table to a `.npz` file, which appears whole or not at all."""
+        """Write the table to a `.npz` file, which appears complete or not at all.
+
+        The file is not compressed, so the same table gives the same bytes with any version of zlib.
+        """
         header = {
             "format": FORMAT,
             "name": self.name,
@@ -188,12 +239,21 @@ class AccuracyTable:
 
     @classmethod
     def load(cls, path: Path) -> "AccuracyTable":
-        """Open a table and check its contents against its own checksum.
+        """Open a table file and check its contents against the checksum in it.
+
+        Raises DamagedTable.
+        """
+        with path.open("rb") as file:
+            return cls.read(file, path)
+
+    @classmethod
+    def read(cls, opened: IO[bytes], path: Path) -> "AccuracyTable":
+        """As `load`, from an open file; `path` is for messages.
 
         Raises DamagedTable.
         """
         try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            with np.load(opened, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 if header["format"] != FORMAT:
                     raise DamagedTable(
@@ -201,6 +261,7 @@ class AccuracyTable:
                         "remove the file and import it again"
                     )
                 figures = file["figures"]
+                figures.flags.writeable = False  # a table is a value
                 official = file["official"] if "official" in file.files else None
             table = cls(
                 name=header["name"],

@@ -41,7 +41,9 @@ __all__ = (
 )
 
 _HERE: Final = Path(__file__).parent
-if not (_HERE / "harness").is_dir():  # a checkout, installed in editable mode: the other folders stand beside this one
+if not (
+    _HERE / "harness"
+).is_dir():  # a checkout, installed in editable mode: the other folders stand beside this one
     __path__.append(str(_HERE.parent))
 
 _OWNERS: Final = {

@@ -1,12 +1,17 @@
-"""The old interface to NAS-Bench-201, on our tables, for scripts that were written for it.
+"""The interface of `nas-bench-201` and `nats-bench` on our tables, for scripts that were written for it.
 
 Instead of `from nas_201_api import NASBench201API` or `from nats_bench import create`:
 
     from nasgauge.facade import NASBench201API, create
 
-Names, arguments and numbers are those of `nats-bench` 1.8; trained weights are not there. What differs is
-that a figure which was not trained is refused with a message, and that random trials are drawn from a
-generator of the object's own, so two scripts with the same seed see the same draws.
+Names, arguments and numbers are those of `nats-bench` 1.8; trained weights are not available. Two things
+differ: an entry that the table does not have raises `NotInTable`, and random trials are drawn from a generator
+of the object, so that two scripts with the same seed see the same draws.
+
+>>> api = NASBench201API()
+>>> info = api.get_more_info(11, "cifar100", hp="200", is_random=False)
+>>> round(info["valid-accuracy"], 3), round(info["test-accuracy"], 3)
+(67.453, 67.607)
 """
 
 import random
@@ -16,13 +21,14 @@ from typing import Final, Literal
 
 import numpy as np
 
+from nasgauge.data.columns import training_of
 from nasgauge.data.curves import Curves
 from nasgauge.data.importers import SETS
-from nasgauge.data.sources import open_curves, open_table
+from nasgauge.data.sources import DEFAULT_TABLE, open_curves, open_table
 from nasgauge.data.tables import AccuracyTable, Column, NotInTable, Split
 from nasgauge.harness.search.trials import Trials, mean
 from nasgauge.spaces.cells import Cell, InvalidCell
-from nasgauge.spaces.costs import TASKS, multiply_adds, parameters, training_seconds, validation_seconds
+from nasgauge.spaces.costs import TASKS, multiply_adds, parameters
 from nasgauge.spaces.nb201 import NB201
 
 Info = dict[str, float | str | None]
@@ -35,14 +41,14 @@ _COMMENT: Final = (
 
 
 class NASBench201API:
-    """The benchmark behind its old interface.
+    """The benchmark behind the interface of `nats-bench`.
 
-    Takes the name or path of a table, or a table; `verbose` is accepted and does nothing.
+    Takes the name or path of a table, or a table; `verbose` is accepted and ignored.
     """
 
     def __init__(
         self,
-        file_path_or_dict: str | AccuracyTable = "nb201",
+        file_path_or_dict: str | AccuracyTable = DEFAULT_TABLE,
         verbose: bool = False,  # noqa: ARG002 - of the old signature
         *,
         curves: Curves | None = None,
@@ -67,7 +73,7 @@ class NASBench201API:
 
     @cached_property
     def evaluated_indexes(self) -> tuple[int, ...]:
-        """Official indices of the cells that have any figure."""
+        """Official indices of the cells that have any value."""
         known = np.zeros(len(NB201()), dtype=bool)
         for values in self.table.columns.values():
             known |= ~np.isnan(values)
@@ -79,13 +85,8 @@ class NASBench201API:
         """Seconds that `simulate_train_eval` has charged."""
         return self._used_time
 
-    @property
-    def times(self) -> Literal["table", "modelled"]:
-        """Where the seconds of `simulate_train_eval` come from: the table, or the model of `nasgauge.spaces.costs`."""
-        return "table" if any(column.metric == "seconds" for column in self.table.columns) else "modelled"
-
     def reset_time(self) -> None:
-        """Start charging anew."""
+        """Set `used_time` to 0."""
         self._used_time = 0.0
 
     def __len__(self) -> int:
@@ -95,7 +96,7 @@ class NASBench201API:
         return self.meta_archs[index]
 
     def arch(self, index: int) -> str:
-        """The text of a cell.
+        """The official string of a cell.
 
         Raises NotInTable.
         """
@@ -108,7 +109,7 @@ class NASBench201API:
         return self._rng.randint(0, len(self) - 1)
 
     def query_index_by_arch(self, arch: object) -> int:
-        """The index of a text, of an object with `tostr`, or of an index; -1 for what is no cell.
+        """The index of a string, of an object with `tostr`, or of an index; -1 for a string that is not a cell.
 
         Raises NotInTable for a number that is no index.
         """
@@ -124,11 +125,11 @@ class NASBench201API:
         return int(self.table.official[rank]) if rank >= 0 else -1
 
     def query_by_arch(self, arch: object, hp: str = "12") -> str:
-        """All final figures of a cell as text; see `query_info_str_by_arch`."""
+        """All final values of a cell as text; see `query_info_str_by_arch`."""
         return self.query_info_str_by_arch(arch, hp)
 
     def query_info_str_by_arch(self, arch: object, hp: str = "12") -> str:
-        """All final figures of a cell, means over seeds, in the old layout.
+        """All final values of a cell, means over seeds, in the layout of `nats-bench`.
 
         Raises NotInTable.
         """
@@ -147,7 +148,6 @@ class NASBench201API:
 
     def _sets(self, index: int, dataset: str, epochs: int) -> list[str]:
         cell = self._cell(index)
-        seeds = self._trials.seeds(cell, dataset, epochs)
         shown: dict[Split, str] = {"train": "train", "valid": "valid", "test": "test"}
         if dataset == "cifar10":
             shown = {"train": "train", "test": "test "}
@@ -155,8 +155,14 @@ class NASBench201API:
             shown = {"train": "train", "valid": "valid"}
         parts = []
         for split, label in shown.items():
-            found = self._trials.figures(cell, dataset, epochs, split, None, seeds)
-            parts.append(f"{label} : [loss = {found['loss']:.3f} & top1 = {found['accuracy']:.2f}%]")
+            seeds = self._trials.seeds(cell, dataset, epochs, split)
+            try:
+                found = self._trials.figures(cell, dataset, epochs, split, None, seeds)
+            except NotInTable:
+                continue
+            values = [("loss = {:.3f}", found["loss"]), ("top1 = {:.2f}%", found["accuracy"])]
+            known = " & ".join(text.format(value) for text, value in values if value is not None)
+            parts += [f"{label} : [{known}]"] if known else []
         return parts
 
     def get_more_info(
@@ -173,7 +179,7 @@ class NASBench201API:
 
         Raises NotInTable.
         """
-        place, epochs = self.query_index_by_arch(index), int(hp)
+        place, epochs, averaged = self.query_index_by_arch(index), int(hp), is_random is False
         known = self._trials.seeds(self._cell(place), dataset, epochs)
         if is_random is True:
             if not known:
@@ -182,8 +188,8 @@ class NASBench201API:
                     "ask with is_random=False"
                 )
             seeds: Sequence[int] = [self._rng.choice(known)]
-        elif is_random is False:
-            seeds = known
+        elif averaged:
+            seeds = ()
         else:
             if is_random not in known:
                 raise NotInTable(f"{self.arch(place)} has no seed {is_random} on {dataset}; it has {known}")
@@ -196,15 +202,18 @@ class NASBench201API:
             ("test", "test"),
             ("valtest", "valtest"),
         )
+        missing: NotInTable | None = None
         for name, split in named:
             if split != "train" and split not in SETS[dataset].values():
                 continue
+            chosen = self._trials.seeds(self._cell(place), dataset, epochs, split) if averaged else seeds
             try:
-                figures = self._trials.figures(self._cell(place), dataset, epochs, split, iepoch, seeds)
-            except NotInTable:
-                if split == "train" and self.times == "table":
-                    raise
-                continue  # as the old interface leaves such keys out
+                figures = self._trials.figures(self._cell(place), dataset, epochs, split, iepoch, chosen)
+            except NotInTable as error:  # `nats-bench` leaves such keys out
+                missing = error
+                continue
+            if split != "train" and figures["accuracy"] is None:
+                continue
             seconds = figures["seconds"]
             info[f"{name}-loss"] = figures["loss"]
             info[f"{name}-accuracy"] = figures["accuracy"]
@@ -213,9 +222,10 @@ class NASBench201API:
             if name == "train" and dataset.startswith("cifar10") and dataset != "cifar100":
                 images = (" set", " set") if dataset == "cifar10-valid" else ("+valid sets", "+valid sets")
                 info["comment"] = _COMMENT.format(*images, hp)
-        if not info:
-            raise NotInTable(
-                f"table {self.table.name} has nothing of {dataset} after {hp} epochs; {self.table.limits}"
+        if all(value is None for key, value in info.items() if key.endswith("accuracy")):
+            raise missing or NotInTable(
+                f"table {self.table.name} has no accuracy of {dataset} after {hp} epochs; not in it: "
+                f"{self.table.limits}"
             )
         return info
 
@@ -225,10 +235,11 @@ class NASBench201API:
         Raises NotInTable.
         """
         seeds = self._trials.seeds(self._cell(index), dataset, int(hp))
+        chosen: Sequence[int | Literal["mean"]] = seeds or ("mean",)
         cell, epochs = Cell.parse(self.arch(index)), int(hp)
-        count = max(len(seeds), 1)
+        count = len(chosen)
         latencies = [
-            self._trials.last(cell, Column(dataset, epochs, "test", seed, "latency")) for seed in seeds
+            self._trials.measured(cell, Column(dataset, epochs, "test", seed, "latency")) for seed in chosen
         ]
         known = [value for value in latencies if value is not None]
         costs: dict[str, float | None] = {
@@ -239,7 +250,8 @@ class NASBench201API:
         splits: list[tuple[str, Split]] = [("train", "train"), *SETS[dataset].items()]
         for name, split in splits:
             each = [
-                self._trials.last(cell, Column(dataset, epochs, split, seed, "seconds")) for seed in seeds
+                self._trials.measured(cell, Column(dataset, epochs, split, seed, "seconds"))
+                for seed in chosen
             ]
             paid = [[value] * epochs for value in each if value is not None]
             costs[f"T-{name}@epoch"] = mean([mean(values) for values in paid]) if paid else None
@@ -247,7 +259,7 @@ class NASBench201API:
         return costs
 
     def get_latency(self, index: int, dataset: str, hp: str = "12") -> float | None:
-        """Seconds of the network on one batch of 256 images; None where the table has none."""
+        """Seconds of the network on a batch of 256 images; None where the table does not have it."""
         return self.get_cost_info(index, dataset, hp)["latency"]
 
     def simulate_train_eval(
@@ -260,40 +272,37 @@ class NASBench201API:
     ) -> tuple[float, float | None, float, float]:
         """Validation accuracy, latency, seconds charged for training and one evaluation, seconds so far.
 
-        The accuracy is of a random trial, or the mean where the table has no single trials; the seconds are
-        the table's or modelled (`times`).
+        The accuracy is of a random trial, or the mean where the table has no single trials. The seconds are the
+        table's; those of an evaluation are left out where it does not have them, as in `nb201`.
 
         Raises NotInTable.
         """
         index = self.query_index_by_arch(arch)
-        training = "cifar10-valid" if dataset == "cifar10" else dataset
+        training = training_of(dataset, "valid")
         if training not in TASKS or dataset == "cifar10-valid":
             raise NotInTable(f"unknown dataset {dataset!r}; choose from cifar10, cifar100, ImageNet16-120")
         drawn = bool(self._trials.seeds(self._cell(index), training, int(hp)))
         info = self.get_more_info(index, training, iepoch, hp, is_random=drawn)
         if "valid-accuracy" in info:
             accuracy, held_out = info["valid-accuracy"], info["valid-per-time"]
-        else:  # 200-epoch curves are of validation and test images together, as in the old interface
+        else:  # 200-epoch curves are of validation and test images together, as in `nats-bench`
             accuracy = info.get("valtest-accuracy")
             last = self.get_more_info(index, training, None, hp, is_random=drawn)
-            held_out = last["valid-per-time"]
+            held_out = last.get("valid-per-time")
         spent = info.get("train-all-time")
         if not isinstance(accuracy, float):
             raise NotInTable(
                 f"table {self.table.name} has no validation accuracy of {dataset} after {hp} epochs"
             )
-        if isinstance(spent, float) and isinstance(held_out, float):
-            cost = spent + held_out
-        else:
-            cell = Cell.parse(self.arch(index))
-            done = int(hp) if iepoch is None else iepoch + 1
-            cost = training_seconds(cell, training, done) + validation_seconds(cell, training)
+        if not isinstance(spent, float):
+            raise NotInTable(f"table {self.table.name} has no training seconds of {dataset}")
+        cost = spent + (held_out if isinstance(held_out, float) else 0.0)
         if account_time:
             self._used_time += cost
         return accuracy, self.get_latency(index, dataset, hp), cost, self._used_time
 
     def get_unique_str(self, arch: object) -> str:
-        """A text that structurally equal cells share."""
+        """A string that structurally equal cells share."""
         return NB201().canonical(Cell.parse(self.arch(self.query_index_by_arch(arch))))
 
     def _cell(self, index: int) -> Cell:

@@ -169,9 +169,7 @@ def test_a_campaign_grows(toy: AccuracyTable, tmp_path: Path) -> None:
     assert all((tmp_path / name).read_bytes() == data for name, data in before.items())
     whole = ng.bench(["random", "local"], toy, seeds=12, budget=10, workers=1, progress=False)
     measured = ["overhead"]
-    pd.testing.assert_frame_equal(
-        grown.frame().drop(columns=measured), whole.frame().drop(columns=measured)
-    )
+    pd.testing.assert_frame_equal(grown.frame().drop(columns=measured), whole.frame().drop(columns=measured))
     with pytest.raises(OtherCampaign, match="budget 10 queries, not 11 queries; give another folder"):
         run(budget=11)
 

@@ -86,9 +86,7 @@ def test_step_data_is_the_same_with_one_and_with_two_workers(toy_file: Path, tmp
     assert len(one) == 6
 
 
-def test_a_header_says_how_to_get_the_file_again(
-    settings: Settings, toy_file: Path, tmp_path: Path
-) -> None:
+def test_a_header_says_how_to_get_the_file_again(settings: Settings, toy_file: Path, tmp_path: Path) -> None:
     finish(tmp_path, toy_file, 1)
     header = read(tmp_path / Unit("evolution", "toy", 10, 19).file).header
     assert header.settings == {"population": 10, "tournament": 3}

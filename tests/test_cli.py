@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nasgauge.harness.records.results import Unit, plan, settings_of
-from nasgauge.harness.search.campaign import execute
+from nasgauge.harness.records.results import Unit
 
 ROOT = Path(__file__).resolve().parents[1]
 

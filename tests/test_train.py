@@ -107,7 +107,7 @@ def test_a_search_on_real_training_and_the_winners_trained_again(tmp_path: Path)
     (path,) = folder.glob("*.parquet")
     record = read_steps(path)
     assert record.header.seconds == "measured"
-    assert record.header.signal == "made-up/tiny/valid"
+    assert record.header.metric == "made-up/tiny/valid"
     assert record.steps.epochs.tolist() == [2.0] * 6  # three queries a run, and none beyond the budget
     assert len(list((folder / "trained").glob("*.parquet"))) == len(set(record.steps.cell.tolist()))
     assert (record.steps.seconds > 0).all()
@@ -124,12 +124,12 @@ def test_a_search_on_real_training_and_the_winners_trained_again(tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("-d", "made-up", "--signal", "12/valid"), "with --oracle train give --recipe"),
+        (("-d", "made-up", "--metric", "12/valid"), "cells are trained here: give a recipe"),
         (("-d", "made-up", "--recipe", "huge"), "choose from nb201-12, nb201-200, long, tiny"),
         (("-d", "made-up", "--device", "cuda:5"), "no device 'cuda:5'"),
         (("-d", "made-up", "--budget", "1 epochs"), "does not pay for one query of 2 epochs"),
     ],
-    ids=["signal", "recipe", "device", "budget"],
+    ids=["metric", "recipe", "device", "budget"],
 )
 def test_a_search_that_cannot_train_says_why(
     arguments: tuple[str, ...],

@@ -131,7 +131,7 @@ def _facts(campaign: Campaign) -> list[tuple[str, str]]:
     for dataset in campaign.datasets:
         one = next(headers[0] for (key, _), headers in campaign.headers.items() if key == dataset)
         times = "" if one.seconds == "none" else f"; simulated seconds: {one.seconds}"
-        facts.append((dataset, f"searched on {one.signal}, reported on {one.report}{times}"))
+        facts.append((dataset, f"searched on {one.metric}, reported on {one.report}{times}"))
     return facts
 
 

@@ -11,43 +11,12 @@ Array = NDArray[np.float64]
 RESAMPLES: Final = 2000
 
 
-class Curve(NamedTuple):
-    """Mean and standard deviation over runs at each number of queries."""
-
-    mean: Array
-    sd: Array
-
-
 class Band(NamedTuple):
     """The middle of a group of runs and its 95 % interval, (points,) each; NaN where there is none."""
 
     centre: Array
     low: Array
     high: Array
-
-
-def random_search(signal: Array, report: Array, queries: NDArray[np.int64]) -> Curve:
-    """Exact reported accuracy of the leader of a random search, in closed form.
-
-    Of `n` uniform draws with replacement from N cells, the leader is the cell with the highest signal. With
-    the cells in order of signal, the leader is among the first c with probability (c/N)^n; cells of equal
-    signal lead with equal probability, since the one drawn first does.
-
-    `signal` and `report`: (N,), percent; `queries`: (points,). Gives two arrays (points,).
-
-    >>> curve = random_search(np.array([1.0, 2.0]), np.array([10.0, 20.0]), np.array([1, 2]))
-    >>> curve.mean
-    array([15. , 17.5])
-    """
-    levels, group = np.unique(signal, return_inverse=True)
-    count = np.bincount(group, minlength=len(levels))
-    mean = np.bincount(group, weights=report) / count
-    square = np.bincount(group, weights=report**2) / count
-    below = np.concatenate([[0.0], np.cumsum(count) / len(signal)])
-    moments = np.stack([mean, square], axis=1)
-    # one point at a time: the chances of all levels to lead, (levels,), are as many as there are cells
-    expected, squares = np.array([np.diff(below**n) @ moments for n in queries]).reshape(-1, 2).T
-    return Curve(expected, np.sqrt(np.maximum(squares - expected**2, 0.0)))
 
 
 def bootstrap_mean(

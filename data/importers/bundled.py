@@ -20,7 +20,7 @@ _ANALOG: Final = MappingProxyType(
     }
 )
 BUNDLED_LIMITS: Final = (
-    "one CIFAR-10 test accuracy for each cell from one training; no validation figure, no second fidelity, "
+    "one CIFAR-10 test accuracy for each cell from one training; no validation accuracy, no second fidelity, "
     "no seeds, no times, no other dataset"
 )
 

@@ -9,10 +9,11 @@ from typing import IO, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from nasgauge.data.columns import default_views
 from nasgauge.data.curves import RANK, mean_of_trained
 from nasgauge.data.importers.pickles import ImportFailed
 from nasgauge.data.importers.stream import ALL
-from nasgauge.data.tables import AccuracyTable, Column, Metric, Split, View
+from nasgauge.data.tables import AccuracyTable, Column, Metric, Split
 from nasgauge.spaces.cells import N_CELLS
 
 FORMS: Final = MappingProxyType({"full": "200", "less": "12", "200": "200", "12": "12"})
@@ -141,12 +142,6 @@ class Figures:
         for group in sorted({replace(column, seed="mean") for column in columns}, key=str):
             runs = [columns[c] for c in sorted(self._columns, key=str) if replace(c, seed="mean") == group]
             columns[group] = mean_of_trained(np.stack(runs))
-        views = {}
-        for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
-            training = "cifar10-valid" if dataset == "cifar10" else dataset
-            view = View(Column(training, 12, "valid", "mean"), Column(dataset, 200, "test", "mean"))
-            if view.search in columns and view.report in columns:
-                views[dataset] = view
         missing = N_CELLS - len(self.ranks)
         return AccuracyTable(
             name=name,
@@ -156,7 +151,7 @@ class Figures:
             "validation and test images together",
             source_sha256=checksum,
             columns=columns,
-            views=views,
+            views=default_views(columns),
             official=official,
         )
 

@@ -89,7 +89,7 @@ class Reference(BaseModel):
     """The highest reported accuracy of any cell, in percent."""
     optimum_cell: str
     leader: float
-    """The reported accuracy of the cell with the highest signal: where an endless search would end."""
+    """The reported accuracy of the cell with the highest search metric, which an endless search ends with."""
     random: Curve
 
 
@@ -197,9 +197,7 @@ def references_of(folder: Path) -> dict[str, Reference]:
     return _read_json(folder / REFERENCE_FILE, _References).datasets
 
 
-def missing(
-    folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]
-) -> list[Unit]:
+def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]) -> list[Unit]:
     """The units of a campaign that have no result yet; what is there is checked.
 
     A unit of which some seeds were run before is cut to those that were not. `searchers` are the options of
@@ -242,9 +240,7 @@ def _stretches(seeds: Sequence[int]) -> list[tuple[int, int]]:
     """
     breaks = [place for place in range(1, len(seeds)) if seeds[place] != seeds[place - 1] + 1]
     return [
-        (seeds[start], seeds[end - 1])
-        for start, end in pairwise([0, *breaks, len(seeds)])
-        if end > start
+        (seeds[start], seeds[end - 1]) for start, end in pairwise([0, *breaks, len(seeds)]) if end > start
     ]
 
 

@@ -34,7 +34,7 @@ class Evaluation(NamedTuple):
     """What an oracle says of a cell; a searcher is told `validation` alone."""
 
     validation: float
-    """The search signal, in percent."""
+    """The search metric, in percent."""
     test: float
     """The figure that is reported in the end, in percent."""
     epochs: float
@@ -53,7 +53,7 @@ class Step(NamedTuple, Generic[C]):
     overhead: float
     """Measured seconds of the searcher itself since the step before: never charged, never compared."""
     answer: C | None = None
-    """The evaluated cell that the searcher would give as its answer now; None: that of the best signal."""
+    """The evaluated cell that the searcher recommends now; None: that with the best metric."""
 
 
 class Header(BaseModel):
@@ -69,8 +69,8 @@ class Header(BaseModel):
     table_sha256: str
     limits: str
     dataset: str
-    signal: str
-    """The column that the searcher was told."""
+    metric: str
+    """The column of the search metric."""
     report: str
     """The column of the reported accuracy."""
     warning: str
@@ -106,7 +106,7 @@ class Steps:
     charged: NDArray[np.bool_]
     overhead: NDArray[np.float64]
     answer: NDArray[np.int32]
-    """Place in `cells` of the searcher's own answer after the step; -1: the cell with the best signal."""
+    """Place in `cells` of the cell that the searcher recommends after the step; -1: the cell with the best metric."""
 
     @property
     def digest(self) -> str:

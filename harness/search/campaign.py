@@ -100,7 +100,9 @@ class Campaign:
             for dataset in dict.fromkeys(datasets or opened.views)
         }
         for oracle in oracles.values():
-            cost(oracle.for_run(generators(0)[1]).evaluate(NB201()[0]), rules.budget.clock)
+            one = oracle.for_run(generators(0)[1])
+            cost(one.evaluate(NB201()[0]), rules.budget.clock)
+            left_for_one(one, rules.budget)
         settings = Settings(
             table=name,
             table_sha256=opened.sha256,
@@ -141,7 +143,9 @@ class Campaign:
         from nasgauge.harness.training.trainer import open_trainer
 
         if rules.metric:
-            raise InvalidCampaign("a search metric chooses a table's column; cells are trained here: give a recipe")
+            raise InvalidCampaign(
+                "a search metric chooses a table's column; cells are trained here: give a recipe"
+            )
         specs = _specs(searchers)
         training = TrainingSettings(recipe=recipe, images=images)
         here = machine.resolved()
@@ -215,7 +219,9 @@ def _specs(searchers: Iterable[Searchable]) -> tuple[Spec, ...]:
 def _seeds(seeds: int | range) -> dict[str, int]:
     chosen = range(seeds) if isinstance(seeds, int) else seeds
     if len(chosen) == 0 or chosen.step != 1 or chosen.start < 0:
-        raise InvalidCampaign(f"seeds {seeds} run nothing; give a count of at least 1, or a range as range(20)")
+        raise InvalidCampaign(
+            f"seeds {seeds} run nothing; give a count of at least 1, or a range as range(20)"
+        )
     return {"first_seed": chosen.start, "seeds": len(chosen)}
 
 

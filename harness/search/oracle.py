@@ -1,7 +1,8 @@
-"""What a query of a table answers, and what it costs.
+"""Table look-ups as an oracle: what a query returns, and what it costs.
 
-A table is a grid of dataset × fidelity × split × seed. A searcher may be told a validation figure, the
-report gives a test figure, and what mixes the two is refused unless it is asked for by its name.
+A table is a grid of dataset × fidelity × split × seed. A searcher observes the search metric, a validation
+accuracy; the reported accuracy is a test accuracy. A metric on test images is refused, and one on validation
+and test images together has to be named as such.
 """
 
 from dataclasses import dataclass, replace
@@ -10,32 +11,32 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from nasgauge.data.curves import Curves
+from nasgauge.data.columns import training_of
+from nasgauge.data.curves import Curves, mean_of_trained
 from nasgauge.data.tables import AccuracyTable, Column, NotInTable, View
 from nasgauge.harness.records.steps import Evaluation
-from nasgauge.spaces.cells import Cell
-from nasgauge.spaces.costs import TASKS, query_seconds
+from nasgauge.spaces.cells import N_CELLS, Cell
 from nasgauge.spaces.errors import NasgaugeError
 
 Seeds = int | Literal["mean", "random"]
 SearchSplit = Literal["valid", "valtest"]
-Times = Literal["table", "modelled", "none"]
+Times = Literal["table", "none"]
 
 
 class LeakyQuery(NasgaugeError, ValueError):
-    """A search signal that holds test images without saying so."""
+    """A search metric that uses test images without saying so."""
 
 
-class InvalidSignal(NasgaugeError, ValueError):
-    """A text that is no signal."""
+class InvalidMetric(NasgaugeError, ValueError):
+    """A text that is not a search metric, or one that cannot be evaluated as asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """A training run by its length, and the epoch at which it is looked at.
+    """A training run by its length, and the epoch at which it is evaluated.
 
-    The run of 12 epochs is an experiment of its own, whose schedule ends there: it is not epoch 12 of the
-    run of 200, which is `200@12`.
+    The run of 12 epochs is a separate experiment, whose learning-rate schedule ends at epoch 12. Epoch 12 of
+    the run of 200 is `200@12`.
 
     >>> Fidelity.parse("200@25")
     Fidelity(run=200, at=25)
@@ -43,22 +44,22 @@ class Fidelity:
 
     run: int
     at: int | None = None
-    """Epochs done; None: all."""
+    """Epochs trained; None for all."""
 
     @classmethod
     def parse(cls, text: str) -> "Fidelity":
-        """Read `12`, `200`, or `200@25`.
+        """Parse `12`, `200`, or `200@25`.
 
-        Raises InvalidSignal.
+        Raises InvalidMetric.
         """
         run, _, at = text.partition("@")
         if not run.isdecimal() or (at and not at.isdecimal()) or text.endswith("@"):
-            raise InvalidSignal(f"fidelity {text!r} is not understood; write 12, 200 or 200@25")
+            raise InvalidMetric(f"fidelity {text!r} is not understood; write 12, 200 or 200@25")
         return cls(int(run), int(at) if at else None)
 
     @property
     def epochs(self) -> int:
-        """Epochs that have to be trained."""
+        """Epochs that a query trains."""
         return self.run if self.at is None else self.at
 
     def __str__(self) -> str:
@@ -66,38 +67,38 @@ class Fidelity:
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
-    """What a searcher is told: after which training, on which images, of which seed.
+class SearchMetric:
+    """The search metric: an accuracy after some training, on some images, of some seed.
 
-    >>> str(Signal.parse("12/valid/random")), Signal.parse("200").seeds
+    >>> str(SearchMetric.parse("12/valid/random")), SearchMetric.parse("200").seeds
     ('12/valid/random', 'mean')
     """
 
     fidelity: Fidelity
     split: SearchSplit = "valid"
-    """`valtest` is validation and test images together: half of what is reported."""
+    """`valtest` is validation and test images together; half of them are those of the reported accuracy."""
     seeds: Seeds = "mean"
-    """The mean over a cell's seeds, one seed, or one drawn by the run's own generator for each query."""
+    """`mean` over a cell's seeds, one seed, or `random`: one of the cell's seeds, drawn at each query."""
 
     @classmethod
-    def parse(cls, text: str) -> "Signal":
-        """Read `fidelity/split/seeds`, of which the last two may be left out.
+    def parse(cls, text: str) -> "SearchMetric":
+        """Parse `fidelity/split/seeds`, of which the last two may be left out.
 
-        Raises InvalidSignal, LeakyQuery.
+        Raises InvalidMetric, LeakyQuery.
         """
         fidelity, split, seeds, *rest = [*text.strip().split("/"), "", ""]
         if any(rest):
-            raise InvalidSignal(
-                f"signal {text!r} is not understood; write fidelity/split/seeds, as 12/valid/mean"
+            raise InvalidMetric(
+                f"search metric {text!r} is not understood; write fidelity/split/seeds, as 12/valid/mean"
             )
         if split in ("test", "train"):
             raise LeakyQuery(
-                f"a searcher is not told {split} accuracy; choose from {', '.join(get_args(SearchSplit))}"
+                f"{split} accuracy cannot be the search metric; choose from {', '.join(get_args(SearchSplit))}"
             )
         if split and split not in get_args(SearchSplit):
-            raise InvalidSignal(f"unknown split {split!r}; choose from {', '.join(get_args(SearchSplit))}")
+            raise InvalidMetric(f"unknown split {split!r}; choose from {', '.join(get_args(SearchSplit))}")
         if seeds and seeds not in ("mean", "random") and not seeds.isdecimal():
-            raise InvalidSignal(f"unknown seeds {seeds!r}; choose from mean, random, or a number such as 777")
+            raise InvalidMetric(f"unknown seeds {seeds!r}; choose from mean, random, or a number such as 777")
         return cls(
             Fidelity.parse(fidelity),
             split or "valid",  # type: ignore[arg-type]  # checked above
@@ -108,11 +109,11 @@ class Signal:
         return f"{self.fidelity}/{self.split}/{self.seeds}"
 
     def column(self, dataset: str) -> Column:
-        """The column of this signal; validation figures of `cifar10` are those of `cifar10-valid`.
+        """The column of this metric; the validation accuracy of `cifar10` is that of `cifar10-valid`.
 
         Raises LeakyQuery.
         """
-        training = "cifar10-valid" if dataset == "cifar10" else dataset
+        training = training_of(dataset, "valid")
         if self.fidelity.at is not None and self.fidelity.run == 200 and training != "cifar10-valid":
             if self.split == "valid":
                 raise LeakyQuery(
@@ -125,7 +126,7 @@ class Signal:
 
 
 class Answers(Protocol):
-    """An oracle that is ready for a run."""
+    """An oracle for one run."""
 
     def evaluate(self, cell: Cell) -> Evaluation:
         """Look a cell up."""
@@ -133,9 +134,14 @@ class Answers(Protocol):
 
 
 class Table:
-    """An oracle over one dataset of a table: its default view, or a given signal.
+    """An oracle over one dataset of a table, with its default search metric or a given one.
 
-    Raises LeakyQuery, NotInTable when made, the latter also if the view has cells without a figure.
+    Raises LeakyQuery; NotInTable also if some cells have no value.
+
+    >>> from nasgauge.data.sources import open_table
+    >>> oracle = Table(open_table("nb201"), "cifar10")
+    >>> str(oracle.view.search), oracle.test.max().round(3)
+    ('cifar10-valid/200/valid/random/accuracy', np.float64(94.373))
     """
 
     def __init__(
@@ -143,33 +149,35 @@ class Table:
         table: AccuracyTable,
         dataset: str,
         *,
-        signal: Signal | None = None,
+        metric: SearchMetric | None = None,
         curves: Curves | None = None,
     ) -> None:
         default = table.view(dataset)
-        search = default.search if signal is None else signal.column(dataset)
+        search = default.search if metric is None else metric.column(dataset)
         self.view: Final[View] = View(search=search, report=default.report)
-        at = None if signal is None else signal.fidelity.at
+        at = None if metric is None else metric.fidelity.at
         runs_SC = _runs(table, search, at, curves)  # seeds to draw from (S), cells (C)
-        self.validation: Final[NDArray[np.float64]] = (
-            np.nanmean(runs_SC, axis=0) if len(runs_SC) > 1 else runs_SC[0]
-        )
-        """The search signal of every cell, (15625,) by `Cell.rank`, percent; its mean where it is drawn."""
+        self.validation: Final[NDArray[np.float64]] = mean_of_trained(runs_SC)
+        """The search metric of every cell, (15625,) by `Cell.rank`, percent; the mean where a seed is drawn."""
         self.test: Final[NDArray[np.float64]] = table.column(self.view.report)
-        """The reported accuracy of every cell, likewise."""
+        """The reported accuracy of every cell, (15625,) by `Cell.rank`, percent."""
         self.draws: Final = _equally_likely(runs_SC, self.test)
-        """Signal and reported accuracy of everything that a query of a random cell may answer, equally likely,
-        (draws,) each: the cells, or, where a seed is drawn, the seeds of every cell."""
+        """Search metric and reported accuracy of the equally likely outcomes of querying a random cell,
+        (outcomes,) each: the cells, or, where a seed is drawn, the seeds of every cell."""
         missing = int((np.isnan(self.validation) | np.isnan(self.test)).sum())
         if missing:
             raise NotInTable(f"table {table.name} lacks {missing} cells of {search} or {self.view.report}")
         epochs = float("nan") if search.epochs is None else float(at or search.epochs)
         times, seconds = _seconds(table, search, epochs)
         self.times: Final[Times] = times
-        """Where `seconds` come from: the table, the cost model of `nasgauge.spaces.costs`, or nowhere."""
+        """Where `seconds` come from: the table, or `none` if it has no training seconds."""
         self.seconds: Final[NDArray[np.float64]] = seconds
-        """Simulated GPU seconds of a query: the training, and one pass over the validation images."""
-        self.signal: Final = f"{search}" if at is None else f"{search}, epoch {at}"
+        """Simulated GPU seconds of a query of each cell, (15625,) by `Cell.rank`; NaN if not known.
+
+        Measured seconds of a training epoch times epochs, and one pass over the validation images where the
+        table has its seconds. The table `nb201` does not: its seconds are of training alone.
+        """
+        self.metric: Final = f"{search}" if at is None else f"{search}, epoch {at}"
         self._evaluations = [
             Evaluation(validation, test, epochs, cost)
             for validation, test, cost in zip(
@@ -181,14 +189,14 @@ class Table:
     def evaluate(self, cell: Cell) -> Evaluation:
         """Look a cell up.
 
-        Raises InvalidSignal if the signal is drawn: then use what `for_run` gives.
+        Raises InvalidMetric if a seed is drawn at each query: use the oracle that `for_run` returns.
         """
         if self._runs is not None:
-            raise InvalidSignal("a signal of random seeds is drawn by a run's own generator; use for_run")
+            raise InvalidMetric("the seed is drawn at each query by the run's generator; use for_run(rng)")
         return self._evaluations[cell.rank]
 
     def for_run(self, rng: np.random.Generator) -> Answers:
-        """The oracle of one run, which draws from `rng` alone; this one where nothing is drawn."""
+        """The oracle of one run, which draws seeds from `rng`; this one where no seed is drawn."""
         return self if self._runs is None else _Drawn(self._evaluations, self._runs, rng)
 
 
@@ -227,7 +235,7 @@ def _runs(table: AccuracyTable, column: Column, at: int | None, curves: Curves |
 def _equally_likely(
     runs_SC: NDArray[np.float64], test_C: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each cell as often as any other, though one has more seeds than another."""
+    """Each cell is as likely as any other, though one has more seeds than another."""
     trained_C = (~np.isnan(runs_SC)).sum(axis=0)
     times = int(np.lcm.reduce(trained_C[trained_C > 0])) if len(runs_SC) > 1 else 1
     shares_SC = np.where(np.isnan(runs_SC), 0, times // np.maximum(trained_C, 1))
@@ -242,10 +250,10 @@ def _drawable(runs_SC: NDArray[np.float64]) -> list[list[float]]:
 
 
 def _seconds(table: AccuracyTable, search: Column, epochs: float) -> tuple[Times, NDArray[np.float64]]:
+    """Those of an epoch hold for runs of any length: the benchmark measured them once for each cell."""
     train = Column(search.dataset, search.epochs, "train", "mean", "seconds")
-    held_out = replace(train, split=search.split)
-    if train in table.columns and held_out in table.columns:
-        return "table", epochs * table.column(train) + table.column(held_out)
-    if np.isnan(epochs) or search.dataset not in TASKS:
-        return "none", np.full(len(table.column(search)), np.nan)
-    return "modelled", query_seconds(search.dataset, epochs)
+    known = [column for column in table.columns if replace(column, epochs=train.epochs) == train]
+    if not known or np.isnan(epochs):
+        return "none", np.full(N_CELLS, np.nan)
+    epoch = table.columns[train if train in known else known[0]]
+    return "table", epochs * epoch + table.columns.get(replace(train, split=search.split), np.zeros(N_CELLS))

@@ -1,7 +1,7 @@
-"""The trainings of one cell, as the old interface counts them: by seed, set of images and epoch."""
+"""The trainings of one cell, as the old interface counts them: by seed, split and epoch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,15 +14,15 @@ from nasgauge.spaces.cells import Cell
 
 @dataclass(frozen=True)
 class Trials:
-    """Figures of a table, and of learning curves where there are any."""
+    """The values of a table, and its learning curves where there are any."""
 
     table: AccuracyTable
     curves: Curves | None
 
-    def seeds(self, cell: Cell, dataset: str, epochs: int) -> list[int]:
-        """Seeds that the cell was trained with, ascending.
+    def seeds(self, cell: Cell, dataset: str, epochs: int, split: Split | None = None) -> list[int]:
+        """Seeds that the cell has an accuracy of, on one split or on any, ascending.
 
-        Raises NotInTable for a dataset that the benchmark has not.
+        Raises NotInTable for an unknown dataset.
         """
         if dataset not in SETS:
             raise NotInTable(f"unknown dataset {dataset!r}; choose from {', '.join(SETS)}")
@@ -31,25 +31,35 @@ class Trials:
                 column.seed
                 for column, values in self.table.columns.items()
                 if isinstance(column.seed, int)
+                and column.metric == "accuracy"
                 and (column.dataset, column.epochs) == (dataset, epochs)
+                and split in (None, column.split)
                 and not np.isnan(values[cell.rank])
             }
         )
 
     def last(self, cell: Cell, column: Column) -> float | None:
-        """A figure of the end of the training; None where there is none."""
+        """A value at the end of the training; None where there is none."""
         values = self.table.columns.get(column)
         value = np.nan if values is None else float(values[cell.rank])
         return None if np.isnan(value) else value
 
+    def measured(self, cell: Cell, column: Column) -> float | None:
+        """Seconds or latency; those of all seeds, and of runs of 200 epochs, where the table has no others."""
+        shared = replace(column, seed="mean")
+        for known in (column, shared, replace(shared, epochs=200)):
+            if (value := self.last(cell, known)) is not None:
+                return value
+        return None
+
     def figures(
         self, cell: Cell, dataset: str, epochs: int, split: Split, iepoch: int | None, seeds: Sequence[int]
     ) -> dict[Metric, float | None]:
-        """Loss, accuracy and all seconds up to an epoch (from 0; None: the last), means over `seeds`.
+        """Loss, accuracy and seconds up to an epoch (from 0; None for the last), means over `seeds`.
 
-        Without seeds, the table's own means.
+        Without seeds, the table's own means. What is not known is None.
 
-        Raises NotInTable if there is no accuracy.
+        Raises NotInTable if neither an accuracy nor seconds are known.
         """
         found: dict[Metric, float | None] = {}
         chosen: Sequence[int | Literal["mean"]] = seeds or ("mean",)
@@ -58,7 +68,7 @@ class Trials:
             each = []
             for seed in chosen:
                 column = Column(dataset, epochs, split, seed, metric)
-                value = self.last(cell, column)
+                value = self.measured(cell, column) if metric == "seconds" else self.last(cell, column)
                 if metric == "seconds":
                     value = (
                         None if value is None else sum([value] * (epochs if iepoch is None else iepoch + 1))
@@ -68,7 +78,7 @@ class Trials:
                 each.append(value)
             known = [value for value in each if value is not None]
             found[metric] = mean(known) if len(known) == len(each) else None
-        if found["accuracy"] is None:
+        if found["accuracy"] is None and found["seconds"] is None:
             raise NotInTable(f"{cell} has no {dataset}/{epochs}/{split} in table {self.table.name}")
         return found
 

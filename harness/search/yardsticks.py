@@ -14,34 +14,36 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Yardstick:
-    """All figures of one kind in ascending order, each with its share of a cell.
+    """The distribution of an accuracy over all cells.
 
-    Under `random` a cell with three runs has each of them count a third, so that every cell counts one.
+    With single seeds (`random`) each of a cell's trainings has an equal share, so that every cell counts as one.
     """
 
     figures: Array
+    """Accuracies in ascending order, percent."""
     shares: Array
+    """What each counts, as a share of a cell."""
 
     @property
     def cells(self) -> float:
-        """Cells that have a figure."""
+        """Number of cells that have a value."""
         return float(self.shares.sum())
 
     @property
     def optimum(self) -> float:
-        """The highest figure: of the means, of one seed's runs, or that any draw can give."""
+        """The highest accuracy: of the means, of one seed's trainings, or of any training."""
         return float(self.figures[-1])
 
     def rank(self, accuracy: ArrayLike) -> Array:
-        """1 and the number of cells that are better; under `random`, its expectation."""
+        """1 plus the number of better cells; with single seeds, its expectation."""
         return 1.0 + self._above(accuracy)
 
     def percentile(self, accuracy: ArrayLike) -> Array:
-        """Percent of cells that are not better."""
+        """Percentage of cells that are not better."""
         return 100.0 * (1.0 - self._above(accuracy) / self.cells)
 
     def regret(self, accuracy: ArrayLike) -> Array:
-        """Points below the optimum; negative for an accuracy from other figures than these."""
+        """Percentage points below the optimum; negative for an accuracy above it."""
         return self.optimum - np.asarray(accuracy, dtype=np.float64)
 
     def _above(self, accuracy: ArrayLike) -> Array:
@@ -52,9 +54,14 @@ class Yardstick:
 
 
 def yardstick(table: AccuracyTable, dataset: str, seeds: Seeds = "mean") -> Yardstick:
-    """The figures that `dataset` is reported by, under a policy for seeds.
+    """The distribution of the reported accuracy of `dataset`: of means, of one seed, or of single seeds.
 
     Raises NotInTable.
+
+    >>> from nasgauge.data.sources import open_table
+    >>> cifar100 = yardstick(open_table("nb201"), "cifar100")
+    >>> cifar100.rank(73.0), cifar100.regret(73.0).round(3)
+    (np.float64(10.0), np.float64(0.513))
     """
     report = table.view(dataset).report
     if seeds == "random":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+
 class Bar(Protocol):
     """A progress bar."""
 
@@ -91,7 +92,9 @@ class _Html:
     def _repr_html_(self) -> str:
         spent = time.monotonic() - self.start
         rate = (self.done - self.before) / spent if spent else 0.0
-        left = f", about {(self.total - self.done) / rate:.0f} s left" if rate and self.done < self.total else ""
+        left = (
+            f", about {(self.total - self.done) / rate:.0f} s left" if rate and self.done < self.total else ""
+        )
         return (
             f'{self.what} <progress value="{self.done:g}" max="{self.total:g}"></progress> '
             f"{self.done:g} of {self.total:g}, {spent:.0f} s{left}"

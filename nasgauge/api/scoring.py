@@ -5,10 +5,11 @@ from collections.abc import Iterable
 import pandas as pd
 
 from nasgauge.api.progress import progress_bar
-from nasgauge.data.plugins import UnknownName, declared
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.errors import extras_explained
 
 
+@extras_explained()
 def score(
     cells: Cell | str | Iterable[Cell | str],
     *,
@@ -45,22 +46,19 @@ def score(
     >>> ng.score(cell, proxies=["params", "naswot"], progress=False)["proxy"].tolist()
     ['naswot', 'params']
     """
-    known = declared("nasgauge.proxies")
-    wanted = list(known) if proxies is None else list(proxies)
-    for name in wanted:
-        if name not in known:
-            raise UnknownName(f"unknown proxy {name!r}; choose from {', '.join(known)}")
     from nasgauge.data.images import open_images
     from nasgauge.harness.network.inputs import open_device
+    from nasgauge.harness.proxies.registry import proxy_named
     from nasgauge.harness.proxies.scores import Recipe, Scorer
 
+    named = None if proxies is None else {name: proxy_named(name) for name in sorted(proxies)}
     several = (cells,) if isinstance(cells, (Cell, str)) else tuple(cells)
     parsed = [Cell.parse(cell) if isinstance(cell, str) else cell for cell in several]
-    scorer = Scorer(Recipe(images=images), open_images(images), open_device(device))
+    scorer = Scorer(Recipe(images=images), open_images(images), open_device(device), named)
     rows = []
     with progress_bar("cells", len(parsed), shown=progress) as bar:
         for cell in parsed:
-            found = scorer.score(cell, proxies=wanted)
+            found = scorer.score(cell)
             rows += [{"cell": str(cell)} | one._asdict() for one in found]
             bar.advance(1)
     return pd.DataFrame(rows).drop(columns="rank")

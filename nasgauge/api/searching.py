@@ -65,9 +65,7 @@ def search(
     >>> ng.search(Mine, "nb201", dataset="cifar100", budget=20, seeds=range(2), progress=False)
     <Results: __main__:Mine on cifar100, 2 runs>
     """
-    return bench(
-        [searcher], table, dataset=dataset, budget=budget, seeds=seeds, **{"workers": 1, **options}
-    )
+    return bench([searcher], table, dataset=dataset, budget=budget, seeds=seeds, **{"workers": 1, **options})
 
 
 def bench(

@@ -11,10 +11,12 @@ from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.recipes import recipe_named
 from nasgauge.harness.records.trainings import TrainingRecord
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.errors import extras_explained
 
 VERSIONS = ("torch", "torchvision", "lightning-fabric", "numpy")
 
 
+@extras_explained()
 def train(
     cells: Cell | str | Iterable[Cell | str],
     *,

@@ -54,7 +54,8 @@ _Repeats = Annotated[
 _Metric = Annotated[
     str,
     typer.Option(
-        "--metric", help="Search metric as fidelity/split/seeds: 200/valid/mean, 200/valid/777, 12/valid/mean."
+        "--metric",
+        help="Search metric as fidelity/split/seeds: 200/valid/mean, 200/valid/777, 12/valid/mean.",
     ),
 ]
 _Protocol = Annotated[

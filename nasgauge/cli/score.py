@@ -69,7 +69,7 @@ def predictors(
     protocol = Protocol(surrogates=names, cells=cells, trials=trials, top=top)
     opened = open_table(table)
     view = opened.view(dataset or next(iter(opened.views)))
-    column = view.search if target is Target.signal else view.report
+    column = view.expected if target is Target.signal else view.report
     accuracy = opened.column(column)
     console.err().print(f"table {opened.name}: predicts {column}", markup=False)
     with console.progress() as progress:

@@ -1,7 +1,6 @@
 """Other studies for a report: files of scores, of predictor trials and of TE-NAS searches, joined with the table."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -76,6 +75,7 @@ def _studies(table: "AccuracyTable", datasets: tuple[str, ...], path: Path) -> "
     import numpy as np
 
     from nasgauge.analysis.statistics.ranks import Study, rank_sum
+    from nasgauge.data.ceilings import single_trainings
     from nasgauge.spaces.costs import TASKS, multiply_adds, parameters
     from nasgauge.spaces.nb201 import NB201
 
@@ -93,12 +93,7 @@ def _studies(table: "AccuracyTable", datasets: tuple[str, ...], path: Path) -> "
             named["rank sum"] = rank_sum(named["kappa"], named["regions"])
         named["flops"] = np.array([multiply_adds(space[rank], images) for rank in ranks], dtype=np.float64)
         named["params"] = np.array([parameters(space[rank], images) for rank in ranks], dtype=np.float64)
-        single = [
-            table.column(column)
-            for column in table.columns
-            if isinstance(column.seed, int) and replace(column, seed=report.seed) == report
-        ]
-        seeds = np.stack(single)[:, ranks] if single else np.empty((0, len(ranks)))
+        seeds = single_trainings(table, dataset)[:, ranks]
         studies.append(
             Study(
                 dataset,

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
-from nasgauge.analysis.statistics.runs import random_search
 from nasgauge.data.sources import open_table
 from nasgauge.gate.work import DECIMALS, Block, Run, SearcherFailed, describe_one, run_block
 from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.reference import random_search
 from nasgauge.harness.search.specs import Option, Searchable, text_of
 from nasgauge.spaces.errors import NasgaugeError
 
@@ -59,7 +59,7 @@ def truth(table: str, dataset: str, budgets: Sequence[int]) -> Truth:
     for column in (oracle.validation, oracle.test):
         digest.update(np.ascontiguousarray(column, "<f8").data)
     optimum = float(oracle.test.max())
-    curve = random_search(oracle.validation, oracle.test, np.array(budgets, dtype=np.int64))
+    curve = random_search(*oracle.draws, np.array(budgets, dtype=np.int64))
     for budget, mean in zip(budgets, curve.mean, strict=True):
         if optimum - mean < 10**-DECIMALS:
             raise Saturated(

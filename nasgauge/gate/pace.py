@@ -34,9 +34,10 @@ def pace(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
 
 
 def _seconds(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
-    """Seconds for each query of a search whose steps are not recorded."""
-    searcher = spec.make(NB201(), generators(seed)[0])
-    evaluate, done = oracle.evaluate, 0
+    """Seconds for each query of a search that is not recorded."""
+    searcher_rng, oracle_rng = generators(seed)
+    searcher = spec.make(NB201(), searcher_rng)
+    evaluate, done = oracle.for_run(oracle_rng).evaluate, 0
     recommend = getattr(searcher, "recommend", None)
     waits, wall, processor = _waits(), time.perf_counter(), time.process_time()
     while done < queries:

@@ -90,8 +90,9 @@ def _blaming(searcher: str, where: str) -> Iterator[None]:
 
 
 def _search(spec: Spec, oracle: Table, seed: int, budgets: tuple[int, ...]) -> Run:
-    searcher: Searcher[Cell] = spec.make(NB201(), generators(seed)[0])
-    steps: list[Step[Cell]] = list(run(searcher, oracle, Budget(budgets[-1])))
+    searcher_rng, oracle_rng = generators(seed)
+    searcher: Searcher[Cell] = spec.make(NB201(), searcher_rng)
+    steps: list[Step[Cell]] = list(run(searcher, oracle.for_run(oracle_rng), Budget(budgets[-1])))
     if not steps:
         raise SearcherFailed(f"searcher {spec} asked for nothing: its run of seed {seed} has no step")
     places = np.minimum(np.array(budgets), len(steps)) - 1
