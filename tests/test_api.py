@@ -184,7 +184,7 @@ def test_a_folder_is_opened_again(toy: AccuracyTable, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"searchers": "evo"}, UnknownSearcher, "did you mean"),
+        ({"searchers": "evolutoin"}, UnknownSearcher, "did you mean"),
         ({"searchers": []}, InvalidCampaign, "no searcher was given"),
         ({"searchers": Path}, UnknownSearcher, "no ask"),
         ({"seeds": 0}, InvalidCampaign, "seeds 0 run nothing"),

@@ -44,9 +44,12 @@ def test_everything_printed_names_the_table_and_its_limits(
     benched: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     _, done = benched
-    assert "table bundled" in done.stderr
-    assert "one CIFAR-10 test accuracy for each cell" in done.stderr
-    assert "the search signal is the reported test accuracy itself" in done.stderr
+    assert "table nb201" in done.stderr
+    for dataset, training in (("cifar10", "cifar10-valid"), ("cifar100", "cifar100")):
+        assert (
+            f"{dataset}: search metric {training}/200/valid/random/accuracy, reported {dataset}"
+            in done.stderr
+        )
 
 
 def test_report_draws_again_and_says_what_is_missing(tmp_path: Path) -> None:
@@ -73,7 +76,7 @@ def test_a_searcher_can_be_added_to_a_folder(tmp_path: Path) -> None:
     common = ("-n", "3", "-b", "5", "--out", str(tmp_path / "out"))
     assert nasgauge("search", "random", *common).returncode == 0
     done = nasgauge("bench", "-s", "random,local:climb=steepest", *common)
-    assert "1 finished units are kept" in done.stderr
+    assert "9 finished runs are kept" in done.stderr
     assert set(pd.read_csv(tmp_path / "out" / "report" / "final.csv")["searcher"]) == {
         "random",
         "local:climb=steepest",
@@ -83,19 +86,15 @@ def test_a_searcher_can_be_added_to_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("bench", "--seeds", "0"), "--seeds 0 runs nothing; give at least 1"),
+        (("bench", "--seeds", "0"), "seeds 0 run nothing; give a count of at least 1"),
         (("bench", "--budget", "0"), "a budget of 0 queries buys nothing; give a positive number"),
         (("bench", "--budget", "-3"), "a budget of -3 queries buys nothing"),
         (("bench", "--budget", "lots"), "budget 'lots' is not understood; write 200"),
-        (
-            ("bench", "--budget", "100s"),
-            "does not say what a query costs in seconds; give the budget in queries",
-        ),
-        (("bench", "--table", "bundeld"), "unknown table 'bundeld'; choose from bundled"),
-        (("bench", "--dataset", "cifar11"), "table bundled has no dataset 'cifar11'; choose from cifar10"),
+        (("bench", "--table", "bundeld"), "unknown table 'bundeld'; choose from nb201, bundled"),
+        (("bench", "--dataset", "cifar11"), "table nb201 has no dataset 'cifar11'; choose from cifar10"),
         (("bench", "--searchers", "random,evo"), "unknown searcher 'evo'; choose from"),
         (("bench", "--searchers", "evolution:population=0"), "population and tournament must be at least 1"),
-        (("bench", "--workers", "0"), "--workers 0 does nothing"),
+        (("bench", "--workers", "0"), "0 workers run nothing"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
@@ -114,7 +113,7 @@ def test_a_folder_of_another_campaign_is_left_as_it_is(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     done = nasgauge("search", "random", "-n", "2", "-b", "6", "--out", str(out))
     assert done.returncode == 2
-    assert "holds another campaign, with budget '5 queries', not '6 queries'" in done.stderr
+    assert "holds a campaign with budget 5 queries, not 6 queries" in done.stderr
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -135,14 +134,18 @@ def test_report_of_nothing_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
-def test_a_clock_that_the_table_does_not_have_is_told(tmp_path: Path) -> None:
+def test_a_clock_that_the_table_does_not_have_is_refused(tmp_path: Path, toy_file: Path) -> None:
     out = tmp_path / "out"
-    assert nasgauge("search", "random", "-n", "2", "-b", "5", "--out", str(out)).returncode == 0
+    common = ("search", "random", "-n", "2", "-t", str(toy_file), "--out")
+    refused = nasgauge(*common, str(tmp_path / "none"), "-b", "100s")
+    assert "does not say what a query costs in seconds; give the budget in queries" in refused.stderr
+    assert not (tmp_path / "none").exists()
+    assert nasgauge(*common, str(out), "-b", "5").returncode == 0
     done = nasgauge("report", str(out), "--clock", "seconds")
     assert done.returncode == 2
     assert "does not say what a query costs in seconds; choose another clock" in done.stderr
     assert nasgauge("report", str(out), "--clock", "overhead").returncode == 0
-    assert (out / "report" / "efficiency-cifar10-overhead.png").exists()
+    assert (out / "report" / "efficiency-toy-overhead.png").exists()
 
 
 def test_help_shows_examples() -> None:

@@ -1,7 +1,8 @@
 """The results of a campaign: frames, comparisons, figures and the report."""
 
+import shutil
+import weakref
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -41,9 +42,11 @@ class Results:
     [3, 3]
     """
 
-    def __init__(self, folder: Path, *, kept: "TemporaryDirectory[str] | None" = None) -> None:
+    def __init__(self, folder: Path, *, temporary: bool = False) -> None:
         self.folder = folder
-        self._kept = kept  # the folder is removed with these results
+        self._temporary = temporary
+        if temporary:  # the folder is removed with these results
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._campaign: Campaign = load(folder)
 
     @property
@@ -176,7 +179,7 @@ class Results:
         """
         from nasgauge.analysis.report.report import report
 
-        if self._kept is not None:
+        if self._temporary:
             raise NoSuchRuns('these results have no folder; search with out="results/NAME" to write a report')
         return report(self.folder, **options)
 

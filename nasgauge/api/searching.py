@@ -1,9 +1,10 @@
 """Searches on a table, or on real training, for the public API."""
 
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from threading import Event, Thread
 from typing import Any
 
@@ -116,10 +117,19 @@ def bench(
     >>> results.frame().groupby("searcher").size().to_dict()
     {'evolution': 40, 'random': 40}
     """
-    kept = TemporaryDirectory(prefix="nasgauge-") if out is None else None
-    folder = Path(kept.name if kept is not None else out)  # type: ignore[arg-type] # one of the two is given
+    if out is None:
+        folder = Path(mkdtemp(prefix="nasgauge-"))
+        try:
+            bench(
+                searchers, table, dataset=dataset, budget=budget, seeds=seeds, metric=metric, repeats=repeats,
+                out=folder, workers=workers, progress=progress,
+            )  # fmt: skip
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return Results(folder, temporary=True)
     campaign = Campaign.on_table(
-        folder,
+        Path(out),
         several(searchers),
         table,
         datasets=() if dataset is None else (dataset,) if isinstance(dataset, str) else tuple(dataset),
@@ -127,7 +137,7 @@ def bench(
         rules=Rules(budget=Budget.parse(str(budget)), metric=metric, repeats=repeats),
     )
     run_campaign(campaign, workers=workers, progress=progress)
-    return Results(folder, kept=kept)
+    return Results(Path(out))
 
 
 def several(searchers: Searchable | Iterable[Searchable]) -> tuple[Searchable, ...]:
