@@ -60,7 +60,7 @@ def test_a_folder_from_before_a_default_changed_is_not_mixed(tmp_path: Path, set
     units = plan(settings, ["evolution"])
     then = read(tmp_path / units[0].file).header.settings
     assert missing(tmp_path, units, {"evolution": then}) == []
-    with pytest.raises(OtherCampaign, match=r"which today is .*population=12"):
+    with pytest.raises(OtherCampaign, match=r"the current options are .*population=12"):
         missing(tmp_path, units, {"evolution": then | {"population": 12}})
 
 

@@ -1,11 +1,11 @@
-"""A results folder: one campaign's settings, its reference, and one result file for each unit of work.
+"""The results folder of a campaign: settings, reference values and one result file per unit of work.
 
-    DIR/campaign.json    Settings: what all units share
-    DIR/reference.json   Reference: the optimum and the exact random-search curve, from the table
-    DIR/*.parquet        one result file a unit (see `nasgauge.harness.records.steps`)
-    DIR/trained          records of the trainings (see `nasgauge.harness.training`), where cells are trained
+    DIR/campaign.json    `Settings`, shared by all units
+    DIR/reference.json   `Reference` of each dataset: the optimum and the exact random-search curve
+    DIR/*.parquet        one result file per unit (see `nasgauge.harness.records.steps`)
+    DIR/trained          training records, if cells are trained (see `nasgauge.harness.training`)
 
-The folder is the only bridge from searches to analysis: a report needs no table.
+The analysis reads only this folder; it does not need the table.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,30 +21,41 @@ from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.steps import DamagedRecord, Record, read
 
 FORMAT: Final = 1
+"""Version of the folder's format."""
 SETTINGS_FILE: Final = "campaign.json"
 REFERENCE_FILE: Final = "reference.json"
 TRAINED: Final = "trained"
 BLOCK: Final = 10
-"""Seeds in one unit of work."""
+"""Number of seeds in a unit of work."""
 
 
 class OtherCampaign(ValueError):
-    """A folder that holds the results of another campaign, or of none."""
+    """Raised for a folder with the results of another campaign, or without a campaign."""
 
 
 class TrainingSettings(BaseModel):
-    """How a campaign that searches on real training trains."""
+    """Settings of the training of cells, for campaigns that train them.
+
+    >>> from nasgauge.harness.records.recipes import RECIPES
+    >>> TrainingSettings(recipe=RECIPES["tiny"]).seed
+    777
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: Recipe
     seed: int = 777
     images: str = ""
-    """Folder of the dataset's published files; empty: the cache."""
+    """Folder of the published files of the dataset; empty for the cache."""
 
 
 class Settings(BaseModel):
-    """What all units of a campaign share."""
+    """Settings shared by all units of a campaign.
+
+    >>> settings = Settings(table="toy", table_sha256="0" * 64, limits="", datasets=("toy",), seeds=25, budget="50 queries")
+    >>> [unit.file for unit in plan(settings, ["random"])]
+    ['random@toy@00000-00009.parquet', 'random@toy@00010-00019.parquet', 'random@toy@00020-00024.parquet']
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,43 +63,60 @@ class Settings(BaseModel):
     table: str
     table_sha256: str
     limits: str
+    """Known limitations of the table."""
     datasets: tuple[str, ...]
     seeds: int = Field(gt=0)
     """Seeds 0 to `seeds` - 1."""
     budget: str
+    """Budget of a run with its unit, as in `200 queries`."""
     repeats: Literal["charge", "free"] = "charge"
+    """Whether evaluating the same cell again counts towards the budget."""
     signal: str = ""
-    """What searchers are told, as `nasgauge.harness.search.oracle.Signal`; empty: the table's default view."""
+    """The search metric, as text of `nasgauge.harness.search.oracle.Signal`; empty for the default of the table."""
     training: TrainingSettings | None = None
-    """None: cells are looked up in `table`. Otherwise they are trained, and `table` is a name for that."""
+    """None if cells are looked up in `table`. Otherwise cells are trained, and `table` is only a label."""
 
 
 class Curve(BaseModel):
-    """Accuracy of the leader of an exact random search, in percent, after some numbers of queries."""
+    """Mean and standard deviation of the incumbent's accuracy in exact random search, in percent.
+
+    >>> Curve(queries=(1, 10), mean=(83.9, 91.2), sd=(13.0, 1.4)).mean[1]
+    91.2
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     queries: tuple[int, ...]
+    """Numbers of queries at which the curve is given."""
     mean: tuple[float, ...]
     sd: tuple[float, ...]
 
 
 class Reference(BaseModel):
-    """What the table alone says of a dataset, whatever a search does."""
+    """Reference values of a dataset that depend only on the table.
+
+    >>> curve = Curve(queries=(1,), mean=(83.9,), sd=(13.0,))
+    >>> Reference(optimum=94.37, optimum_cell="…", leader=94.2, random=curve).leader
+    94.2
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     optimum: float
-    """The highest reported accuracy of any cell, in percent."""
+    """The highest reported accuracy of all cells, in percent."""
     optimum_cell: str
     leader: float
-    """The reported accuracy of the cell with the highest signal: where an endless search would end."""
+    """Reported accuracy, in percent, of the cell that is best by the search metric: the limit of an exhaustive search."""
     random: Curve
 
 
 @dataclass(frozen=True, order=True)
 class Unit:
-    """A searcher on a dataset, for seeds `first` to `last`."""
+    """A unit of work: runs of one searcher on one dataset with seeds `first` to `last`, inclusive.
+
+    >>> Unit("evolution:population=50", "cifar10", 0, 9).file
+    'evolution+population=50@cifar10@00000-00009.parquet'
+    """
 
     searcher: str
     dataset: str
@@ -97,13 +125,18 @@ class Unit:
 
     @property
     def file(self) -> str:
-        """Name of its result file."""
+        """Name of the result file of the unit."""
         searcher = "".join(c if c.isalnum() or c in "._=-" else "+" for c in self.searcher)
         return f"{searcher}@{self.dataset}@{self.first:05d}-{self.last:05d}.parquet"
 
 
 def plan(settings: Settings, searchers: Iterable[str]) -> list[Unit]:
-    """The units of a campaign, so ordered that all searchers advance together."""
+    """The units of a campaign, ordered by seeds first, so that all searchers progress at the same rate.
+
+    >>> settings = Settings(table="toy", table_sha256="", limits="", datasets=("toy",), seeds=12, budget="5 queries")
+    >>> [(unit.searcher, unit.first, unit.last) for unit in plan(settings, ["random", "local"])]
+    [('random', 0, 9), ('local', 0, 9), ('random', 10, 11), ('local', 10, 11)]
+    """
     searchers = tuple(searchers)
     return [
         Unit(searcher, dataset, first, min(first + BLOCK, settings.seeds) - 1)
@@ -114,9 +147,18 @@ def plan(settings: Settings, searchers: Iterable[str]) -> list[Unit]:
 
 
 def claim(folder: Path, settings: Settings, references: Mapping[str, Reference]) -> None:
-    """Make `folder` this campaign's, or check that it is; remove what killed processes left half-written.
+    """Create the folder of a campaign, or check that it belongs to a campaign with the same settings.
 
-    Raises OtherCampaign.
+    Also deletes partial files left by killed processes.
+
+    Raises OtherCampaign if the settings differ, naming each difference, or if the folder holds other files.
+
+    >>> import tempfile
+    >>> settings = Settings(table="toy", table_sha256="", limits="", datasets=("toy",), seeds=12, budget="5 queries")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     claim(Path(folder), settings, {})
+    ...     settings_of(Path(folder)) == settings
+    True
     """
     if folder.exists() and not folder.is_dir():
         raise OtherCampaign(f"{folder} is a file; give a folder")
@@ -142,7 +184,7 @@ def claim(folder: Path, settings: Settings, references: Mapping[str, Reference])
 
 
 def settings_of(folder: Path) -> Settings:
-    """The settings of the campaign in `folder`.
+    """Read the settings of the campaign in `folder`.
 
     Raises OtherCampaign.
     """
@@ -150,7 +192,7 @@ def settings_of(folder: Path) -> Settings:
 
 
 def references_of(folder: Path) -> dict[str, Reference]:
-    """The reference of each dataset.
+    """Read the reference values of each dataset of the campaign in `folder`.
 
     Raises OtherCampaign.
     """
@@ -160,11 +202,16 @@ def references_of(folder: Path) -> dict[str, Reference]:
 def missing(
     folder: Path, units: Iterable[Unit], options: Mapping[str, Mapping[str, object]] = MappingProxyType({})
 ) -> list[Unit]:
-    """The units that have no result file yet; a file that is there is checked.
+    """The units without a result file.
 
-    `options` are all those of each searcher, as they are today: a file may be from before a default changed.
+    Existing files are validated. `options` maps each searcher to all its current options; they may differ from those in
+    an older file if a default value has changed since.
 
-    Raises DamagedRecord, OtherCampaign.
+    Raises DamagedRecord for a damaged file, OtherCampaign for a file made with other options.
+
+    >>> unit = Unit("random", "toy", 0, 9)
+    >>> missing(Path("no such folder"), [unit]) == [unit]
+    True
     """
     todo = []
     for unit in units:
@@ -172,22 +219,24 @@ def missing(
         if not path.exists():
             todo.append(unit)
             continue
-        then = read(path).header.settings
-        now = options.get(unit.searcher, then)
-        if then != now:
-            changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+        stored = read(path).header.settings
+        current = options.get(unit.searcher, stored)
+        if stored != current:
+            changed = sorted(name for name in {*stored, *current} if stored.get(name) != current.get(name))
             raise OtherCampaign(
                 f"{path} was made by {unit.searcher} with "
-                f"{', '.join(f'{name}={then.get(name)}' for name in changed)}, which today is "
-                f"{', '.join(f'{name}={now.get(name)}' for name in changed)}; give another folder, or these options"
+                f"{', '.join(f'{name}={stored.get(name)}' for name in changed)}; the current options are "
+                f"{', '.join(f'{name}={current.get(name)}' for name in changed)}; give another folder, or the stored options"
             )
     return todo
 
 
 def records_of(folder: Path) -> tuple[list[Record], list[str]]:
-    """All result files of a folder's campaign in order of their names, and a line for each file left out.
+    """Read all result files of a campaign, sorted by name, and a warning for each file that is skipped.
 
-    A damaged file is left out, and one of another campaign. Raises OtherCampaign.
+    Damaged files and files of another campaign are skipped.
+
+    Raises OtherCampaign if the folder holds no campaign.
     """
     settings = settings_of(folder)
     records: list[Record] = []
@@ -202,7 +251,7 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
         if header.table_sha256 != settings.table_sha256 or header.budget != settings.budget:
             left_out.append(
                 f"result file {path} belongs to another campaign (table {header.table} "
-                f"{header.table_sha256[:12]}, budget {header.budget}) and is left out; move it elsewhere"
+                f"{header.table_sha256[:12]}, budget {header.budget}) and is skipped; move it elsewhere"
             )
             continue
         records.append(record)
@@ -210,7 +259,7 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a process that was killed while it claimed the folder may have left this."""
+    """Whether the file may be left from a process that was killed in `claim`."""
     return path.name == REFERENCE_FILE or path.name.startswith(PARTIAL)
 
 
@@ -237,4 +286,4 @@ def _read_json(path: Path, model: type[_M]) -> _M:
         ) from None
     except ValidationError as error:
         why = " ".join(str(error).split())
-        raise OtherCampaign(f"{path} is damaged ({why}); give another folder, or mend the file") from error
+        raise OtherCampaign(f"{path} is damaged ({why}); give another folder, or repair the file") from error
