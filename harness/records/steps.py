@@ -194,7 +194,7 @@ def read(path: Path) -> Record:
     Traceback (most recent call last):
     ...
     nasgauge.harness.records.steps.DamagedRecord: result file nothing.parquet is damaged (nothing.parquet); \
-remove it and run the campaign again, which repeats only missing units
+remove it and run the campaign again, which runs only the missing units
     """
     try:
         table = pq.read_table(path, memory_map=False, partitioning=None)
@@ -232,4 +232,4 @@ remove it and run the campaign again, which repeats only missing units
     return Record(header, steps)
 
 
-_REMEDY: Final = "remove it and run the campaign again, which repeats only missing units"
+_REMEDY: Final = "remove it and run the campaign again, which runs only the missing units"
