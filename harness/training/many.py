@@ -21,8 +21,8 @@ from nasgauge.harness.training.units import Loaded, TrainingUnit, train_unit
 def machines(machine: Machine, workers: int) -> list[Machine]:
     """The machine of each of `workers` processes; 0 is one process per GPU, or a single one on a CPU.
 
-    Processes on a CPU divide its threads among them, unless `machine.threads` is set. On GPUs, process i uses GPU i modulo the number of GPUs, unless
-    `machine.device` names one GPU.
+    Processes on a CPU divide its threads among them, unless `machine.threads` is set. On GPUs, process i uses GPU i
+    modulo the number of GPUs, unless `machine.device` names one GPU.
 
     Raises InvalidBatch, InvalidMachine.
 
