@@ -1,8 +1,8 @@
-"""Cells of blocks as values: the search space of PNAS (Liu et al., 2018, section 3.1).
+"""Cells made of blocks: the search space of PNAS (Liu et al., 2018, section 3.1).
 
-A cell is a list of up to B blocks. A block adds what two arms deliver; an arm is an operator on an input,
-which is the output of the previous cell, of the one before it, or of an earlier block of the same cell.
-The cell's output is the outputs of all blocks, concatenated.
+A cell is a list of up to B blocks. A block is the sum of two arms. An arm applies an operator to one input: the
+output of the previous cell, the output of the cell before that, or an earlier block of the same cell. The
+cell's output is the concatenation of all block outputs.
 """
 
 import re
@@ -22,19 +22,23 @@ OPERATORS: Final = (
     "max_pool_3x3",
     "dil_conv_3x3",
 )
-"""The paper's eight operators."""
+"""The eight operators of the paper."""
 
 CELL_INPUTS: Final = ("h1", "h2")
-"""The output of the previous cell, and of the one before it: inputs 0 and 1."""
+"""Names of inputs 0 and 1: the output of the previous cell, and of the cell before that."""
 
 _ARM: Final = re.compile(r"(\w+)\((h1|h2|b\d+)\)")
 
 
 class Arm(NamedTuple):
-    """An operator on an input."""
+    """An operator applied to an input.
+
+    >>> str(Arm(0, "identity")), str(Arm(2, "sep_conv_3x3"))
+    ('identity(h1)', 'sep_conv_3x3(b1)')
+    """
 
     source: int
-    """0 and 1: `CELL_INPUTS`; 2 and more: the cell's own first block, second block, …"""
+    """0 and 1 are `CELL_INPUTS`; 2 is the first block of the same cell, 3 the second, and so on."""
     operator: str
 
     def __str__(self) -> str:
@@ -46,7 +50,10 @@ Block = tuple[Arm, Arm]
 
 @dataclass(frozen=True, order=True, slots=True)
 class BlockCell:
-    """A cell of blocks; the two arms of a block are kept in order, as their sum does not depend on it.
+    """A cell of the PNAS search space.
+
+    The arms of a block are sorted, because their sum does not depend on the order. `str(cell)` and
+    `BlockCell.parse` are inverses. The constructor raises InvalidCell.
 
     >>> cell = BlockCell.parse("max_pool_3x3(h2)+sep_conv_5x5(h2) | identity(h1)+sep_conv_3x3(b1)")
     >>> str(cell)
@@ -78,9 +85,12 @@ class BlockCell:
 
     @classmethod
     def parse(cls, text: str) -> "BlockCell":
-        """Read `operator(input)+operator(input) | …`, a block between bars.
+        """Parse `operator(input)+operator(input) | …`, with blocks separated by bars.
 
         Raises InvalidCell.
+
+        >>> len(BlockCell.parse("identity(h1)+identity(h2) | identity(b1)+max_pool_3x3(h1)").blocks)
+        2
         """
         blocks = []
         for part in text.split("|"):
@@ -98,7 +108,7 @@ class BlockCell:
 
 
 def input_name(source: int) -> str:
-    """How an input is written.
+    """The name of an input in the text of a cell.
 
     >>> [input_name(source) for source in range(4)]
     ['h1', 'h2', 'b1', 'b2']
@@ -108,7 +118,11 @@ def input_name(source: int) -> str:
 
 
 def arms(place: int) -> Iterable[Arm]:
-    """Every arm that block `place` (from 0) may have: 8 operators on each of its inputs, in order."""
+    """All arms that block `place` (counted from 0) may use, sorted: 8 operators for each of its 2 + `place` inputs.
+
+    >>> [len(list(arms(place))) for place in range(3)]
+    [16, 24, 32]
+    """
     return sorted(Arm(source, op) for source in range(len(CELL_INPUTS) + place) for op in OPERATORS)
 
 

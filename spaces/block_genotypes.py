@@ -1,4 +1,7 @@
-"""Genotypes of the DARTS block space: two cells of four nodes with two inputs each (Liu et al., 2019: DARTS)."""
+"""Genotypes of the DARTS search space (Liu et al., 2019: DARTS, section 2.1).
+
+A genotype has a normal and a reduction cell. Each cell has four intermediate nodes with two inputs each.
+"""
 
 import ast
 import re
@@ -16,23 +19,26 @@ OPERATIONS: Final = (
     "avg_pool_3x3",
     "max_pool_3x3",
 )
-"""The seven operations; the eighth of the search, `none`, never stays."""
+"""The seven operations of a genotype. The search also has `none`, which no genotype keeps."""
 
 NODES: Final = 4
 EDGES: Final = tuple((source, node) for node in range(2, 2 + NODES) for source in range(node))
-"""The 14 edges (from, into) of a cell; 0 and 1 are the outputs of the cell before the last and of the last."""
+"""The 14 edges (source, target) of a cell. Nodes 0 and 1 are the outputs of the two previous cells, c_(k-2) and c_(k-1)."""
 EDGES_IN_CELL: Final = len(EDGES)
 
 Arms = tuple[tuple[str, int], ...]
 
 
 class InvalidGenotype(NasgaugeError, ValueError):
-    """A text or arms that are no genotype."""
+    """Raised for a text or arms that do not describe a genotype."""
 
 
 @dataclass(frozen=True, slots=True)
 class Genotype:
-    """A normal and a reduction cell; `str` gives the text that DARTS's followers exchange.
+    """A normal and a reduction cell.
+
+    `str(genotype)` is the format of the DARTS repository and of its successors. `Genotype.parse` is its inverse.
+    The constructor raises InvalidGenotype.
 
     >>> one = (("sep_conv_3x3", 0), ("skip_connect", 1)) * 4
     >>> Genotype.parse(str(Genotype(one, one))) == Genotype(one, one)
@@ -40,8 +46,9 @@ class Genotype:
     """
 
     normal: Arms
-    """Eight arms (operation, input), two for each node in order."""
+    """Eight arms (operation, source node), two for each intermediate node in order."""
     reduce: Arms
+    """The same for the reduction cell."""
 
     def __post_init__(self) -> None:
         for arms in (self.normal, self.reduce):
@@ -59,9 +66,14 @@ class Genotype:
 
     @classmethod
     def parse(cls, text: str) -> "Genotype":
-        """Read `Genotype(normal=[('op', input), …], normal_concat=…, reduce=[…], reduce_concat=…)`.
+        """Parse `Genotype(normal=[('op', input), …], normal_concat=…, reduce=[…], reduce_concat=…)`.
 
         Raises InvalidGenotype.
+
+        >>> Genotype.parse("Genotype(normal=[], reduce=[])")
+        Traceback (most recent call last):
+        ...
+        nasgauge.spaces.block_genotypes.InvalidGenotype: a cell has 8 arms, not 0
         """
         found = {name: re.search(rf"\b{name}=(\[[^\]]*\])", text) for name in ("normal", "reduce")}
         try:

@@ -1,7 +1,7 @@
-"""NAS-Bench-201 cells as values: one text, checked when made (Dong and Yang, 2020, section 2.1).
+"""NAS-Bench-201 cells as immutable, validated values (Dong and Yang, 2020, section 2.1).
 
-A cell has four nodes; node 0 is its input and node 3 its output. Each of the six edges carries one of
-five operations, and a node is the sum of what its incoming edges deliver.
+A cell has four nodes. Node 0 is its input and node 3 its output. Each of the six edges applies one of five
+operations to its source node, and a node is the sum of its incoming edges.
 """
 
 import re
@@ -14,28 +14,38 @@ from typing import Final
 from nasgauge.spaces.errors import NasgaugeError
 
 OPERATIONS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-"""The five operations, in the order of the benchmark's own code."""
+"""The five operations, in the order of the official NAS-Bench-201 code."""
 
 EDGES: Final = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-"""The six edges (from node, to node), in the order of the official string."""
+"""The six edges (source node, target node), in the order of the official string."""
 
 ROUTES: Final = ((3,), (0, 4), (1, 5), (0, 2, 5))
-"""Every way from node 0 to node 3, as places in `EDGES`."""
+"""The paths from node 0 to node 3, as indices into `EDGES`."""
 
 N_CELLS: Final = 15_625
-"""How many cells there are."""
+"""Number of cells: five operations on six edges."""
 
 _OPS_TO_RANK: Final = {ops: rank for rank, ops in enumerate(product(OPERATIONS, repeat=len(EDGES)))}
 _TEXT: Final = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 
 
 class InvalidCell(NasgaugeError, ValueError):
-    """A text, a tuple of operations or a tuple of codes that is no cell."""
+    """Raised for a text, a tuple of operations or a tuple of codes that does not describe a cell.
+
+    >>> Cell.parse("|conv~0|")
+    Traceback (most recent call last):
+    ...
+    nasgauge.spaces.cells.InvalidCell: malformed cell '|conv~0|'; write it as |op~0|+|op~0|op~1|+|op~0|op~1|op~2| \
+with op one of none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3
+    """
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Cell:
-    """A NAS-Bench-201 cell; `str` gives its official text and `parse` reads it back.
+    """A NAS-Bench-201 cell.
+
+    `str(cell)` is the official string and `Cell.parse` is its inverse. Cells are hashable and ordered by their
+    operation names. The constructor raises InvalidCell.
 
     >>> cell = Cell.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|")
     >>> cell.ops
@@ -58,9 +68,12 @@ nor_conv_3x3, avg_pool_3x3
 
     @classmethod
     def parse(cls, text: str) -> "Cell":
-        """Read the official text, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`.
+        """Parse the official string, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`.
 
         Raises InvalidCell.
+
+        >>> Cell.parse("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|").ops
+        ('none', 'none', 'none', 'skip_connect', 'none', 'none')
         """
         match = _TEXT.fullmatch(text.strip())
         if match is None:
@@ -72,7 +85,11 @@ nor_conv_3x3, avg_pool_3x3
 
     @property
     def rank(self) -> int:
-        """The cell's place in lexicographic order of operations, 0 to 15,624."""
+        """Index of the cell, 0 to 15,624, when cells are sorted by the positions of their operations in `OPERATIONS`.
+
+        >>> Cell(("none",) * 6).rank, Cell(("avg_pool_3x3",) * 6).rank
+        (0, 15624)
+        """
         return _OPS_TO_RANK[self.ops]
 
     def __str__(self) -> str:
@@ -82,27 +99,39 @@ nor_conv_3x3, avg_pool_3x3
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """How another tool writes a cell as six integers."""
+    """A representation of a cell as six integers, as used by another tool.
+
+    >>> encoding = Encoding(operations=OPERATIONS, edges=EDGES)
+    >>> encoding.codes(encoding.cell((0, 1, 2, 3, 4, 0)))
+    (0, 1, 2, 3, 4, 0)
+    """
 
     operations: tuple[str, ...]
-    """The operation of each code."""
+    """The operation that each code stands for."""
     edges: tuple[tuple[int, int], ...]
-    """The edge of each place."""
+    """The edge at each position of the sequence."""
 
     def cell(self, codes: Sequence[int]) -> Cell:
-        """The cell that `codes` stand for.
+        """Decode six integers.
 
         Raises InvalidCell.
+
+        >>> ENCODINGS["meco"].cell((3, 0, 1, 0, 0, 1)).ops
+        ('nor_conv_3x3', 'none', 'skip_connect', 'none', 'none', 'skip_connect')
         """
         if len(codes) != len(EDGES) or not all(0 <= code < len(self.operations) for code in codes):
             raise InvalidCell(
-                f"{tuple(codes)} is no cell; give {len(EDGES)} codes from 0 to {len(self.operations) - 1}"
+                f"{tuple(codes)} is not a cell; give {len(EDGES)} codes from 0 to {len(self.operations) - 1}"
             )
         by_edge = {edge: self.operations[code] for edge, code in zip(self.edges, codes, strict=True)}
         return Cell(tuple(by_edge[edge] for edge in EDGES))
 
     def codes(self, cell: Cell) -> tuple[int, ...]:
-        """The six codes of `cell`."""
+        """Encode a cell as six integers.
+
+        >>> ENCODINGS["naslib"].codes(Cell(("none",) * 6))
+        (1, 1, 1, 1, 1, 1)
+        """
         by_edge = dict(zip(EDGES, cell.ops, strict=True))
         return tuple(self.operations.index(by_edge[edge]) for edge in self.edges)
 
@@ -117,7 +146,7 @@ ENCODINGS: Final = MappingProxyType(
         "naslib": Encoding(operations=_NASLIB_OPERATIONS, edges=_BY_SOURCE_NODE),
     }
 )
-"""The integer encodings of other tools, by the tool's name.
+"""Integer encodings by the name of the tool that uses them.
 
 >>> cell = ENCODINGS["naslib"].cell((0, 0, 0, 4, 3, 2))
 >>> str(cell)

@@ -303,10 +303,10 @@ def test_what_cannot_be_compared_is_told(table: Path, tmp_path: Path) -> None:
     bridge = gather_bridge(folder, str(table))
     told = sorted(note.partition("|: ")[2] or note.partition("seed 5: ")[2] for note in bridge.notes)
     assert told == [
-        "7 of 12 epochs done, left out",
-        "on a seeded split, not on the benchmark's own",
-        "table two-seeds has no figure after 12 epochs on other",
-        "the table's cells were not trained so, left out",
+        "7 of 12 epochs done, skipped",
+        "trained on a seeded split, not on the official one",
+        "table two-seeds has no accuracy after 12 epochs on other",
+        "not a recipe of the table, skipped",
     ]
     assert [run.cell for run in bridge.runs] == [str(CELLS[2]), str(CELLS[3])]
 
@@ -330,7 +330,7 @@ def test_a_mean_without_seeds_stands_for_the_trainings_that_the_benchmark_made()
 
 
 def test_a_folder_without_records_is_refused(table: Path, tmp_path: Path) -> None:
-    with pytest.raises(NoTrainings, match="holds no record of a training; make them with: nasgauge train"):
+    with pytest.raises(NoTrainings, match="holds no training record; make one with: nasgauge train"):
         gather_bridge(tmp_path, str(table))
 
 

@@ -183,8 +183,8 @@ def test_the_command_line_names_the_law_and_ends_with_1(tmp_path: Path) -> None:
     assert "mine:Mine breaks: runs" in done.stdout
     for arguments, says in (
         (("mine:Yours",), "error: there is no searcher mine:Yours"),
-        (("random", "--queries", "0"), "error: --queries 0 shows nothing"),
-        (("random", "--time-limit", "0"), "error: --time-limit 0 allows nothing"),
+        (("random", "--queries", "0"), "error: --queries 0 is too few"),
+        (("random", "--time-limit", "0"), "error: --time-limit 0 is too short"),
     ):
         done = nasgauge(*arguments)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)

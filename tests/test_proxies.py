@@ -261,7 +261,7 @@ def test_scores_of_another_recipe_are_not_mixed_in(scorer: Scorer, tmp_path: Pat
     with pytest.raises(UnfitScores, match="another recipe"):
         list(score_classes(other, tmp_path, 1))
     (tmp_path / "part-00000.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UnfitScores, match="no file of scores"):
+    with pytest.raises(UnfitScores, match="not a file of scores"):
         gather(tmp_path, tmp_path / "all.parquet")
     with pytest.raises(UnfitScores, match="holds no scores"):
         gather(tmp_path / "nowhere", tmp_path / "all.parquet")

@@ -239,7 +239,7 @@ def test_studies_join_the_page(copy: Path, score_file: Path, search_file: Path, 
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("scores.parquet", "", "is no .parquet and no .csv table"),
+        ("scores.parquet", "", "is not a .parquet or .csv table"),
         ("scores.csv", "a,b\n1,2\n", "has no column cell or rank"),
         ("scores.csv", "cell,kappa\n|x|,2\n", "malformed cell"),
         ("scores.csv", "rank,kappa\n1,good\n", "has no column of numbers"),

@@ -132,7 +132,9 @@ def test_imagenet_has_to_be_given_once(
     imagenet16: PublishedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(splits_module, "IMAGENET16", imagenet16)
-    with pytest.raises(ImagesUnavailable, match=r"not on this machine: downsampled ImageNet.*give it$"):
+    with pytest.raises(
+        ImagesUnavailable, match=r"not on this machine: download downsampled ImageNet.*give the folder$"
+    ):
         open_splits("ImageNet16-120")
     splits = open_splits("ImageNet16-120", tmp_path / "small")
     assert splits.valid is not None

@@ -342,7 +342,7 @@ def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path, lo
     with pytest.raises(OtherTraining):
         train_unit(tmp_path, changed, loaded, ABOUT)
     mine.write_bytes(mine.read_bytes()[:-100])
-    with pytest.raises(WrongCheckpoint, match="no whole checkpoint"):
+    with pytest.raises(WrongCheckpoint, match="not a complete checkpoint"):
         train_unit(tmp_path, unit, loaded, ABOUT)
     unit.record(tmp_path).write_bytes(b"PAR1")
     with pytest.raises(DamagedTraining, match="remove it"):

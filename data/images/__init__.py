@@ -1,7 +1,7 @@
-"""Real images, and the benchmark's own splits of them.
+"""Image data sets, and the splits of them that NAS-Bench-201 trains and evaluates on.
 
-Images are kept as the bytes they are (N, 3, H, W); what a study shows a network is drawn from them by
-`augmented` and `crops`, on a device of choice and from a generator that is handed in.
+Images are stored as bytes (N, 3, H, W). `augmented` and `crops` draw normalised batches from them with an explicit
+random generator.
 """
 
 from nasgauge.data.images.cifar10 import SETS, open_images, read_folder

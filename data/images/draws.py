@@ -1,4 +1,4 @@
-"""Batches that a study shows a network: flipped and shifted images, and small pieces, from a generator."""
+"""Random batches for proxies: augmented images and small crops, drawn from an explicit generator."""
 
 from typing import Final
 
@@ -9,15 +9,23 @@ from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable
 
 MEAN: Final = (125.3 / 255, 123.0 / 255, 113.9 / 255)
 DEVIATION: Final = (63.0 / 255, 62.1 / 255, 66.7 / 255)
-"""Channel means and deviations that NAS-Bench-201 and TE-NAS normalise CIFAR-10 with."""
+"""Channel means and standard deviations with which NAS-Bench-201 and TE-NAS normalise CIFAR-10, for images in [0, 1]."""
 
 
 def augmented(images: ImageSet, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Images drawn without replacement, flipped and shifted at random, normalised: (B, 3, H, W), labels (B,).
+    """A random training batch: normalised floats (B, 3, H, W) and labels (B,), with B = `count`.
 
-    The shift is a crop of H × W from the image with 4 black pixels around it, as in training.
+    Images are drawn without replacement, flipped horizontally with probability 1/2, padded with 4 black pixels and
+    cropped to H × W at random, as in NAS-Bench-201.
 
-    Raises ImagesUnavailable.
+    Raises ImagesUnavailable if the set has fewer than `count` images.
+
+    >>> import numpy as np
+    >>> from nasgauge.data.images import made_up
+    >>> images = made_up(20, np.random.default_rng(0))
+    >>> batch, labels = augmented(images, 8, torch.Generator().manual_seed(0))
+    >>> batch.shape, labels.shape
+    (torch.Size([8, 3, 32, 32]), torch.Size([8]))
     """
     pixels, labels = _draw(images, count, generator)
     height, width = pixels.shape[2:]
@@ -32,9 +40,16 @@ def augmented(images: ImageSet, count: int, generator: torch.Generator) -> tuple
 
 
 def crops(images: ImageSet, count: int, generator: torch.Generator, *, size: int = 3) -> Tensor:
-    """Small pieces of one channel, (B, 1, size, size): one piece and one channel at random of each image.
+    """Random crops of a single channel, normalised: floats (B, 1, size, size), with B = `count`.
 
-    What TE-NAS counts linear regions on. A set that is smaller than `count` is gone through more than once.
+    From each image one random channel and position are drawn. If the set has fewer than `count` images, it is used
+    repeatedly. TE-NAS counts linear regions on such crops (public code of Chen et al., 2021).
+
+    >>> import numpy as np
+    >>> from nasgauge.data.images import made_up
+    >>> images = made_up(20, np.random.default_rng(0))
+    >>> crops(images, 30, torch.Generator().manual_seed(0)).shape
+    torch.Size([30, 1, 3, 3])
     """
     order = [torch.randperm(len(images), generator=generator) for _ in range(-(-count // len(images)))]
     chosen = torch.cat(order)[:count]

@@ -1,4 +1,4 @@
-"""Images of classes that do not exist, for tests and dry runs: any small network learns them in seconds."""
+"""Synthetic images for tests and dry runs, which any small network learns in seconds."""
 
 from typing import Final
 
@@ -8,14 +8,19 @@ from numpy.typing import NDArray
 from nasgauge.data.images.image_set import ImageSet
 
 SIDE: Final = 32
+"""Height and width in pixels."""
 CLASSES: Final = 10
 
 
 def made_up(count: int, rng: np.random.Generator) -> ImageSet:
-    """Images (count, 3, 32, 32): a class is a colour and stripes of one width and slant, under heavy noise.
+    """Synthetic images (count, 3, 32, 32) of ten classes.
 
-    Stripes begin anywhere and a mirror image has the stripes of none of the other classes, so that a crop
-    or a flip leaves the class as it is.
+    A class is a colour and stripes of one width and slant, with strong noise. The phase of the stripes is random, and
+    a mirrored image does not resemble another class, so random crops and flips preserve the class.
+
+    >>> images = made_up(20, np.random.default_rng(0))
+    >>> images.pixels.shape, np.bincount(images.labels).tolist()
+    ((20, 3, 32, 32), [2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
     """
     labels = rng.permutation(np.arange(count) % CLASSES)
     brightness = rng.normal(128, 20, (count, 3, 1, 1))
@@ -27,7 +32,7 @@ def made_up(count: int, rng: np.random.Generator) -> ImageSet:
 
 
 def _stripes(labels: NDArray[np.int64], begin: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, H, W), -1 to 1."""
+    """Stripes (N, H, W) with values from -1 to 1."""
     slant = np.pi / 2 * labels / (CLASSES - 1)  # 0 to a right angle: no class mirrors another
     waves = 2 * np.pi * (2 + labels % 3) / SIDE
     down, right = np.mgrid[:SIDE, :SIDE]

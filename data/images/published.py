@@ -1,4 +1,4 @@
-"""CIFAR-100 and ImageNet16-120 in the files that they are published in."""
+"""CIFAR-100 and ImageNet16-120, read from their published files."""
 
 import hashlib
 import tempfile
@@ -19,33 +19,33 @@ from nasgauge.data.published import cache_folder
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedSet:
-    """A set of images that is published as python batches of known checksums."""
+    """A data set that is published as Python batch files with known checksums. See `CIFAR100` and `IMAGENET16`."""
 
     name: str
     files: Mapping[Split, Mapping[str, str]]
-    """Name of each file to its md5, in the order of the images."""
+    """For each split, the MD5 of each file by its name, in the order of the images."""
     counts: Mapping[Split, int]
-    """Images of the classes that are kept."""
+    """Number of images of the classes that are used."""
     side: int
-    """Pixels."""
+    """Height and width of an image in pixels."""
     labels: str
-    """The batches' key of the classes."""
+    """Key of the labels in a batch file."""
     first: int
-    """The number of the first class in the files."""
+    """Label of the first class in the files."""
     classes: int
-    """How many are kept, from the first one."""
+    """Number of classes that are used, starting with the first."""
     how: str
-    """How to get the files, in words."""
+    """Instructions for getting the files, used in error messages."""
     inside: str = "."
-    """The folder that the archive unpacks into."""
+    """Name of the folder inside the archive."""
     names: tuple[str, str] | None = None
-    """The file of the classes' names, and its md5."""
+    """Name and MD5 of the file with the class names."""
     archive: str = ""
-    """Address of an archive that anyone may fetch."""
+    """URL of an archive that can be downloaded without signing in."""
     archive_md5: str = ""
 
     def read(self, folder: Path, split: Split) -> ImageSet:
-        """The images of a folder of published files.
+        """Read one split from a folder of published files, after checking their MD5.
 
         Raises ImagesUnavailable, ImportFailed.
         """
@@ -75,7 +75,10 @@ class PublishedSet:
         return images
 
     def open(self, split: Split, folder: Path | None = None) -> ImageSet:
-        """The images of `folder`, which are then kept in the cache, or those that were kept.
+        """Open one split from the cache.
+
+        With `folder`, the published files in it are read and stored in the cache first. Without it, and with an empty
+        cache, the archive is downloaded if the data set has one.
 
         Raises ImagesUnavailable, ImportFailed.
         """
@@ -136,7 +139,7 @@ CIFAR100: Final = PublishedSet(
     how="get cifar-100-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, and give "
     "the folder",
 )
-"""Krizhevsky (2009): 100 fine classes."""
+"""CIFAR-100 with its 100 fine classes (Krizhevsky, 2009)."""
 
 IMAGENET16: Final = PublishedSet(
     name="ImageNet16-120",
@@ -160,7 +163,7 @@ IMAGENET16: Final = PublishedSet(
     labels="labels",
     first=1,
     classes=120,
-    how="downsampled ImageNet, 16×16, is had from https://image-net.org/download-images after signing in; "
-    "unpack train_data_batch_1 to 10 and val_data into one folder, and give it",
+    how="download downsampled ImageNet, 16×16, from https://image-net.org/download-images after signing in, "
+    "unpack train_data_batch_1 to 10 and val_data into one folder, and give the folder",
 )
-"""Chrabaszcz et al. (2017), 16 × 16, the first 120 of its classes (Dong and Yang, 2020, section 2.2)."""
+"""The first 120 classes of ImageNet at 16 × 16 (Chrabaszcz et al., 2017; Dong and Yang, 2020, section 2.2)."""

@@ -1,4 +1,4 @@
-"""The benchmark's datasets as it trains and tests on them (Dong and Yang, 2020, section 2.2)."""
+"""The data sets of NAS-Bench-201 with their train, validation and test splits (Dong and Yang, 2020, section 2.2)."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,27 +17,36 @@ from nasgauge.data.index_lists import Origin, halves
 Dataset = Literal["cifar10-valid", "cifar10", "cifar100", "ImageNet16-120", "made-up"]
 DATASETS: Final[tuple[Dataset, ...]] = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120", "made-up")
 MADE_UP_SIZES: Final = (512, 256, 256)
+"""Training, validation and test images of the synthetic data set `made-up`."""
 
 Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Splits:
-    """What is trained on, searched on, and reported, and how its images are shown to a network."""
+    """A data set with its training, validation and test images and their preprocessing.
+
+    Raises ImagesUnavailable if a label is not below `classes`.
+
+    >>> splits = open_splits("made-up")
+    >>> len(splits.train), len(splits.test), splits.side
+    (512, 256, 32)
+    """
 
     name: str
     train: ImageSet
     valid: ImageSet | None
-    """None where the benchmark keeps none back."""
+    """None for `cifar10`, which trains on all 50,000 images."""
     test: ImageSet
     classes: int
     mean: Colour
-    """Of each channel, black 0 to white 1."""
+    """Mean of each channel, for images in [0, 1]."""
     deviation: Colour
+    """Standard deviation of each channel, for images in [0, 1]."""
     padding: int
-    """Pixels around an image before it is cropped."""
+    """Black pixels added on each side before a random crop."""
     origin: Origin
-    """Whether the images of each part are the published ones, or as many drawn from a seed."""
+    """`official` for the published index lists, `seeded` for splits of the same sizes drawn from a seed."""
 
     def __post_init__(self) -> None:
         for part in (self.train, self.valid, self.test):
@@ -54,12 +63,21 @@ class Splits:
 
 
 def open_splits(dataset: str, folder: Path | None = None) -> Splits:
-    """A dataset of the benchmark, from the cache, or from a folder of its published files.
+    """Open a data set from the cache, or from a folder of its published files.
 
-    CIFAR-10 and CIFAR-100 are fetched where they are not at hand; ImageNet16-120 has to be given once.
-    `made-up` needs nothing. Parts are the published ones if `nasgauge data fetch splits` brought the lists.
+    CIFAR-10 and CIFAR-100 are downloaded if they are not in the cache. ImageNet16-120 needs a folder the first time.
+    `made-up` is synthetic and needs no files. The splits are the official ones if `nasgauge data fetch splits` has
+    downloaded the index lists; otherwise they are drawn from a seed (see `Splits.origin`).
 
     Raises ImagesUnavailable, ImportFailed, WrongFile.
+
+    >>> open_splits("made-up").classes
+    10
+    >>> open_splits("ImageNet")
+    Traceback (most recent call last):
+    ...
+    nasgauge.data.images.image_set.ImagesUnavailable: unknown dataset 'ImageNet'; choose from cifar10-valid, cifar10, \
+cifar100, ImageNet16-120, made-up; did you mean ImageNet16-120?
     """
     if dataset in ("cifar10-valid", "cifar10"):
         return _cifar10(dataset, folder)
@@ -101,7 +119,7 @@ def _cifar10(dataset: str, folder: Path | None) -> Splits:
 def _halved_test(
     published: PublishedSet, folder: Path | None, *, mean: Colour, deviation: Colour, padding: int
 ) -> Splits:
-    """Colours 0 to 255."""
+    """A data set whose test images are halved into validation and test. `mean` and `deviation` are 0 to 255."""
     test = published.open("test", folder)
     parts = halves(published.name, len(test))
     return Splits(

@@ -1,4 +1,4 @@
-"""Make the gallery again, from the embedded table and what scores ship: `python docs/gallery/make.py`."""
+"""Regenerate the gallery from the table and the scores in the package: `python docs/gallery/make.py`."""
 
 import shutil
 import subprocess
@@ -6,28 +6,27 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.cli.studies import SHIPPED_SCORES, SHIPPED_SEARCHES
-
-from data.sources import table_path
+from nasgauge.cli.studies import SHIPPED_SCORES, SHIPPED_SEARCHES
+from nasgauge.data.sources import table_path
 
 HERE = Path(__file__).resolve().parent
 CAPTIONS = {
-    "efficiency-cifar10": "Test accuracy of the validation leader against queries: mean of 100 runs, 95 % band, "
-    "with the exact random-search curve and the best cell.",
-    "regret-cifar10": "The same as points below the best cell, on a log axis.",
-    "top-cifar10": "Mean accuracy of the 1, 5 and 25 leading cells.",
-    "profile": "Share of runs that end above a normalised score.",
-    "iqm": "Interquartile mean of the normalised scores.",
-    "operations-cifar10": "What the cells that searches end with carry on each edge.",
-    "tau-cifar10": "Kendall's tau of zero-cost scores with test accuracy, FLOPs and parameters as baselines.",
-    "ranks-cifar10-rank-sum": "TE-NAS's rank sum against test accuracy.",
-    "ranks-cifar10-kappa": "The condition number of the tangent kernel against test accuracy.",
-    "ranks-cifar10-regions": "The number of linear regions against test accuracy.",
-    "tau-between": "Kendall's tau between the scores.",
-    "preference-cifar10": "Operations of the best tenth of cells, by accuracy and by score.",
-    "pruning-paper-seed-0": "A TE-NAS search, round by round.",
-    "bridge-accuracy": "Cells trained here for 12 epochs beside the table `nb201`, with 95 % prediction intervals.",
-    "bridge-curves-cifar10-valid-12": "Their epochs beside those of the official records.",
+    "efficiency-cifar10": "Test accuracy of the incumbent against queries: mean of 100 runs with a 95 % band, "
+    "the exact random-search curve and the best cell.",
+    "regret-cifar10": "Mean regret against queries: percentage points below the best cell, on a log axis.",
+    "top-cifar10": "Mean test accuracy of the 1, 5 and 25 best cells found so far by the search metric, against queries.",
+    "profile": "Performance profile: share of runs whose final normalised score exceeds a threshold.",
+    "iqm": "Interquartile mean of the final normalised scores.",
+    "operations-cifar10": "Operations on each edge of the final incumbents.",
+    "tau-cifar10": "Kendall's tau of zero-cost proxies with test accuracy; FLOPs and parameters are baselines.",
+    "ranks-cifar10-rank-sum": "Rank sum of TE-NAS against test accuracy.",
+    "ranks-cifar10-kappa": "Condition number of the neural tangent kernel against test accuracy.",
+    "ranks-cifar10-regions": "Number of linear regions against test accuracy.",
+    "tau-between": "Kendall's tau between pairs of proxies.",
+    "preference-cifar10": "Shares of operations in the best 10 % of cells, by accuracy and by each proxy.",
+    "pruning-paper-seed-0": "A TE-NAS search: the supernet and its remaining operations after each round.",
+    "bridge-accuracy": "Retraining check: cells trained for 12 epochs against the table `nb201`, with 95 % prediction intervals.",
+    "bridge-curves-cifar10-valid-12": "Learning curves of these trainings and of the official records.",
 }
 TRAINED = HERE.parent / "trained"
 CURVES = (
@@ -37,12 +36,12 @@ CURVES = (
 
 def nasgauge(*arguments: str) -> None:
     """Run the command line."""
-    code = "from harness.cli import main; main()"
+    code = "from nasgauge.cli import main; main()"
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, cwd=HERE.parents[1])
 
 
 def main() -> None:
-    """Run the default bench, report it, and keep the pictures."""
+    """Run the default campaign and its report, and copy the figures."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "bench"
         nasgauge("bench", "--out", str(out))
@@ -56,9 +55,9 @@ def main() -> None:
         lines = [
             "# Gallery",
             "",
-            "Made by `python docs/gallery/make.py` from the table `bundled`, whose one figure",
+            "Made by `python docs/gallery/make.py` from the table `bundled`. In this table, search metric and reported accuracy",
         ]
-        lines += ["for each cell is both search signal and report.", ""]
+        lines += ["are the same value.", ""]
         for name, caption in CAPTIONS.items():
             picture = out / "report" / f"{name}.png"
             if picture.is_file():

@@ -1,4 +1,7 @@
-"""Networks in torch, built from choices: for each edge, the operations that it mixes."""
+"""PyTorch networks of cells and of supernets.
+
+A network is built from `Choices`: for each edge, the candidate operations whose outputs it averages.
+"""
 
 from nasgauge.harness.network.block import build_blocks
 from nasgauge.harness.network.initialise import INITIALISATIONS, UnknownInitialisation, initialise

@@ -1,8 +1,9 @@
-"""Networks of PNAS's block cells (Liu et al., 2018, sections 3.1 and 4.1), small enough to search on.
+"""Networks of PNAS block cells, in the small size used during search (Liu et al., 2018, sections 3.1 and 4.1).
 
-A stem, then three times N cells; the first cell of the second and third part halves height and width and
-doubles the channels. A cell squeezes its two inputs to its own channels, adds the two arms of each block, and
-gives all blocks, concatenated. Auxiliary heads and drop-path, of the final training alone, are left out.
+The network is a stem followed by three stages of N cells. The first cell of the second and third stage halves
+height and width and doubles the channels. A cell projects its two inputs to its own number of channels, adds the
+two arms of each block, and concatenates all blocks. Auxiliary heads and drop-path are not implemented: PNAS uses
+them only in the final training.
 """
 
 import torch
@@ -14,7 +15,7 @@ from nasgauge.harness.network.nb201 import ReLUConvBN, Skeleton, Stem
 from nasgauge.spaces.block_cells import Arm, BlockCell
 
 _STEM_WIDTH = 3
-"""Channels of the stem, in those of the first cell."""
+"""Channels of the stem, as a multiple of the channels of the first cell."""
 
 
 def _operator(name: str, channels: int, stride: int) -> nn.Module:
@@ -39,7 +40,16 @@ def _operator(name: str, channels: int, stride: int) -> nn.Module:
 
 
 class BlocksModule(nn.Module):
-    """One cell; with `halves` the arms that read its two inputs have stride 2."""
+    """One cell. With `halves`, the arms that read its two inputs have stride 2.
+
+    `last` and `before` are the channels of the outputs of the previous cell and of the cell before that. `late`
+    says that the latter is twice as high and wide as the former.
+
+    >>> cell = BlockCell.parse("sep_conv_3x3(h1)+identity(h2) | max_pool_3x3(b1)+identity(h1)")
+    >>> module = BlocksModule(cell, last=6, before=6, channels=4, halves=True, late=False)
+    >>> module(torch.zeros(2, 6, 8, 8), torch.zeros(2, 6, 8, 8)).shape
+    torch.Size([2, 8, 4, 4])
+    """
 
     def __init__(
         self, cell: BlockCell, last: int, before: int, channels: int, *, halves: bool, late: bool
@@ -55,28 +65,28 @@ class BlocksModule(nn.Module):
         )
 
     def forward(self, last: Tensor, before: Tensor) -> Tensor:
-        """Outputs of the previous cell and of the one before it to (B, blocks · channels, H, W)."""
+        """Map the outputs of the two previous cells, (B, C, H, W) each, to (B, blocks · channels, H / stride, W / stride)."""
         values = [self.last(last), self.before(before)]
         operators = iter(self.arms)
 
-        def deliver(arm: Arm) -> Tensor:
-            delivered: Tensor = next(operators)(values[arm.source])
-            return delivered
+        def apply(arm: Arm) -> Tensor:
+            output: Tensor = next(operators)(values[arm.source])
+            return output
 
         for one, other in self.cell.blocks:
-            values.append(deliver(one) + deliver(other))
+            values.append(apply(one) + apply(other))
         return torch.cat(values[2:], 1)
 
 
 class BlocksNetwork(nn.Module):
-    """Stem, three parts of cells, ReLU, pooling, linear classifier."""
+    """Stem, stages of cells, ReLU, global average pooling, linear classifier. See `build_blocks`."""
 
     def __init__(self, cell: BlockCell, skeleton: Skeleton) -> None:
         super().__init__()
         channels, blocks = skeleton.channels, len(cell.blocks)
         self.stem = Stem(skeleton.image_channels, _STEM_WIDTH * channels)
         last = before = _STEM_WIDTH * channels
-        late = False  # the output before the last is twice as high and wide
+        late = False  # whether the older input is twice as high and wide as the newer one
         body = []
         for place in range(skeleton.stages * skeleton.cells):
             halves = place > 0 and place % skeleton.cells == 0
@@ -88,7 +98,7 @@ class BlocksNetwork(nn.Module):
         self.classifier = nn.Linear(last, skeleton.classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) to logits (B, classes)."""
+        """Map images (B, 3, H, W) to logits (B, classes)."""
         last = before = self.stem(images)
         for module in self.body:
             last, before = module(last, before), last
@@ -97,7 +107,13 @@ class BlocksNetwork(nn.Module):
 
 
 def build_blocks(cell: BlockCell, skeleton: Skeleton, generator: torch.Generator) -> BlocksNetwork:
-    """A network in train mode with weights drawn from `generator`, as torch would draw them."""
+    """Build a network in train mode, on the CPU, with weights drawn from `generator` by PyTorch's default scheme.
+
+    >>> cell = BlockCell.parse("sep_conv_3x3(h1)+identity(h2)")
+    >>> network = build_blocks(cell, Skeleton(channels=4, cells=1), torch.Generator().manual_seed(0))
+    >>> network(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 10])
+    """
     with torch.device("meta"):
         network = BlocksNetwork(cell, skeleton)
     network.to_empty(device="cpu")

@@ -1,8 +1,8 @@
-"""The DARTS block space as TE-NAS measures it: a normal and a reduction cell (Chen et al., 2021, appendix A).
+"""Networks of the DARTS search space in the size that TE-NAS scores: two cells (Chen et al., 2021, appendix A).
 
-Each cell has two inputs, four inner nodes and 14 edges; its output is the inner nodes, concatenated. As in
-NAS-Bench-201's builder an edge delivers the average of its operations, one operation on two edges into
-every node is a network of the space, and an edge without operations is left out.
+Each cell has two inputs, four intermediate nodes and 14 edges. Its output is the concatenation of the
+intermediate nodes. As in the NAS-Bench-201 networks, an edge averages its candidate operations, and an edge
+without operations contributes nothing. A final architecture has two incoming edges with one operation per node.
 """
 
 import torch
@@ -13,7 +13,11 @@ from nasgauge.spaces.block_genotypes import EDGES, EDGES_IN_CELL, NODES, OPERATI
 
 
 class Separable(nn.Sequential):
-    """ReLU, depthwise convolution, pointwise convolution, batch normalisation."""
+    """ReLU, depthwise convolution, pointwise convolution, batch normalisation.
+
+    >>> Separable(4, 8, kernel=3, stride=2)(torch.zeros(2, 4, 8, 8)).shape
+    torch.Size([2, 8, 4, 4])
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, dilation: int = 1) -> None:
         padding = dilation * (kernel // 2)
@@ -26,7 +30,11 @@ class Separable(nn.Sequential):
 
 
 class Halve(nn.Module):
-    """A skip that halves height and width: two 1x1 convolutions of stride 2, one pixel apart."""
+    """Factorised reduction: two 1x1 convolutions of stride 2, offset by one pixel, whose outputs are concatenated.
+
+    >>> Halve(4, 6)(torch.zeros(2, 4, 8, 8)).shape
+    torch.Size([2, 6, 4, 4])
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -36,7 +44,7 @@ class Halve(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, ⌈H / 2⌉, ⌈W / 2⌉)."""
+        """Map (B, inputs, H, W) to (B, outputs, ⌈H / 2⌉, ⌈W / 2⌉)."""
         rectified = self.relu(images)
         shifted = nn.functional.pad(rectified, (0, 1, 0, 1))[:, :, 1:, 1:]
         result: Tensor = self.norm(torch.cat([self.even(rectified), self.odd(shifted)], 1))
@@ -59,7 +67,14 @@ def _operation(name: str, channels: int, stride: int) -> nn.Module:
 
 
 class BlockCellModule(nn.Module):
-    """One cell, normal or reduction."""
+    """A normal cell or, with `reduction`, a cell of stride 2.
+
+    `before_last` and `last` are the channels of its two inputs. `choices` has one entry for each of 14 edges.
+
+    >>> cell = BlockCellModule((("skip_connect",),) * 14, 3, 3, 4, reduction=True)
+    >>> cell(torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 16, 4, 4])
+    """
 
     def __init__(
         self, choices: Choices, before_last: int, last: int, channels: int, *, reduction: bool
@@ -77,7 +92,7 @@ class BlockCellModule(nn.Module):
         )
 
     def forward(self, before_last: Tensor, last: Tensor) -> Tensor:
-        """Two inputs of (B, …, H, W) to (B, 4 · channels, H / stride, W / stride)."""
+        """Map the outputs of the two previous cells, (B, C, H, W) each, to (B, 4 · channels, H / stride, W / stride)."""
         nodes = [self.first(before_last), self.second(last)]
         height, width = (-(-side // self.stride) for side in nodes[0].shape[2:])
         for node in range(2, 2 + NODES):
@@ -92,12 +107,23 @@ class BlockCellModule(nn.Module):
 
 
 class BlockNetwork(nn.Module):
-    """Stem or none, a normal cell of 1 channel, a reduction cell of 2, BN and ReLU, pooling, classifier."""
+    """A normal cell and a reduction cell, then BN, ReLU, global average pooling and a linear classifier.
+
+    The reduction cell has twice as many channels as the normal cell. With `stem` the input is an image of three
+    channels; without, it has `channels` channels. `choices` lists the operations of the 14 edges of the normal
+    cell, then of the reduction cell.
+
+    Raises InvalidChoices.
+
+    >>> network = BlockNetwork((("skip_connect", "sep_conv_3x3"),) * 28, stem=True)
+    >>> network(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 10])
+    """
 
     def __init__(self, choices: Choices, *, stem: bool, channels: int = 1, classes: int = 10) -> None:
         super().__init__()
         if len(choices) != 2 * EDGES_IN_CELL:
-            raise InvalidChoices(f"two cells take choices for {2 * EDGES_IN_CELL} edges, not {len(choices)}")
+            raise InvalidChoices(f"two cells need choices for {2 * EDGES_IN_CELL} edges, not {len(choices)}")
         for operation in {operation for mix in choices for operation in mix}:
             if operation not in OPERATIONS:
                 raise InvalidChoices(f"unknown operation {operation!r}; choose from {', '.join(OPERATIONS)}")
@@ -111,7 +137,7 @@ class BlockNetwork(nn.Module):
         self.classifier = nn.Linear(2 * wide, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3 or `channels`, H, W) to logits (B, classes)."""
+        """Map images (B, 3 or `channels`, H, W) to logits (B, classes)."""
         start = self.stem(images)
         last = self.reduce(start, self.normal(start, start))
         logits: Tensor = self.classifier(self.relu(self.norm(last)).mean((2, 3)))

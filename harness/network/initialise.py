@@ -1,4 +1,4 @@
-"""How weights are drawn, from a generator that is handed in."""
+"""Weight initialisation from an explicit random generator."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from nasgauge.spaces.errors import NasgaugeError
 
 
 class UnknownInitialisation(NasgaugeError, LookupError):
-    """A name that stands for no initialisation."""
+    """Raised for the name of an initialisation that does not exist."""
 
 
 def _fans(weight: Tensor) -> tuple[int, int]:
@@ -21,7 +21,7 @@ def _fans(weight: Tensor) -> tuple[int, int]:
 
 
 def _default(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
-    """What torch's own constructors draw: uniform in ±1/sqrt(fan in), weights and biases."""
+    """PyTorch's default: weights and biases uniform in ±1/sqrt(fan in)."""
     bound = 1 / math.sqrt(_fans(layer.weight)[0])
     _uniform(layer.weight, bound, generator)
     if layer.bias is not None:
@@ -57,16 +57,25 @@ INITIALISATIONS: Final = MappingProxyType(
         "standard_normal": _normal,
     }
 )
-"""Ways to draw the weights of convolutions and linear layers; `default` is torch's, `kaiming_*` are the
-normal draws of He et al. (2015) with gain sqrt(2) and biases of 0, `standard_normal` is what zen-score
-asks for."""
+"""Initialisations of convolutions and linear layers by name.
+
+`default` is PyTorch's. `kaiming_fan_in` and `kaiming_fan_out` are normal with gain sqrt(2) and zero biases (He et
+al., 2015). `standard_normal` is N(0, 1), as the Zen-score prescribes (Lin et al., 2021).
+"""
 
 
 @torch.no_grad()
 def initialise(network: nn.Module, name: str, generator: torch.Generator) -> None:
-    """Draw all weights anew, module by module in order; batch normalisation starts at scale 1, shift 0.
+    """Initialise all weights of a network in place, in the order of its modules.
+
+    Batch normalisation starts with scale 1, shift 0 and reset running statistics.
 
     Raises UnknownInitialisation.
+
+    >>> layer = nn.Linear(2, 2)
+    >>> initialise(layer, "kaiming_fan_in", torch.Generator().manual_seed(0))
+    >>> layer.bias.tolist()
+    [0.0, 0.0]
     """
     try:
         draw = INITIALISATIONS[name]

@@ -1,4 +1,4 @@
-"""What a network can be judged on, and where."""
+"""Validation of image batches and devices."""
 
 import torch
 from torch import Tensor, nn
@@ -7,15 +7,22 @@ from nasgauge.spaces.errors import NasgaugeError
 
 
 class InvalidBatch(NasgaugeError, ValueError):
-    """Images or labels that a network cannot be judged on."""
+    """Raised for images, labels or a device that a network cannot be evaluated on."""
 
 
 def check_images(
     images: Tensor, network: nn.Module | None = None, channels: int | None = None, *, halvings: int = 0
 ) -> None:
-    """Refuse what is no (B, C, H, W) of at least two images, or is not where the network is.
+    """Check that `images` is a float tensor (B, C, H, W) with B ≥ 2, on the device of `network`.
+
+    With `channels`, C must equal it. With `halvings`, H and W must be divisible by 2 ** `halvings`.
 
     Raises InvalidBatch.
+
+    >>> check_images(torch.zeros(1, 3, 8, 8))
+    Traceback (most recent call last):
+    ...
+    nasgauge.harness.network.inputs.InvalidBatch: a batch of 1 has no batch statistics; give at least 2 images
     """
     if images.ndim != 4 or not images.is_floating_point():
         raise InvalidBatch(
@@ -38,6 +45,9 @@ def open_device(name: str) -> torch.device:
     """The device of that name, if this machine has it.
 
     Raises InvalidBatch.
+
+    >>> open_device("cpu")
+    device(type='cpu')
     """
     try:
         device = torch.device(name)

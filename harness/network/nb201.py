@@ -1,9 +1,9 @@
-"""NAS-Bench-201's network, for cells and for supernets alike (Dong and Yang, 2020, section 2.1).
+"""The network of NAS-Bench-201, for single cells and for supernets (Dong and Yang, 2020, section 2.1).
 
-One builder takes, for each of the six edges, the operations that the edge mixes. One operation on every
-edge is a cell of the benchmark. Many are a supernet, where an edge delivers the plain average of its
-operations (TE-NAS, Chen et al., 2021: equal architecture parameters under a softmax). None is an edge
-that delivers zero, as `none` does.
+`build` takes the candidate operations of each of the six edges. With one operation per edge the network is that
+of a benchmark cell. With several it is a supernet, in which an edge outputs the mean of its operations (TE-NAS,
+Chen et al., 2021: equal architecture parameters under a softmax). An edge without operations outputs zero, as
+`none` does.
 """
 
 from collections.abc import Iterator
@@ -18,26 +18,35 @@ from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
 from nasgauge.spaces.errors import NasgaugeError
 
 Choices = tuple[tuple[str, ...], ...]
+"""For each edge, the names of its candidate operations."""
 
 _NODES: Final = 4
 
 
 class InvalidChoices(NasgaugeError, ValueError):
-    """Choices that name no network, or a skeleton that cannot be built."""
+    """Raised for choices or a skeleton from which no network can be built."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Skeleton:
-    """Everything of the network that is not the cell; the defaults are the benchmark's own."""
+    """The macro structure of a network, without the cell. The defaults are those of NAS-Bench-201.
+
+    Raises InvalidChoices.
+
+    >>> Skeleton().image_channels, Skeleton(channels=1, stem=False).image_channels
+    (3, 1)
+    """
 
     channels: int = 16
+    """Channels of the first stage."""
     cells: int = 5
     """Cells in each stage."""
     stages: int = 3
-    """The channels double, and height and width halve, from one stage to the next."""
+    """Number of stages. From one stage to the next, channels double and height and width halve."""
     classes: int = 10
+    """Outputs of the linear classifier."""
     stem: bool = True
-    """Without a stem the first cell sees the image itself, which must have `channels` channels."""
+    """Whether a 3x3 convolution precedes the first cell. Without it, images must have `channels` channels."""
 
     def __post_init__(self) -> None:
         if min(self.channels, self.cells, self.stages, self.classes) < 1:
@@ -45,12 +54,12 @@ class Skeleton:
 
     @property
     def image_channels(self) -> int:
-        """Channels of the images that the network takes."""
+        """Number of channels of the input images."""
         return 3 if self.stem else self.channels
 
 
 def choices_of(cell: Cell) -> Choices:
-    """The choices that make the network of one cell.
+    """The choices of a single cell: one operation per edge.
 
     >>> choices_of(Cell(("none", "skip_connect", "none", "none", "none", "nor_conv_3x3")))
     (('none',), ('skip_connect',), ('none',), ('none',), ('none',), ('nor_conv_3x3',))
@@ -59,7 +68,11 @@ def choices_of(cell: Cell) -> Choices:
 
 
 class ReLUConvBN(nn.Module):
-    """ReLU, convolution without bias, batch normalisation."""
+    """ReLU, convolution without bias, batch normalisation.
+
+    >>> ReLUConvBN(4, 8, kernel=3, stride=2)(torch.zeros(2, 4, 8, 8)).shape
+    torch.Size([2, 8, 4, 4])
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -68,7 +81,7 @@ class ReLUConvBN(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
         result: Tensor = self.norm(self.conv(self.relu(images)))
         return result
 
@@ -84,7 +97,12 @@ def _operation(name: str, channels: int) -> nn.Module:
 
 
 class CellModule(nn.Module):
-    """One cell: node 3 of `EDGES`, each edge the average of its operations."""
+    """A cell whose edges average their candidate operations; the output is node 3.
+
+    >>> cell = CellModule((("skip_connect",),) * 6, channels=2)
+    >>> cell(torch.ones(2, 2, 4, 4)).unique()  # node 1 is 1, node 2 is 2, node 3 is 1 + 1 + 2
+    tensor([4.])
+    """
 
     def __init__(self, choices: Choices, channels: int) -> None:
         super().__init__()
@@ -95,14 +113,14 @@ class CellModule(nn.Module):
         )
 
     def into(self, node: int) -> Iterator[tuple[int, float, list[nn.Module]]]:
-        """Source, weight and operations of each edge into a node that has any."""
+        """Yield source node, weight and operations of each edge into `node` that has operations other than `none`."""
         for edge, weight, (source, end) in zip(self.edges, self.weights, EDGES, strict=True):
             operations = list(edge.children())
             if end == node and operations:
                 yield source, weight, operations
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
+        """Map (B, C, H, W) to the same shape."""
         nodes = [images]
         for node in range(1, _NODES):
             total: Tensor | None = None
@@ -116,7 +134,11 @@ class CellModule(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """The block between two stages: height and width halve, channels double."""
+    """The residual block between two stages, of stride 2.
+
+    >>> ResidualBlock(4, 8)(torch.zeros(2, 4, 8, 8)).shape
+    torch.Size([2, 8, 4, 4])
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -126,13 +148,17 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H / 2, W / 2)."""
+        """Map (B, inputs, H, W) to (B, outputs, H / 2, W / 2)."""
         result: Tensor = self.shortcut(self.pool(images)) + self.second(self.first(images))
         return result
 
 
 class Stem(nn.Module):
-    """Convolution and batch normalisation."""
+    """3x3 convolution and batch normalisation.
+
+    >>> Stem(3, 16)(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 16, 8, 8])
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -140,13 +166,20 @@ class Stem(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
         result: Tensor = self.norm(self.conv(images))
         return result
 
 
 class Network(nn.Module):
-    """Stem, stages of cells with residual blocks between them, BN and ReLU, pooling, linear classifier."""
+    """Stem, stages of cells with residual blocks between them, BN, ReLU, global average pooling, linear classifier.
+
+    Use `build` to check the choices and to initialise the weights from a generator.
+
+    >>> network = Network((("skip_connect", "nor_conv_3x3"),) * 6, Skeleton(channels=4, cells=1))
+    >>> network(torch.zeros(2, 3, 8, 8)).shape, network.features(torch.zeros(2, 3, 8, 8)).shape
+    (torch.Size([2, 10]), torch.Size([2, 16]))
+    """
 
     def __init__(self, choices: Choices, skeleton: Skeleton) -> None:
         super().__init__()
@@ -166,7 +199,7 @@ class Network(nn.Module):
         self.classifier = nn.Linear(channels, skeleton.classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, image channels, H, W) to the pooled (B, channels of the last stage)."""
+        """Map images (B, image channels, H, W) to pooled features (B, channels of the last stage)."""
         if self.stem is not None:
             images = self.stem(images)
         for module in self.body:
@@ -175,7 +208,7 @@ class Network(nn.Module):
         return pooled
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, image channels, H, W) to logits (B, classes)."""
+        """Map images (B, image channels, H, W) to logits (B, classes)."""
         logits: Tensor = self.classifier(self.features(images))
         return logits
 
@@ -188,20 +221,26 @@ def build(
     initialisation: str = "default",
     device: torch.device | str = "cpu",
 ) -> Network:
-    """A network in train mode with weights drawn from `generator`, torch's global generator left alone.
+    """Build a network in train mode with weights drawn from `generator`.
 
-    The weights are drawn on the generator's device, so a CPU generator gives the same network everywhere.
+    `initialisation` is a name in `INITIALISATIONS`. PyTorch's global generator is not used. The weights are drawn
+    on the device of the generator, so a CPU generator gives the same weights on every device.
 
     Raises InvalidChoices, UnknownInitialisation.
+
+    >>> cell = Cell.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|")
+    >>> network = build(choices_of(cell), Skeleton(channels=4, cells=1), torch.Generator().manual_seed(0))
+    >>> network(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 10])
     """
     if len(choices) != len(EDGES):
-        raise InvalidChoices(f"a network takes choices for {len(EDGES)} edges, not {len(choices)}")
+        raise InvalidChoices(f"a network needs choices for {len(EDGES)} edges, not {len(choices)}")
     for mix in choices:
         for op in mix:
             if op not in OPERATIONS:
                 raise InvalidChoices(f"unknown operation {op!r}; choose from {', '.join(OPERATIONS)}")
         if len(set(mix)) != len(mix):
-            raise InvalidChoices(f"an edge mixes each operation once; got {mix}")
+            raise InvalidChoices(f"an edge may list each operation once, not {mix}")
     with torch.device("meta"):
         network = Network(choices, skeleton)
     network.to_empty(device=device)

@@ -1,4 +1,4 @@
-"""Size of a network, counted as NAS-Bench-201 counts it."""
+"""Number of parameters and multiply-adds of a network, counted as in NAS-Bench-201."""
 
 from typing import Any
 
@@ -7,15 +7,23 @@ from torch import Tensor, nn
 
 
 def parameters(network: nn.Module) -> int:
-    """Trainable weights, all edges included, also those that no path uses."""
+    """Number of parameters, including those on edges that no path from input to output uses.
+
+    >>> parameters(nn.Linear(3, 2))
+    8
+    """
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 @torch.no_grad()
 def flops(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
-    """Multiply-accumulates for one image (C, H, W) in convolutions and linear layers, biases counted too.
+    """Multiply-adds of one forward pass on an image of shape (C, H, W).
 
-    This is the benchmark's `flop` (in millions there): pooling, normalisation and sums cost nothing.
+    Counts convolutions and linear layers with their biases; pooling, normalisation and sums count zero. NAS-Bench-201
+    reports the same quantity in millions under the name `flop`.
+
+    >>> flops(nn.Conv2d(3, 8, 3, padding=1, bias=False), (3, 4, 4))
+    3456
     """
     total = 0
 
@@ -29,7 +37,7 @@ def flops(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     mode = network.training
     try:
-        network.eval()  # batch statistics of one image must not touch the running ones
+        network.eval()  # the running statistics must not change
         weight = next(network.parameters())
         network(torch.zeros((1, *image_shape), device=weight.device, dtype=weight.dtype))
     finally:

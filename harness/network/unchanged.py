@@ -1,4 +1,4 @@
-"""Looking at a network without leaving a trace."""
+"""A context manager that restores the state of a network."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,7 +9,17 @@ from torch import nn
 
 @contextlib.contextmanager
 def unchanged(network: nn.Module) -> Iterator[None]:
-    """Afterwards weights, buffers, gradients, modes and what asks for gradients are as they were."""
+    """Restore parameters, buffers, gradients, `requires_grad` flags and train/eval modes on exit.
+
+    Gradients are `None` on entry.
+
+    >>> layer = nn.Linear(2, 2)
+    >>> before = layer.weight.tolist()
+    >>> with unchanged(layer):
+    ...     _ = nn.init.zeros_(layer.weight)
+    >>> layer.weight.tolist() == before
+    True
+    """
     modes = [(module, module.training) for module in network.modules()]
     parameters = [(p, p.detach().clone(), p.requires_grad, p.grad) for p in network.parameters()]
     buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
@@ -19,9 +29,9 @@ def unchanged(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         with torch.no_grad():
-            for parameter, value, asks, gradient in parameters:
+            for parameter, value, requires_grad, gradient in parameters:
                 parameter.copy_(value)
-                parameter.requires_grad_(asks)
+                parameter.requires_grad_(requires_grad)
                 parameter.grad = gradient
             for buffer, value in buffers:
                 buffer.copy_(value)

@@ -1,4 +1,4 @@
-"""The neural tangent kernel, exact and fast."""
+"""The exact neural tangent kernel of a network and its condition number."""
 
 from nasgauge.harness.ntk.kernel import condition_number, kernel, kernel_by_rows
 from nasgauge.harness.ntk.parts import Workspace

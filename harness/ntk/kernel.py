@@ -1,23 +1,23 @@
-"""The neural tangent kernel of a network in train mode, exact and fast (Jacot et al., 2018).
+"""The exact neural tangent kernel of a network in train mode (Jacot et al., 2018).
 
-The kernel of a batch is J Jᵀ, where row b of J is the gradient of the sum of image b's logits with respect
-to all weights of convolutions, classifier and normalisation scales, biases left out (Chen et al., 2021:
-TE-NAS, section 3.1.1). In train mode batch normalisation couples the images: every row needs a gradient on
-every image, so the usual per-sample shortcuts give another kernel.
+The kernel of a batch is J Jᵀ. Row b of J is the gradient of the summed logits of image b with respect to the
+weights of convolutions and classifier and the scales of batch normalisation; biases are excluded (Chen et al.,
+2021: TE-NAS, section 3.1.1). In train mode, batch normalisation couples the images of a batch, so the logits of
+one image depend on all images. Methods that compute per-sample gradients independently give a different kernel.
 
-`kernel_by_rows` goes back through the network once for each image; it works for any network. `kernel` goes
-back once with all cotangents together, by hand, and gives the same kernel of `nasgauge.harness.network.Network`:
+`kernel_by_rows` works for any network and runs one backward pass per image. `kernel` computes the same matrix for
+`nasgauge.harness.network.Network` in a single hand-written backward pass over all B cotangents at once:
 
-- A convolution followed by normalisation sends back W ᵀ∗ gain (g − mean(g) − x̂ mean(g x̂)), g the cotangent
-  of the node it ends in. All branches that end in a node share one convolution of g, with an output for each
-  of their sources. The mean only adds a tensor that is the same for all images, and the x̂ term lies in the
-  span of the fixed tensors W_c ᵀ∗ x̂_c: a matrix product of their coefficients.
-- mean(g x̂), the weights' gradients and the scales' gradients all follow from one matrix product of g with
-  the unfolded, centred inputs of the node, since x̂ is itself linear in them.
+- Let g be the cotangent of a node. The vector-Jacobian product of a convolution with normalisation into that node
+  is W ᵀ∗ gain (g − mean(g) − x̂ mean(g x̂)). All branches into a node share one convolution of g, with output
+  channels for each source node. The mean(g) term is the same tensor for all images. The x̂ term is a linear
+  combination of the fixed tensors W_c ᵀ∗ x̂_c, hence a matrix product with their coefficients.
+- x̂ is linear in the unfolded, centred inputs. Therefore mean(g x̂), the weight gradients and the scale gradients
+  all follow from one matrix product of g with these inputs.
 
-Shapes carry letters: N images, B cotangents (one for each image: B = N), C channels, H and W pixels,
-K columns of unfolded inputs, P weights. Cotangents are (N, B, C, H, W): what concerns one image lies
-together, small enough for the cache.
+Suffixes of names are shapes: N images, B cotangents (one per image, so B = N), C channels, H and W pixels, K rows
+of unfolded inputs, P weights or pixels. Cotangents are (N, B, C, H, W), so that the data of one image are contiguous
+and fit in the cache.
 """
 
 import torch
@@ -32,9 +32,10 @@ from nasgauge.harness.ntk.passes import BlockPass, CellPass, head
 
 
 def condition_number(kernel_BB: Tensor) -> float:
-    """Largest over smallest eigenvalue, in float64; NaN for a kernel of zeros or one that is not finite.
+    """Ratio of the largest to the smallest eigenvalue of a kernel (B, B), computed in float64.
 
-    A smallest eigenvalue that rounding makes zero or negative gives infinity.
+    Returns NaN for a kernel of zeros or with non-finite entries, and infinity if the smallest eigenvalue is zero or,
+    by rounding, negative.
 
     >>> condition_number(torch.tensor([[4.0, 0.0], [0.0, 2.0]]))
     2.0
@@ -50,9 +51,16 @@ def condition_number(kernel_BB: Tensor) -> float:
 
 
 def kernel_by_rows(network: nn.Module, images: Tensor) -> Tensor:
-    """The kernel (B, B) in float64, one backward pass for each image; any network that gives logits.
+    """The kernel (B, B) in float64 of any network that returns logits, with one backward pass per image.
+
+    `images` is a float tensor (B, C, H, W). The state of the network is restored afterwards.
 
     Raises InvalidBatch.
+
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(2, 1))
+    >>> kernel_by_rows(network, torch.tensor([[[[1.0, 2.0]]], [[[0.0, 3.0]]]]))  # the Gram matrix of the inputs
+    tensor([[5., 6.],
+            [6., 9.]], dtype=torch.float64)
     """
     check_images(images, network)
     weights = [parameter for name, parameter in network.named_parameters() if "weight" in name]
@@ -73,11 +81,19 @@ def kernel_by_rows(network: nn.Module, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def kernel(network: Network, images: Tensor, workspace: Workspace | None = None) -> Tensor:
-    """The kernel (B, B) in float64 of a NAS-Bench-201 network or supernet, all rows at once.
+    """The kernel (B, B) in float64 of a NAS-Bench-201 network or supernet, in a single backward pass.
 
-    The network's running statistics, gradients and mode are not touched.
+    `images` is a float tensor (B, C, H, W). Pass the same `workspace` to successive calls to reuse memory. Running
+    statistics, gradients and mode of the network do not change.
 
     Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=3, cells=1), generator)
+    >>> images = torch.randn(4, 3, 8, 8, generator=generator)
+    >>> torch.allclose(kernel(network, images), kernel_by_rows(network, images), rtol=1e-3)
+    True
     """
     skeleton = network.skeleton
     check_images(images, network, skeleton.image_channels, halvings=skeleton.stages - 1)

@@ -1,4 +1,4 @@
-"""The way back through a cell, a residual block and the head of a NAS-Bench-201 network."""
+"""Forward and backward passes through a cell, a residual block and the head of a NAS-Bench-201 network."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,13 @@ from nasgauge.harness.ntk.parts import (
 
 
 class CellPass:
-    """One cell: forward when made, then back."""
+    """A cell. The constructor runs the forward pass on inputs (N, C, H, W); `back` runs the backward pass.
+
+    >>> cell = CellModule((("nor_conv_3x3", "skip_connect"),) * 6, channels=2)
+    >>> images = torch.randn(4, 2, 5, 5)
+    >>> torch.allclose(CellPass(cell, images).output, cell(images), atol=1e-5)
+    True
+    """
 
     def __init__(self, cell: CellModule, inputs: Tensor) -> None:
         self.nodes = [inputs]
@@ -58,10 +64,10 @@ class CellPass:
         return total
 
     def back(self, cotangent: Tensor, total_BB: Tensor, memory: Workspace) -> Tensor:
-        """From the cotangents of the output to those of the input; adds to the kernel.
+        """Map the cotangents of the output, (N, B, C, H, W), to those of the input, and add to the kernel.
 
-        A node's cotangents are finished, met with what the branches into it saw, and sent back through these
-        branches image by image, while they lie in the cache.
+        For each node, in reverse order, the loop completes the cotangent, multiplies it with the inputs of the branches
+        into the node, and propagates it through these branches. It does so in slices of images that fit the cache.
         """
         if 3 not in self.reached:
             return cotangent.zero_()
@@ -114,7 +120,7 @@ class CellPass:
         return columns(self.rectified[source], max(branch.kernel.shape[-1] for arm in arms for branch in arm))
 
     def _fan(self, node: int, targets: Sequence[int]) -> Tensor:
-        """The kernel that sends a node's cotangents back through its branches to all their sources at once."""
+        """The convolution kernel of the backward pass from a node to all its source nodes at once."""
         arms = [self.branches[target, node] for target in targets]
         size = max((branch.kernel.shape[-1] for arm in arms for branch in arm), default=1)
         C = self.nodes[0].shape[1]
@@ -131,7 +137,7 @@ class CellPass:
         return Leaving(self.nodes[node], branches, constant)
 
     def _past(self, node: int, ends: dict[int, Tensor], pool: Pool, out: Tensor) -> None:
-        """Add what went past the branches, through skips and pools."""
+        """Add the backward pass through skip connections and average pools to `out`."""
         pooled = [(its, self.pools[node, end]) for end, its in ends.items() if (node, end) in self.pools]
         if pooled:
             pool.back_(pooled, out)
@@ -141,7 +147,12 @@ class CellPass:
 
 
 class BlockPass:
-    """One residual block: forward when made, then back."""
+    """A residual block. The constructor runs the forward pass on inputs (N, C, H, W); `back` runs the backward pass.
+
+    >>> block, images = ResidualBlock(2, 4), torch.randn(4, 2, 6, 6)
+    >>> torch.allclose(BlockPass(block, images).output, block(images), atol=1e-5)
+    True
+    """
 
     def __init__(self, block: ResidualBlock, inputs: Tensor) -> None:
         self.inputs = inputs
@@ -152,7 +163,7 @@ class BlockPass:
         self.output = self.second.output + F.conv2d(self.pooled, self.shortcut)
 
     def back(self, cotangent: Tensor, total_BB: Tensor, memory: Workspace) -> Tensor:
-        """From the cotangents of the output to those of the input; adds to the kernel."""
+        """Map the cotangents of the output, (N, B, 2 C, H / 2, W / 2), to those of the input, and add to the kernel."""
         N, B = cotangent.shape[:2]
         middle, first, second = self.first.output.relu(), self.first, self.second
         kernel = second.scaled().transpose(0, 1).flip(2, 3)
@@ -175,7 +186,7 @@ class BlockPass:
         mean_BC, (products,) = seen.settle(sums, inner)
         first.gradients(products, seen.grams[0], total_BB)
 
-        # Stride 2: the four pixels that share a place of the smaller map stand as channels until the end.
+        # Stride 2: the four pixels of each 2x2 window are stored as channels until the end.
         kernel = _by_phase(first.scaled())
         past = (self.shortcut.transpose(0, 1) / 4).repeat_interleave(4, 0)
         constant = F.conv2d(everywhere(-mean_BC, inner), kernel, padding=1)
@@ -192,20 +203,21 @@ class BlockPass:
 
 
 def _convolved(cotangent: Tensor, kernel: Tensor, padding: int) -> Tensor:
-    """(n, B, C, H, W) to (n, B, channels of the kernel, H, W)."""
+    """Map (n, B, C, H, W) to (n, B, output channels of the kernel, H, W)."""
     return torch.unflatten(F.conv2d(cotangent.flatten(0, 1), kernel, padding=padding), 0, cotangent.shape[:2])
 
 
 def _by_phase(kernel: Tensor) -> Tensor:
-    """The way back through a 3x3 convolution of stride 2 as one of stride 1, (C, Ci, 3, 3) to (4 Ci, C, 3, 3).
+    """The kernel of stride 1 that transposes a 3x3 convolution of stride 2: (C, Ci, 3, 3) to (4 Ci, C, 3, 3).
 
-    Row 2y of the input met the window's middle row at y; row 2y + 1 its last row at y and its first at y + 1.
+    Input row 2y is multiplied by the middle kernel row for output row y. Input row 2y + 1 is multiplied by the last
+    kernel row for output row y, and by the first one for output row y + 1.
     """
     phases = kernel.new_zeros((*kernel.shape[:2], 2, 2, 3, 3))
     met: tuple[tuple[tuple[int, int], ...], ...] = (
         ((1, 1),),
         ((1, 2), (2, 0)),
-    )  # (place in the new window, old row)
+    )  # (row of the new kernel, row of the old kernel)
     for row, rows in enumerate(met):
         for column, places in enumerate(met):
             for y, old_y in rows:
@@ -215,7 +227,17 @@ def _by_phase(kernel: Tensor) -> Tensor:
 
 
 def head(network: Network, values: Tensor, total_BB: Tensor, memory: Workspace) -> Tensor:
-    """Classifier, pooling, ReLU and last normalisation: the cotangents (N, B, C, H, W) of their input."""
+    """Backward pass through classifier, pooling, ReLU and last normalisation, adding to the kernel.
+
+    Maps the input of the last normalisation, `values` (N, C, H, W), to its cotangents (N, B, C, H, W).
+
+    >>> from nasgauge.harness.network import Skeleton
+    >>> network = Network((("skip_connect",),) * 6, Skeleton(channels=2, cells=1, stages=1))
+    >>> kernel_BB = torch.zeros(4, 4, dtype=torch.float64)
+    >>> with torch.no_grad():
+    ...     head(network, torch.randn(4, 2, 6, 6), kernel_BB, Workspace()).shape
+    torch.Size([4, 4, 2, 6, 6])
+    """
     N, C, H, W = values.shape
     norm = network.norm
     variance_C, mean_C = torch.var_mean(values, (0, 2, 3), correction=0)

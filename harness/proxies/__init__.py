@@ -1,4 +1,4 @@
-"""Zero-cost proxies, scores of cells, and TE-NAS's comparisons: everything said of untrained networks."""
+"""Zero-cost proxies of untrained networks, scores of cells, and the supernet comparisons of TE-NAS."""
 
 from nasgauge.harness.network.inputs import InvalidBatch
 from nasgauge.harness.proxies.batch import Batch

@@ -1,4 +1,7 @@
-"""Proxies from what an untrained network does with its inputs, in train mode; higher is better."""
+"""Zero-cost proxies computed from activations and input gradients of an untrained network in train mode.
+
+For all proxies, higher is better. The state of the network does not change.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,9 +20,19 @@ _JACOV_EPSILON: Final = 1e-5
 
 
 def naswot(network: nn.Module, batch: Batch) -> float:
-    """Log-determinant of the overlaps of ReLU codes (Mellor et al., 2021: NASWOT, section 3).
+    """Log-determinant of the Hamming similarity of the images' binary ReLU codes (Mellor et al., 2021: NASWOT, section 3).
 
     Minus infinity if two images have the same code.
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> naswot(network, batch) > 0
+    True
     """
     codes_BF = relu_codes(network, batch.images).float()
     overlap_BB = codes_BF @ codes_BF.T + (1 - codes_BF) @ (1 - codes_BF).T
@@ -27,9 +40,20 @@ def naswot(network: nn.Module, batch: Batch) -> float:
 
 
 def jacov(network: nn.Module, batch: Batch) -> float:
-    """Spread of the eigenvalues of the correlations of input gradients (Mellor et al., 2020: first version).
+    """Score of the correlation matrix of input gradients (Mellor et al., 2020: first version of NASWOT).
 
-    NaN if an image has no gradient.
+    With eigenvalues v of the matrix, the score is −Σ (log(v + ε) + 1 / (v + ε)), ε = 1e-5. NaN if the gradient of an
+    image is zero.
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> jacov(network, batch) < 0
+    True
     """
     check_images(batch.images, network)
     with unchanged(network), torch.enable_grad():
@@ -46,10 +70,20 @@ def jacov(network: nn.Module, batch: Batch) -> float:
 
 
 def zen(network: nn.Module, batch: Batch) -> float:
-    """Log of how far a small step moves the last feature map, scaled back (Lin et al., 2021: Zen-score).
+    """Zen-score: log of the change of the last feature map under a small input perturbation (Lin et al., 2021).
 
-    The weights are drawn anew from a standard normal and the images are noise of the batch's shape, both
-    from the batch's generator; the deviations of all normalisations are multiplied back in.
+    Weights are drawn from N(0, 1), and Gaussian noise of the shape of `batch.images` replaces the images, both from
+    `batch.generator`. The log standard deviations of all batch normalisations are added to undo their scaling.
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> zen(network, batch) > 0
+    True
     """
     check_images(batch.images, network)
     deviations: list[Tensor] = []
@@ -85,7 +119,15 @@ def zen(network: nn.Module, batch: Batch) -> float:
 
 
 def relu_codes(network: nn.Module, images: Tensor) -> Tensor:
-    """Which units of all ReLUs are on: (B, F), bool."""
+    """Whether each ReLU unit of the network is active: bool (B, units).
+
+    Raises InvalidBatch.
+
+    >>> network = nn.Sequential(nn.Flatten(), nn.ReLU(), nn.Linear(2, 1))
+    >>> relu_codes(network, torch.tensor([[[[1.0, -1.0]]], [[[-1.0, 2.0]]]]))
+    tensor([[ True, False],
+            [False,  True]])
+    """
     check_images(images, network)
     with unchanged(network), torch.no_grad(), _watched(network) as codes:
         network.train()
@@ -94,7 +136,7 @@ def relu_codes(network: nn.Module, images: Tensor) -> Tensor:
 
 
 def distinct(codes_BF: Tensor) -> int:
-    """The number of different rows.
+    """The number of distinct rows of a bool tensor (B, F).
 
     >>> distinct(torch.tensor([[True, False], [False, True], [True, False]]))
     2

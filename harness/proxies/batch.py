@@ -1,4 +1,4 @@
-"""What a proxy may look at beside the network."""
+"""The batch of images that a proxy is computed on."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,19 @@ from nasgauge.harness.network.inputs import InvalidBatch, check_images
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Images with labels, and the generator of what a proxy draws itself."""
+    """Labelled images, and the random generator for proxies that draw weights or noise.
+
+    Raises InvalidBatch.
+
+    >>> batch = Batch(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), torch.Generator().manual_seed(0))
+    >>> batch.labels.tolist()
+    [0, 1]
+    """
 
     images: Tensor
-    """(B, C, H, W), floats, normalised."""
+    """(B, C, H, W), normalised floats, B ≥ 2."""
     labels: Tensor
-    """(B,), classes from 0."""
+    """(B,), classes counted from 0."""
     generator: torch.Generator
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Proxies from weights and their gradients at initialisation, in train mode.
+"""Zero-cost proxies computed from weights and their gradients at initialisation.
 
-Sums run over the weights of convolutions and linear layers, as in Abdelfattah et al. (2021); each is
-higher for a better network.
+For all proxies, higher is better. The loss L is the cross-entropy of the batch in train mode. Sums are over the
+weights of convolutions and linear layers, as in Abdelfattah et al. (2021). The state of the network does not change.
 """
 
 from collections.abc import Callable
@@ -16,22 +16,68 @@ from nasgauge.harness.proxies.batch import Batch
 
 
 def grad_norm(network: nn.Module, batch: Batch) -> float:
-    """Sum over layers of the Euclidean norm of the loss's gradient (Abdelfattah et al., 2021, section 3.1)."""
+    """Sum over layers of the Euclidean norm of the gradient ∂L/∂w (Abdelfattah et al., 2021, section 3.1).
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> grad_norm(network, batch) > 0
+    True
+    """
     return _over_layers(network, batch, lambda _weight, gradient: gradient.norm())
 
 
 def snip(network: nn.Module, batch: Batch) -> float:
-    """Sum of |w ∂L/∂w|: how much the loss feels each connection (Lee et al., 2019: SNIP)."""
+    """Sum of |w ∂L/∂w|, the sensitivity of the loss to removing each weight (Lee et al., 2019: SNIP).
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> snip(network, batch) >= abs(plain(network, batch))
+    True
+    """
     return _over_layers(network, batch, lambda weight, gradient: (weight * gradient).abs().sum())
 
 
 def plain(network: nn.Module, batch: Batch) -> float:
-    """Sum of w ∂L/∂w, the signed form of `snip` (Mozer and Smolensky, 1989: skeletonization)."""
+    """Sum of w ∂L/∂w, the signed form of `snip` (Mozer and Smolensky, 1989: skeletonization).
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> plain(network, batch) <= snip(network, batch)
+    True
+    """
     return _over_layers(network, batch, lambda weight, gradient: (weight * gradient).sum())
 
 
 def grasp(network: nn.Module, batch: Batch) -> float:
-    """Minus the sum of w · (H g): how pruning would change the gradient's flow (Wang et al., 2020: GraSP)."""
+    """Minus the sum of w · (H g), with gradient g and Hessian H of the loss (Wang et al., 2020: GraSP).
+
+    It estimates the change of the gradient norm when a weight is pruned.
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> abs(grasp(network, batch)) > 0
+    True
+    """
     with unchanged(network), torch.enable_grad():
         weights = _prepare(network, batch)
         loss = F.cross_entropy(network(batch.images), batch.labels)
@@ -45,9 +91,20 @@ def grasp(network: nn.Module, batch: Batch) -> float:
 
 
 def fisher(network: nn.Module, batch: Batch) -> float:
-    """Half the mean over images of the squared channel sums of z ∂L/∂z (Theis et al., 2018).
+    """Fisher information of channel activations (Theis et al., 2018; Turner et al., 2020: BlockSwap).
 
-    z is the output of each convolution; the sum runs over all channels (Turner et al., 2020: BlockSwap).
+    For the output z of each convolution, z ∂L/∂z is summed over pixels and squared; half its mean over images is
+    summed over all channels.
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> fisher(network, batch) > 0
+    True
     """
     outputs: list[Tensor] = []
 
@@ -63,22 +120,30 @@ def fisher(network: nn.Module, batch: Batch) -> float:
     finally:
         for hook in hooks:
             hook.remove()
-    felt = [
+    information = [
         (z.detach() * g).sum((2, 3)).square().mean(0).sum() / 2
         for z, g in zip(outputs, gradients, strict=True)
     ]
-    return float(torch.stack(felt).sum())
+    return float(torch.stack(information).sum())
 
 
 def synflow(network: nn.Module, batch: Batch) -> float:
-    """Sum of w ∂R/∂w, R the sum of outputs for an image of ones through |w| (Tanaka et al., 2020: SynFlow).
+    """Sum of w ∂R/∂w, with R the sum of outputs for an image of ones and weights |w| (Tanaka et al., 2020: SynFlow).
 
-    Normalisation is left out, as in Abdelfattah et al. (2021); no data, only the images' shape. In float64:
-    the figure passes the range of float32 in deep networks.
+    Batch normalisation is replaced by the identity, as in Abdelfattah et al. (2021). Only the shape of the images is
+    used. The computation is in float64, because values of deep networks exceed the range of float32.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> synflow(network, batch) > 0
+    True
     """
     values = {name: p.detach().abs().double().requires_grad_() for name, p in network.named_parameters()}
     for name, module in network.named_modules():
-        if isinstance(module, nn.BatchNorm2d):  # to the identity, but for the eps under the root
+        if isinstance(module, nn.BatchNorm2d):  # the identity, except for eps
             values |= {f"{name}.weight": torch.ones_like(values[f"{name}.weight"], requires_grad=True)}
             values |= {f"{name}.bias": torch.zeros_like(values[f"{name}.bias"], requires_grad=True)}
     statistics = {
@@ -97,7 +162,18 @@ def synflow(network: nn.Module, batch: Batch) -> float:
 
 
 def zico(network: nn.Module, batch: Batch) -> float:
-    """Sum over layers of log Σ mean|g| / std g over two halves of the batch (Li et al., 2023: ZiCo, eq. 16)."""
+    """Sum over layers of log Σ mean|g| / std g, over the gradients g of two half batches (Li et al., 2023: ZiCo, eq. 16).
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> zico(network, batch) > 0
+    True
+    """
     halves = []
     with unchanged(network), torch.enable_grad():
         for part in (slice(0, len(batch.images) // 2), slice(len(batch.images) // 2, None)):
@@ -113,8 +189,17 @@ def zico(network: nn.Module, batch: Batch) -> float:
     return total
 
 
-def l2_norm(network: nn.Module, batch: Batch) -> float:  # noqa: ARG001 - all proxies are called alike
-    """Sum over layers of the Euclidean norm of the weights (Abdelfattah et al., 2021); looks at no image."""
+def l2_norm(network: nn.Module, batch: Batch) -> float:  # noqa: ARG001 - all proxies have the same signature
+    """Sum over layers of the Euclidean norm of the weights (Abdelfattah et al., 2021). The batch is not used.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=4, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> batch = Batch(images, torch.arange(8), generator)
+    >>> l2_norm(network, batch) > 0
+    True
+    """
     layers = [module for module in network.modules() if _weighted(module)]
     return float(torch.stack([layer.weight.detach().norm() for layer in layers]).sum())  # type: ignore[operator] # such layers have weights
 
@@ -129,7 +214,7 @@ def _over_layers(network: nn.Module, batch: Batch, measure: Callable[[Tensor, Te
 
 
 def _prepare(network: nn.Module, batch: Batch) -> list[Tensor]:
-    """Train mode, gradients on; the weights that are looked at."""
+    """Set train mode and enable gradients; the weights of convolutions and linear layers."""
     check_images(batch.images, network)
     network.train()
     weights: list[Tensor] = [m.weight for m in network.modules() if _weighted(m)]  # type: ignore[misc] # such layers have weights

@@ -1,4 +1,7 @@
-"""TE-NAS's comparisons on NAS-Bench-201 and the DARTS block space: a supernet against each of its smaller versions."""
+"""Compare a supernet with its pruned versions by kappa and linear regions, as TE-NAS does (Chen et al., 2021).
+
+Supports NAS-Bench-201 and the DARTS search space.
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,13 +22,18 @@ from nasgauge.harness.proxies.tenas import kappa, regions
 from nasgauge.searchers.pruning import Comparison, Settings
 
 KAPPA: Final = Skeleton(channels=3, cells=1)
-"""The network whose kernel TE-NAS looks at: three stages of one cell with 3, 6 and 12 channels."""
+"""The network whose tangent kernel TE-NAS computes: three stages of one cell with 3, 6 and 12 channels."""
 REGIONS: Final = Skeleton(channels=1, cells=1, stages=1, stem=False)
-"""The network whose linear regions it counts: one cell of one channel."""
+"""The network whose linear regions TE-NAS counts: one cell of one channel, without a stem."""
 
 
 class Measured(NamedTuple):
-    """The two networks that stand for choices of a space."""
+    """The networks of a search space on which kappa and linear regions are measured.
+
+    >>> network = NB201_NETWORKS.regions((("nor_conv_3x3", "skip_connect"),) * 6)
+    >>> sum(parameter.numel() for parameter in network.parameters())
+    88
+    """
 
     kappa: Callable[[Choices], nn.Module]
     regions: Callable[[Choices], nn.Module]
@@ -39,12 +47,23 @@ T = TypeVar("T")
 
 
 class Judge:
-    """Compares as TE-NAS does; the draws depend on the seed and the round alone.
+    """Compares a supernet with its pruned versions by kappa and the number of linear regions.
 
-    Candidates of a round see the same images and weights, so the supernet's own kernel is made once for a
-    repeat and not once for a candidate. With `fresh_weights` every repeat draws the weights anew; without,
-    a round keeps its kernel network and each candidate has a region network of its own, as in the public
-    code. Candidates are worked on by `workers` threads, with the same result for any number of them.
+    Images and weights depend only on the seed and on the round, the number of previous calls. All candidates of a
+    round use the same images and weights, so the kernel of the supernet is computed once per repeat.
+
+    With `settings.fresh_weights`, as in the paper, every repeat draws new weights. Without, as in the public code, all
+    repeats share one draw for the kernel, and each candidate has its own draw for the regions. Without `images`,
+    inputs are Gaussian noise. The result does not depend on the number of threads, `workers`.
+
+    >>> from dataclasses import replace
+    >>> from nasgauge.searchers.pruning import PRESETS
+    >>> judge = Judge(replace(PRESETS["paper"], batch=4, repeats=1, region_samples=50), seed=0)
+    >>> supernet = (("skip_connect", "nor_conv_3x3"),) * 6
+    >>> pruned = (("skip_connect",), *supernet[1:])
+    >>> [comparison] = judge(supernet, [pruned])
+    >>> len(comparison.kappa), len(comparison.regions)
+    (1, 1)
     """
 
     def __init__(
@@ -67,7 +86,7 @@ class Judge:
         self._thread = threading.local()
 
     def __call__(self, full: Choices, candidates: Sequence[Choices]) -> list[Comparison]:
-        """One comparison for each candidate."""
+        """Compare the supernet `full` with each candidate; one comparison per candidate, in order."""
         everyone = [full, *candidates]
         kappas = np.empty((self.settings.repeats, len(everyone)))
         for repeat in range(self.settings.repeats):
@@ -90,7 +109,7 @@ class Judge:
     def _regions(
         self, full: Choices, candidates: Sequence[Choices]
     ) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
-        """Before and after for each candidate; one figure for each repeat."""
+        """For each candidate, the counts of the supernet and of the candidate, one per repeat."""
         how, times = self.settings.region_initialisation, range(self.settings.repeats)
         pieces = [self._pieces(self._generator(3, repeat)).to(self.device) for repeat in times]
 
@@ -138,7 +157,7 @@ class Judge:
 
 
 def _smaller(weights: nn.Module, make: Callable[[Choices], nn.Module], choices: Choices) -> nn.Module:
-    """The network of some of the choices, with the same weights."""
+    """The subnetwork of `choices`, sharing the weights of the supernet."""
     with torch.device("meta"):
         network = make(choices)
     kept = weights.state_dict()

@@ -1,4 +1,4 @@
-"""Scores of many cells by one fixed recipe, kept in files, and those that ship with the package."""
+"""Proxy scores of many cells by a fixed recipe: computing, storing and loading them, and the scores in the package."""
 
 import json
 import math
@@ -32,50 +32,72 @@ from nasgauge.spaces.nb201 import NB201
 NO_PATH: Final = "no path from input to output"
 NOT_FINITE: Final = "not a finite number"
 SHIPPED: Final = Path(__file__).with_name("scores.parquet")
+"""The file of scores that is part of the package."""
 
+_FROM_WEIGHTS: Final = (
+    "flops",
+    "l2_norm",
+    "params",
+)  # defined even for cells without a path from input to output
 _META: Final = b"nasgauge-scores"
 
 
 class UnfitScores(NasgaugeError, ValueError):
-    """A file of scores that is damaged, or made by another recipe."""
+    """Raised for a file of scores that is damaged or was computed with another recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How cells are scored. All cells see the same images and draws from the same seeds."""
+    """Settings of the scoring. All cells are scored on the same images with the same random seeds.
+
+    >>> Recipe(kappa_batch=32).kappa_batch, Recipe().region_samples
+    (32, 3000)
+    """
 
     images: str = "sample"
+    """Name or folder of the images, as for `nasgauge.data.images.open_images`."""
     seed: int = 0
     kappa_batch: int = 16
+    """Images per kernel."""
     kappa_repeats: int = 4
     kappa_initialisation: str = "kaiming_fan_out"
     region_samples: int = 3000
+    """Crops on which linear regions are counted."""
     region_repeats: int = 6
     region_initialisation: str = "kaiming_fan_in"
     channels: int = 8
-    """Of the first stage of the network that all other proxies look at; one cell in each of three stages."""
+    """Channels of the first stage of the network for all other proxies, which has one cell in each of three stages."""
     batch: int = 16
+    """Images for all other proxies."""
     initialisation: str = "kaiming_fan_out"
 
 
 class Score(NamedTuple):
-    """What one proxy says of one cell, in one repeat."""
+    """The score of one cell by one proxy in one repeat.
+
+    >>> Score(0, "kappa", 0, float("nan"), NO_PATH, 0.0).reason
+    'no path from input to output'
+    """
 
     rank: int
     """`Cell.rank`."""
     proxy: str
     repeat: int
     value: float
-    """Higher is better; NaN where the proxy is not defined."""
+    """Higher is better; NaN where the proxy is undefined. Scores of `kappa` are minus the condition number."""
     reason: str
-    """Why the value is NaN, or nothing."""
+    """Why the value is NaN; empty otherwise."""
     seconds: float
-    """Measured."""
+    """Measured wall time of the evaluation."""
 
 
 @cache
 def members() -> Mapping[int, tuple[int, ...]]:
-    """The cells of each structural class by their ranks, under the lowest of them."""
+    """The structural classes of NAS-Bench-201: lowest rank of a class to the ranks of all its cells.
+
+    >>> len(members()), sum(map(len, members().values()))
+    (6466, 15625)
+    """
     space = NB201()
     alike: dict[str, list[int]] = {}
     for cell in space:
@@ -85,15 +107,26 @@ def members() -> Mapping[int, tuple[int, ...]]:
 
 @cache
 def classes() -> tuple[int, ...]:
-    """The cell of lowest rank of each structural class, in a fixed random order: any start is a fair sample."""
+    """The lowest rank of each structural class, in a fixed random order, so that every prefix is a uniform sample.
+
+    >>> len(classes()), classes() == tuple(sorted(classes()))
+    (6466, False)
+    """
     order = np.random.default_rng(201).permutation(np.array(list(members())))
     return tuple(order.tolist())
 
 
 class Scorer:
-    """Scores cells by a recipe on one device, without side effects on torch's own state.
+    """Scores cells with a recipe on one device, without using PyTorch's global generator.
 
-    `named` holds the proxies by name; all that are installed by default.
+    `named` maps names to proxies; all installed ones by default.
+
+    >>> from nasgauge.data.images import made_up
+    >>> recipe = Recipe(kappa_batch=2, kappa_repeats=1, region_samples=50, region_repeats=1, channels=2, batch=4)
+    >>> scorer = Scorer(recipe, made_up(20, np.random.default_rng(0)))
+    >>> scores = scorer.score(Cell(("skip_connect",) * 6))
+    >>> len(scores), scores[0].proxy
+    (15, 'kappa')
     """
 
     def __init__(
@@ -117,7 +150,7 @@ class Scorer:
         self._batch = augmented(images, recipe.batch, self._generator(2, 0))
 
     def score(self, cell: Cell) -> list[Score]:
-        """All proxies of one cell."""
+        """The scores of a cell by every proxy in `PROXIES`, with all repeats."""
         scores: list[Score] = []
         recipe, choices = self.recipe, choices_of(cell)
         connected = NB201().is_connected(cell)
@@ -172,9 +205,10 @@ class Scorer:
 def score_classes(
     scorer: Scorer, folder: Path, count: int | None = None, *, in_file: int = 25
 ) -> Iterator[tuple[int, int]]:
-    """Score the first `count` structural classes, or all, into files of `folder`; finished ones are kept.
+    """Score the first `count` structural classes of `classes`, or all of them, and write the scores to `folder`.
 
-    Yields the classes done and to do after each file.
+    Writes one file per `in_file` classes and skips files that exist. After each file, yields the number of classes
+    done and the total.
 
     Raises UnfitScores if the folder holds scores of another recipe.
     """
@@ -189,7 +223,7 @@ def score_classes(
 
 
 def gather(folder: Path, path: Path) -> int:
-    """Join the files of a folder into one; the number of classes in it.
+    """Join the files written by `score_classes` into one file, `path`, and return its number of classes.
 
     Raises UnfitScores.
     """
@@ -216,7 +250,16 @@ _SCHEMA: Final = pa.schema(
 
 
 def write(path: Path, scores: list[Score], recipe: Recipe) -> None:
-    """Keep scores with their recipe in a parquet file."""
+    """Write scores and their recipe to a parquet file.
+
+    >>> import tempfile
+    >>> scores = [Score(0, "flops", 0, 1.0, "", 0.1)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(Path(folder) / "scores.parquet", scores, Recipe(seed=1))
+    ...     recipe, loaded = read(Path(folder) / "scores.parquet")
+    >>> recipe.seed, loaded[0].value
+    (1, 1.0)
+    """
     columns = zip(*scores, strict=True)
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
     about = {"recipe": asdict(recipe), "torch": torch.__version__}
@@ -227,7 +270,7 @@ def write(path: Path, scores: list[Score], recipe: Recipe) -> None:
 
 
 def read(path: Path) -> tuple[Recipe, list[Score]]:
-    """The recipe and the scores of a file.
+    """Read the recipe and the scores from a file made by `write`.
 
     Raises UnfitScores.
     """
@@ -237,22 +280,32 @@ def read(path: Path) -> tuple[Recipe, list[Score]]:
         columns = [table[name].to_pylist() for name in _SCHEMA.names]
     except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise UnfitScores(
-            f"{path} is no file of scores ({type(error).__name__}); nasgauge score cells --all makes one"
+            f"{path} is not a file of scores ({type(error).__name__}); nasgauge score cells --all makes one"
         ) from error
     return recipe, [Score(*row) for row in zip(*columns, strict=True)]
 
 
 @cache
 def shipped() -> tuple[Recipe, list[Score]]:
-    """The scores that ship with the package: the first classes of the fixed order, a uniform sample.
+    """The recipe and scores that are part of the package: a prefix of `classes`, hence a uniform sample.
 
     Raises UnfitScores.
+
+    >>> recipe, scores = shipped()
+    >>> recipe.images
+    'sample'
     """
     return read(SHIPPED)
 
 
 def mean_by_cell(scores: Sequence[Score], proxy: str) -> dict[int, float]:
-    """By `Cell.rank`: the mean over repeats, for kappa the geometric mean; NaN where any repeat is NaN."""
+    """Mean over repeats of one proxy, by the rank of the cell; the geometric mean for `kappa`.
+
+    The mean is NaN where any repeat is NaN.
+
+    >>> mean_by_cell([Score(7, "kappa", 0, -1.0, "", 0.1), Score(7, "kappa", 1, -4.0, "", 0.1)], "kappa")
+    {7: -2.0}
+    """
     values: dict[int, list[float]] = {}
     for score in scores:
         if score.proxy == proxy:
@@ -263,7 +316,7 @@ def mean_by_cell(scores: Sequence[Score], proxy: str) -> dict[int, float]:
 
 
 def nan_last(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values to rank by: what is not defined goes below everything else, all tied.
+    """Replace NaN by minus infinity, so that undefined scores rank last and are tied.
 
     >>> nan_last(np.array([3.0, np.nan, -1.0])).tolist()
     [3.0, -inf, -1.0]

@@ -1,4 +1,4 @@
-"""TE-NAS's two proxies: trainability and expressivity (Chen et al., 2021, sections 3.1 and 3.2)."""
+"""The two proxies of TE-NAS: trainability and expressivity (Chen et al., 2021, sections 3.1 and 3.2)."""
 
 from typing import Final
 
@@ -10,13 +10,23 @@ from nasgauge.harness.ntk import Workspace, condition_number, kernel, kernel_by_
 from nasgauge.harness.proxies.activations import distinct, relu_codes
 
 GROUP: Final = 1000
-"""Images that share batch statistics when regions are counted."""
+"""Batch size, and so the images that share batch statistics, when regions are counted."""
 
 
 def kappa(network: nn.Module, images: Tensor, workspace: Workspace | None = None) -> float:
-    """Condition number of the tangent kernel of a batch in train mode; lower is better.
+    """Condition number of the neural tangent kernel of a batch in train mode; lower is better.
 
-    NaN for a network without a path from input to output.
+    `images` is a float tensor (B, C, H, W). The result is NaN for a network without a path from input to output. Pass
+    the same `workspace` to successive calls to reuse memory.
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=3, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> kappa(network, images) > 1
+    True
     """
     fast = isinstance(network, Network)
     kernel_BB = kernel(network, images, workspace) if fast else kernel_by_rows(network, images)  # type: ignore[arg-type] # narrowed by `fast`
@@ -24,5 +34,17 @@ def kappa(network: nn.Module, images: Tensor, workspace: Workspace | None = None
 
 
 def regions(network: nn.Module, images: Tensor) -> int:
-    """Different patterns of all ReLUs over the images, in groups of `GROUP`; at most their number."""
+    """Number of linear regions: distinct activation patterns of all ReLUs over `images`, at most B; higher is better.
+
+    `images` is a float tensor (B, C, H, W), evaluated in batches of `GROUP`.
+
+    Raises InvalidBatch.
+
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> network = build((("nor_conv_3x3",),) * 6, Skeleton(channels=3, cells=1), generator)
+    >>> images = torch.randn(8, 3, 8, 8, generator=generator)
+    >>> regions(network, images)
+    8
+    """
     return distinct(torch.cat([relu_codes(network, group) for group in torch.split(images, GROUP)]))

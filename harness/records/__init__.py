@@ -1,1 +1,1 @@
-"""Result files and training records: what is written once and read by analysis."""
+"""File formats of results and of trainings, written by searches and read by the analysis."""

@@ -1,4 +1,4 @@
-"""How a result came about: the command, the commit, the versions."""
+"""Provenance of a result: command line, commit and package versions."""
 
 import importlib.metadata
 import platform
@@ -8,18 +8,22 @@ from pathlib import Path
 
 
 def provenance(*packages: str) -> dict[str, object]:
-    """The fields `argv`, `commit` and `versions` of a header, for nasgauge and the packages named."""
+    """The header fields `argv`, `commit` and `versions`, with the versions of Python, nasgauge and `packages`.
+
+    >>> sorted(provenance("numpy"))
+    ['argv', 'commit', 'versions']
+    """
     versions = {"python": platform.python_version()}
     for package in ("nasgauge", *packages):
         try:
             versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
             versions[package] = "not installed"
     return {"argv": tuple(sys.argv), "commit": _commit(), "versions": versions}
 
 
 def _commit() -> str:
-    """The checkout's commit, with `+` if it was changed since; empty for an installed package."""
+    """The commit of the checkout, with `+` for uncommitted changes; empty for an installed package."""
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return ""

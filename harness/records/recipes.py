@@ -1,4 +1,4 @@
-"""How a network is trained: every number of it, by name."""
+"""Training recipes: the hyper-parameters of a training, by name."""
 
 import math
 from collections.abc import Mapping
@@ -11,19 +11,29 @@ from nasgauge.spaces.errors import NasgaugeError
 
 
 class InvalidRecipe(NasgaugeError, ValueError):
-    """A recipe that no network can be trained by."""
+    """Raised for a recipe with invalid hyper-parameters."""
 
 
 class UnknownRecipe(NasgaugeError, LookupError):
-    """A name that stands for no recipe."""
+    """Raised for the name of a recipe that does not exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """SGD with Nesterov momentum, cosine to 0 over the run's own epochs, flip and padded crop.
+    """Hyper-parameters of a training with SGD, Nesterov momentum and a cosine schedule.
 
-    The defaults are NAS-Bench-201's (Dong and Yang, 2020, table 1). The learning rate changes from epoch to
-    epoch, not within one; weight decay is for all weights; the last, smaller batch of an epoch is kept.
+    The defaults are those of NAS-Bench-201 (Dong and Yang, 2020, table 1). The learning rate decays to 0 over the
+    epochs of the recipe and is constant within an epoch. Weight decay applies to all parameters. The last batch of an
+    epoch may be smaller. Images are augmented by random flips and padded crops.
+
+    Raises InvalidRecipe.
+
+    >>> Recipe(name="mine", epochs=3, batch=128).learning_rate
+    0.1
+    >>> Recipe(name="mine", epochs=0)
+    Traceback (most recent call last):
+    ...
+    nasgauge.harness.records.recipes.InvalidRecipe: epochs must be at least 1, not 0
     """
 
     name: str
@@ -33,19 +43,19 @@ class Recipe:
     weight_decay: float = 5e-4
     batch: int = 256
     warm_up: int = 0
-    """First epochs, in which the learning rate rises linearly."""
+    """Number of first epochs in which the learning rate rises linearly."""
     cutout: int = 0
-    """Side of the square that is blackened in each image, pixels; 0: none (DeVries and Taylor, 2017)."""
+    """Side in pixels of the square that is masked in each image; 0 for none (DeVries and Taylor, 2017: cutout)."""
     smoothing: float = 0.0
-    """Share of the label that is spread over all classes (Szegedy et al., 2016)."""
+    """Label smoothing: share of the label distributed over all classes (Szegedy et al., 2016)."""
     average: float = 0.0
-    """Decay, per step, of the moving average of weights that is evaluated; 0: the weights themselves."""
+    """Decay per step of the exponential moving average of the weights, which is then evaluated; 0 for no average."""
     images: int | None = None
-    """How many of the training set, from its beginning; None: all."""
+    """Use only the first so many training images; None for all."""
     channels: int = 16
-    """Of the first stage."""
+    """Channels of the first stage."""
     cells: int = 5
-    """In each stage."""
+    """Cells in each stage."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "channels", "cells"):
@@ -67,7 +77,7 @@ class Recipe:
             )
 
     def rate(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 0.
+        """The learning rate of an epoch; epochs are counted from 0.
 
         >>> recipe = RECIPES["nb201-12"]
         >>> recipe.rate(0), round(recipe.rate(6), 3), round(recipe.rate(11), 4)
@@ -90,14 +100,20 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
         )
     }
 )
-"""`nb201-12` and `nb201-200` are the benchmark's own; `long` is what chosen cells are trained with for a
-final figure; `tiny` is for trying things out, a few seconds for a cell on a CPU."""
+"""Recipes by name.
+
+`nb201-12` and `nb201-200` are those of NAS-Bench-201. `long` is for the final training of selected cells. `tiny` is
+for tests and takes a few seconds per cell on a CPU.
+"""
 
 
 def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
-    """The recipe of that name; with other `epochs` its name says so, for it is another training.
+    """The recipe of that name, optionally with another number of epochs, which is then part of its name.
 
     Raises UnknownRecipe, InvalidRecipe.
+
+    >>> recipe_named("tiny").epochs, recipe_named("tiny", epochs=5).name
+    (2, 'tinyx5')
     """
     try:
         recipe = RECIPES[name]

@@ -64,6 +64,7 @@ class Settings(BaseModel):
     first_seed: int = Field(default=0, ge=0)
     budget: str
     repeats: Literal["charge", "free"] = "charge"
+    """Whether evaluating the same cell again counts towards the budget."""
     metric: str = ""
     """The search metric, as `nasgauge.harness.search.oracle.SearchMetric`; empty: the table's default."""
     training: TrainingSettings | None = None
@@ -89,7 +90,7 @@ class Reference(BaseModel):
     """The highest reported accuracy of any cell, in percent."""
     optimum_cell: str
     leader: float
-    """The reported accuracy of the cell with the highest search metric, which an endless search ends with."""
+    """Reported accuracy, in percent, of the cell that is best by the search metric: the limit of an exhaustive search."""
     random: Curve
 
 

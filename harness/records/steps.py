@@ -1,8 +1,8 @@
-"""Result files: what a run did, step by step, and how to get it again.
+"""Result files: the evaluations of search runs, step by step, with the information needed to reproduce them.
 
-One parquet file holds one unit of work (a searcher on a dataset, for a block of seeds), a row for each
-step. Its header says how to repeat it and carries a digest of the step data, which is the same for the
-same seeds on any machine; only `overhead`, the searcher's measured seconds, is not part of it.
+A parquet file holds one unit of work (runs of one searcher on one dataset for a block of seeds), with one row per
+step. Its header describes how to reproduce it and contains a digest of the steps. The digest is the same for the
+same seeds on any machine; it excludes only `overhead`, the measured time of the searcher.
 """
 
 import hashlib
@@ -27,37 +27,45 @@ _HEADER: Final = b"nasgauge"
 
 
 class DamagedRecord(NasgaugeError, ValueError):
-    """A file that is no result file, or not the one that was written."""
+    """Raised for a file that is not a result file or was altered after it was written."""
 
 
 class Evaluation(NamedTuple):
-    """What an oracle says of a cell; a searcher is told `validation` alone."""
+    """The result of evaluating a cell. A searcher observes only `validation`.
+
+    >>> Evaluation(validation=91.2, test=93.9, epochs=12.0, seconds=340.0).test
+    93.9
+    """
 
     validation: float
     """The search metric, in percent."""
     test: float
-    """The figure that is reported in the end, in percent."""
+    """The reported accuracy, in percent."""
     epochs: float
-    """Training epochs that the query stands for; NaN where the table does not say."""
+    """Training epochs of the evaluation; NaN if the table does not state them."""
     seconds: float
-    """Simulated GPU seconds of the query; NaN where the table has no times."""
+    """GPU seconds of the evaluation, simulated or measured; NaN if the table has no times."""
 
 
 class Step(NamedTuple, Generic[C]):
-    """One query of a run."""
+    """One query of a run.
+
+    >>> Step("a cell", Evaluation(91.2, 93.9, 12.0, 340.0), charged=True, overhead=0.01).answer is None
+    True
+    """
 
     cell: C
     evaluation: Evaluation
     charged: bool
-    """False for a repeated query under the policy `free`."""
+    """Whether the query counts towards the budget; False for a repeated query with `repeats="free"`."""
     overhead: float
-    """Measured seconds of the searcher itself since the step before: never charged, never compared."""
+    """Wall time of the searcher since the previous step, in seconds; not charged to the budget and not in the digest."""
     answer: C | None = None
-    """The evaluated cell that the searcher recommends now; None: that with the best metric."""
+    """The cell that the searcher recommends after this step; None for the incumbent by the search metric."""
 
 
 class Header(BaseModel):
-    """How to get a result file again."""
+    """Information to reproduce a result file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,34 +78,33 @@ class Header(BaseModel):
     limits: str
     dataset: str
     metric: str
-    """The column of the search metric."""
+    """The table column used as search metric."""
     report: str
-    """The column of the reported accuracy."""
+    """The table column used as reported accuracy."""
     warning: str
     seconds: Literal["table", "modelled", "measured", "none"] = "none"
-    """Where seconds come from: simulated, as the benchmark measured them or by a cost model; measured here,
-    by training; or nowhere."""
+    """Source of the seconds: the table, a cost model, measured while training here, or none."""
     searcher: str
-    """Name, and options that differ from the defaults: `evolution:population=50`."""
+    """Name and options that differ from the defaults, as in `evolution:population=50`."""
     settings: dict[str, int | float | str | bool]
-    """Every option of the searcher."""
+    """All options of the searcher."""
     budget: str
     repeats: str
     seeds: tuple[int, int]
-    """First and last; the run of seed s draws from `SeedSequence(s).spawn(2)`: searcher, then oracle."""
+    """First and last seed. Run s uses the two children of `SeedSequence(s).spawn(2)`, for searcher and oracle."""
     digest: str = ""
-    """sha256 of the step data."""
+    """SHA-256 of the steps (see `Steps.digest`)."""
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of several runs as arrays, (steps,) each, run after run."""
+    """The steps of several runs as arrays of shape (steps,), run after run. See `gather` for an example."""
 
     seed: NDArray[np.int32]
     query: NDArray[np.int32]
-    """1 for the first step of a run."""
+    """Index of the query within its run, counted from 1."""
     cell: NDArray[np.int32]
-    """Place in `cells`."""
+    """Index into `cells`."""
     cells: tuple[str, ...]
     validation: NDArray[np.float64]
     test: NDArray[np.float64]
@@ -106,11 +113,11 @@ class Steps:
     charged: NDArray[np.bool_]
     overhead: NDArray[np.float64]
     answer: NDArray[np.int32]
-    """Place in `cells` of the cell that the searcher recommends after the step; -1: the cell with the best metric."""
+    """Index into `cells` of the recommended cell after the step; -1 for the incumbent by the search metric."""
 
     @property
     def digest(self) -> str:
-        """sha256 over everything but `overhead`."""
+        """SHA-256 of all arrays except `overhead`, as hexadecimal digits."""
         digest = hashlib.sha256("\n".join(self.cells).encode())
         for name in ("seed", "query", "cell", "validation", "test", "epochs", "seconds", "charged", "answer"):
             values: NDArray[np.generic] = getattr(self, name)
@@ -120,14 +127,20 @@ class Steps:
 
 @dataclass(frozen=True)
 class Record:
-    """A result file's contents."""
+    """The contents of a result file."""
 
     header: Header
     steps: Steps
 
 
 def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
-    """Put the steps of some runs, each with its seed, into arrays."""
+    """Collect the steps of several runs, given as pairs (seed, steps), into arrays.
+
+    >>> step = Step("a cell", Evaluation(91.2, 93.9, 12.0, 340.0), charged=True, overhead=0.01)
+    >>> steps = gather([(0, [step, step]), (1, [step])])
+    >>> steps.seed.tolist(), steps.query.tolist(), steps.cells
+    ([0, 0, 1], [1, 2, 1], ('a cell',))
+    """
     places: dict[str, int] = {}
     rows: list[Step[C]] = []
     seeds: list[int] = []
@@ -154,7 +167,7 @@ def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
 
 
 def write(path: Path, header: Header, steps: Steps) -> None:
-    """Write a result file, which appears whole or not at all."""
+    """Write a result file atomically, with the digest of `steps` in its header."""
     whole = header.model_copy(update={"digest": steps.digest})
     columns = {
         "seed": pa.array(steps.seed),
@@ -174,9 +187,15 @@ def write(path: Path, header: Header, steps: Steps) -> None:
 
 
 def read(path: Path) -> Record:
-    """Open a result file and check its step data against its digest.
+    """Read a result file and verify its digest.
 
     Raises DamagedRecord.
+
+    >>> read(Path("nothing.parquet"))
+    Traceback (most recent call last):
+    ...
+    nasgauge.harness.records.steps.DamagedRecord: result file nothing.parquet is damaged (nothing.parquet); \
+remove it and run the campaign again, which runs only the missing units
     """
     try:
         table = pq.read_table(path, memory_map=False, partitioning=None)
@@ -204,10 +223,14 @@ def read(path: Path) -> Record:
         why = str(error).splitlines()[0]
         raise DamagedRecord(f"result file {path} is damaged ({why}); {_REMEDY}") from error
     if header.format != FORMAT:
-        raise DamagedRecord(f"result file {path} has format {header.format}, this version reads {FORMAT}")
+        raise DamagedRecord(
+            f"result file {path} has format {header.format}; this version reads format {FORMAT}"
+        )
     if steps.digest != header.digest:
-        raise DamagedRecord(f"result file {path} was altered (its digest does not fit its steps); {_REMEDY}")
+        raise DamagedRecord(
+            f"result file {path} was altered (its digest does not match its steps); {_REMEDY}"
+        )
     return Record(header, steps)
 
 
-_REMEDY: Final = "remove it and run the campaign again, which makes just what is missing"
+_REMEDY: Final = "remove it and run the campaign again, which runs only the missing units"

@@ -1,7 +1,7 @@
-"""The record of one training: how to get it again, and what every epoch brought.
+"""Training records: the metrics of every epoch of a training, with the information needed to reproduce it.
 
-One parquet file is one cell, trained once; a row is an epoch. It is written anew, whole, after each epoch,
-so it can be read while the training goes on; it is finished when it has all epochs of its recipe.
+A parquet file holds one training of one cell, with one row per epoch. It is rewritten atomically after every epoch, so
+it can be read during training. It is finished when it has all epochs of its recipe.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ _HEADER: Final = b"nasgauge-training"
 
 
 class DamagedTraining(NasgaugeError, ValueError):
-    """A file that is no record of a training, or one of another training."""
+    """Raised for a file that is not a complete training record."""
 
 
 class TrainingHeader(BaseModel):
-    """How to get a training again."""
+    """Information to reproduce a training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,9 +34,9 @@ class TrainingHeader(BaseModel):
     cell: str
     dataset: str
     splits: str
-    """Whose splits: `official` index lists, or `seeded` where those were not at hand."""
+    """`official` for the published index lists, `seeded` for splits drawn from a seed."""
     images_sha256: str
-    """Of the training images and labels."""
+    """SHA-256 of the training images and labels."""
     recipe: Recipe
     seed: int
     device: str
@@ -50,29 +50,36 @@ class TrainingHeader(BaseModel):
 
 
 class Epoch(NamedTuple):
-    """What one epoch brought. Accuracies are percent, losses are cross-entropy in nats; NaN: not evaluated."""
+    """Metrics of one epoch.
+
+    Accuracies are in percent, losses are cross-entropy in nats, and NaN means not evaluated.
+
+    >>> metrics = Epoch(1, 0.1, 2.3, 10.0, 2.2, 12.0, float("nan"), float("nan"), 900.0, 30.0, 1e9)
+    >>> metrics.valid_accuracy
+    12.0
+    """
 
     epoch: int
     """Counted from 1."""
     learning_rate: float
     train_loss: float
-    """Mean over the epoch's augmented images, while the weights change."""
+    """Mean over the augmented images of the epoch, while the weights are updated."""
     train_accuracy: float
     valid_loss: float
     valid_accuracy: float
     test_loss: float
     test_accuracy: float
     images_per_second: float
-    """Of training alone, evaluation left out."""
+    """Training throughput, without evaluation."""
     seconds: float
-    """Of the whole epoch, evaluation included."""
+    """Wall time of the epoch, including evaluation."""
     peak_memory: float
-    """Bytes on the device; of the process on a CPU."""
+    """Peak memory in bytes: of the device on a GPU, of the process on a CPU."""
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """A training, finished or under way."""
+    """A training record, finished or not."""
 
     header: TrainingHeader
     epochs: tuple[Epoch, ...]
@@ -84,7 +91,7 @@ class TrainingRecord:
 
 
 def write(path: Path, header: TrainingHeader, epochs: Sequence[Epoch]) -> None:
-    """Write a record, which appears whole or not at all."""
+    """Write a training record atomically."""
     types = [pa.int32(), *[pa.float64()] * (len(Epoch._fields) - 1)]
     columns = {
         name: pa.array([getattr(epoch, name) for epoch in epochs], kind)
@@ -96,9 +103,15 @@ def write(path: Path, header: TrainingHeader, epochs: Sequence[Epoch]) -> None:
 
 
 def read(path: Path) -> TrainingRecord:
-    """Open the record of a training.
+    """Read a training record.
 
     Raises DamagedTraining.
+
+    >>> read(Path("nothing.parquet"))
+    Traceback (most recent call last):
+    ...
+    nasgauge.harness.records.trainings.DamagedTraining: nothing.parquet is not a complete training record \
+(nothing.parquet); remove it to train this cell again
     """
     try:
         table = pq.read_table(path, memory_map=False, partitioning=None)
@@ -107,9 +120,11 @@ def read(path: Path) -> TrainingRecord:
     except (OSError, KeyError, TypeError, ValueError, ValidationError, pa.ArrowException) as error:
         why = str(error).splitlines()[0]
         raise DamagedTraining(
-            f"{path} is no whole record of a training ({why}); remove it to train this cell again"
+            f"{path} is not a complete training record ({why}); remove it to train this cell again"
         ) from error
     epochs = tuple(Epoch(*row) for row in zip(*columns, strict=True))
     if header.format != FORMAT or [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
-        raise DamagedTraining(f"{path} has another format, or lacks an epoch; remove it to train again")
+        raise DamagedTraining(
+            f"{path} has another format, or an epoch is missing; remove it to train this cell again"
+        )
     return TrainingRecord(header, epochs)

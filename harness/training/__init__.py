@@ -1,4 +1,4 @@
-"""Real training of cells, by a recipe, on the device there is."""
+"""Training of cells with a recipe, on a CPU or on GPUs."""
 
 from nasgauge.harness.training.checkpoint import WrongCheckpoint
 from nasgauge.harness.training.loop import Training, TrainingDiverged

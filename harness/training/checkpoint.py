@@ -1,4 +1,4 @@
-"""Where a training stands, in one file that appears whole or not at all: safetensors, so no pickle."""
+"""Checkpoints of a training in the safetensors format, written atomically and without pickle."""
 
 import json
 from collections.abc import Mapping
@@ -17,33 +17,43 @@ _KEY: Final = "nasgauge"
 
 
 class WrongCheckpoint(NasgaugeError, ValueError):
-    """A file that is no checkpoint, or one of another training."""
+    """Raised for a file that is not a checkpoint, or is a checkpoint of another training."""
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], identity: str, done: int) -> None:
-    """Keep tensors, the text that says whose they are, and the number of epochs behind them."""
+    """Write tensors with an identifier of the training and its number of completed epochs.
+
+    >>> import tempfile, torch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "checkpoint.safetensors"
+    ...     save_checkpoint(path, {"weight": torch.ones(2)}, "a cell, seed 0", 3)
+    ...     tensors, epochs = load_checkpoint(path, "a cell, seed 0")
+    >>> tensors["weight"], epochs
+    (tensor([1., 1.]), 3)
+    """
     about = json.dumps({"format": FORMAT, "identity": identity, "epochs": done})
     with replacing(path) as file:
         file.write(save(dict(tensors), {_KEY: about}))
 
 
 def load_checkpoint(path: Path, identity: str) -> tuple[dict[str, Tensor], int]:
-    """The tensors of a checkpoint, on the CPU, and the number of epochs behind them.
+    """Read the tensors of a checkpoint, on the CPU, and its number of completed epochs.
 
-    Raises WrongCheckpoint.
+    Raises WrongCheckpoint if the file is damaged or its identifier is not `identity`. See `save_checkpoint` for an
+    example.
     """
     try:
         with safe_open(path, framework="pt") as kept:
             about = json.loads(kept.metadata()[_KEY])
-            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 - no mapping
-        whose, done, form = str(about["identity"]), int(about["epochs"]), about["format"]
+            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 - not a mapping
+        found, done, version = str(about["identity"]), int(about["epochs"]), about["format"]
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise WrongCheckpoint(
-            f"{path} is no whole checkpoint ({str(error).splitlines()[0]}); remove it to train from the start"
+            f"{path} is not a complete checkpoint ({str(error).splitlines()[0]}); remove it to train from the start"
         ) from error
-    if form != FORMAT or whose != identity:
+    if version != FORMAT or found != identity:
         raise WrongCheckpoint(
-            f"{path} belongs to another training ({whose}), not to {identity}; "
+            f"{path} belongs to another training ({found}), not to {identity}; "
             "give another folder, or remove it to train from the start"
         )
     return tensors, done

@@ -1,8 +1,8 @@
-"""Images on the device, and the batches that a training sees: no Python for each image, no worker process.
+"""Training batches, augmented on the device for a whole batch at a time, without data loader processes.
 
-All randomness of an epoch is drawn on the CPU when it begins, from a generator of its own: the same seed
-gives the same order, flips and shifts on every device, however many processes share a batch, and after a
-resume at any epoch.
+All random numbers of an epoch are drawn on the CPU at its start, from a generator for this epoch. The same seed
+therefore gives the same order, flips and shifts on every device, with any number of processes, and after resuming
+from a checkpoint.
 """
 
 from collections.abc import Iterator
@@ -19,16 +19,22 @@ from nasgauge.harness.records.recipes import Recipe
 
 @dataclass(frozen=True, eq=False)
 class DeviceImages:
-    """A set of images as bytes on a device, with how they are normalised."""
+    """Images as bytes on a device, with the statistics for their normalisation.
+
+    >>> pixels, labels = np.full((2, 1, 4, 4), 255, np.uint8), np.array([0, 1])
+    >>> images = DeviceImages.put(pixels, labels, (0.5,), (0.25,), torch.device("cpu"))
+    >>> images.normalised(images.pixels).unique()
+    tensor([2.])
+    """
 
     pixels: Tensor
     """(N, C, H, W), uint8."""
     labels: Tensor
     """(N,), int64."""
     mean: Tensor
-    """(C, 1, 1), of the bytes."""
+    """Channel means, (C, 1, 1), in units of a byte."""
     deviation: Tensor
-    """(C, 1, 1), of the bytes."""
+    """Channel standard deviations, (C, 1, 1), in units of a byte."""
 
     @classmethod
     def put(
@@ -39,7 +45,7 @@ class DeviceImages:
         deviation: tuple[float, ...],
         device: torch.device,
     ) -> "DeviceImages":
-        """Move images to a device; `mean` and `deviation` are of images in [0, 1]."""
+        """Copy images to a device. `mean` and `deviation` are channel statistics of images in [0, 1]."""
         return cls(
             torch.from_numpy(pixels).to(device),
             torch.from_numpy(labels).to(device),
@@ -51,25 +57,41 @@ class DeviceImages:
         return len(self.labels)
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """Bytes (B, C, H, W) to floats, channels last."""
+        """Convert bytes (B, C, H, W) to normalised floats in channels-last layout."""
         floats = pixels.to(torch.float32, memory_format=torch.channels_last)
         return floats.sub_(self.mean).div_(self.deviation)
 
 
 def batches_in_order(images: DeviceImages, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The images as they are, (B, C, H, W) and labels (B,); the last batch may be smaller."""
+    """Yield all images in order, without augmentation: normalised floats (B, C, H, W) and labels (B,).
+
+    The last batch may be smaller than `size`.
+
+    >>> pixels, labels = np.zeros((5, 1, 4, 4), np.uint8), np.arange(5)
+    >>> images = DeviceImages.put(pixels, labels, (0.5,), (0.25,), torch.device("cpu"))
+    >>> [len(labels) for _, labels in batches_in_order(images, 2)]
+    [2, 2, 1]
+    """
     for start in range(0, len(images), size):
         part = slice(start, start + size)
         yield images.normalised(images.pixels[part]), images.labels[part]
 
 
 def weights_generator(seed: int) -> torch.Generator:
-    """The generator that a run's first weights are drawn from."""
+    """The generator for the initial weights of a training.
+
+    >>> weights_generator(777).initial_seed() == weights_generator(888).initial_seed()
+    False
+    """
     return _generator(seed, 0)
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """The generator of one epoch of a run, counted from 0."""
+    """The generator for the order and augmentation of one epoch, counted from 0.
+
+    >>> epoch_generator(777, 0).initial_seed() == epoch_generator(777, 1).initial_seed()
+    False
+    """
     return _generator(seed, 1, epoch)
 
 
@@ -79,10 +101,16 @@ def _generator(seed: int, *branch: int) -> torch.Generator:
 
 
 class Augmenter:
-    """Shuffled batches of flipped, shifted and cut images.
+    """Shuffled and augmented training batches.
 
-    A shift is a crop of H × W from the image with `padding` black pixels around it. Flip and shift are those
-    of NAS-Bench-201; the cut is a square of the recipe's side around any pixel, of mean colour.
+    Images are flipped horizontally with probability 1/2, padded with `padding` black pixels and cropped to H × W at
+    random, as in NAS-Bench-201. With `recipe.cutout`, a square around a random pixel is set to the mean colour.
+
+    >>> pixels, labels = np.zeros((100, 3, 8, 8), np.uint8), np.arange(100)
+    >>> images = DeviceImages.put(pixels, labels, (0.5,) * 3, (0.25,) * 3, torch.device("cpu"))
+    >>> augmenter = Augmenter(images, Recipe(name="example", epochs=1, batch=64), padding=2)
+    >>> [tuple(batch.shape) for batch, _ in augmenter.epoch(epoch_generator(0, 0))]
+    [(64, 3, 8, 8), (36, 3, 8, 8)]
     """
 
     def __init__(self, images: DeviceImages, recipe: Recipe, *, padding: int) -> None:
@@ -95,7 +123,10 @@ class Augmenter:
     def epoch(
         self, generator: torch.Generator, *, part: int = 0, parts: int = 1
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch's batches, (B, C, H, W) and labels (B,), of which this is process `part` of `parts`."""
+        """Yield the batches of one epoch: normalised floats (B, C, H, W) and labels (B,).
+
+        With several processes, process `part` of `parts` gets its share of every batch.
+        """
         device = self.images.pixels.device
         height, width = self.images.pixels.shape[2:]
         order = torch.randperm(self.count, generator=generator)
@@ -120,7 +151,7 @@ class Augmenter:
 
 
 def _squares(centres: Tensor, side: int, height: int, width: int) -> Tensor:
-    """Where squares lie around pixels (2, B): (B, 1, H, W)."""
+    """Masks (B, 1, H, W) of squares centred at pixels (2, B)."""
 
     def span(centre: Tensor, length: int) -> Tensor:
         offset = torch.arange(length, device=centre.device) - (centre[:, None] - side // 2)

@@ -1,4 +1,4 @@
-"""The training loop, on Lightning Fabric: the device, the precision and the processes are the caller's."""
+"""The training loop. A Lightning Fabric object sets the device, the precision and the number of processes."""
 
 import resource
 import time
@@ -21,20 +21,37 @@ from nasgauge.spaces.errors import NasgaugeError
 
 HeldOut = Literal["valid", "test"]
 EVALUATION_BATCH = 1000
+"""Images per forward pass in evaluation."""
 
 
 class TrainingDiverged(NasgaugeError, ValueError):
-    """A training whose loss is no longer a finite number."""
+    """Raised when the training loss is not finite."""
 
 
 class Training:
-    """One network being trained by one recipe; `epochs` does the work.
+    """The training of one network with one recipe; `epochs` runs it.
 
-    The weights are evaluated after every `evaluate_every` epochs and after the last, on the test images
-    after the last alone. Nothing in a step waits for the device. With several processes, each takes its
-    part of every batch, and batch statistics are those of the part.
+    Validation images are evaluated every `evaluate_every` epochs and after the last epoch, test images only after the
+    last. Training steps do not synchronise with the device. With several processes, each takes its share of every
+    batch and uses batch statistics of its share.
 
-    On a CPU the network's 3×3 average pools are computed as convolutions (`nasgauge.harness.training.pools`).
+    On a CPU, the 3x3 average pools of the network are replaced by convolutions (`nasgauge.harness.training.pools`).
+
+    >>> from nasgauge.data.images import open_splits
+    >>> from nasgauge.harness.network import Skeleton, build
+    >>> from nasgauge.harness.training.feeding import weights_generator
+    >>> from nasgauge.harness.training.machine import Machine
+    >>> splits, fabric = open_splits("made-up"), Machine(device="cpu", precision="32").fabric()
+    >>> images, valid = (
+    ...     DeviceImages.put(part.pixels, part.labels, splits.mean, splits.deviation, fabric.device)
+    ...     for part in (splits.train, splits.valid)
+    ... )
+    >>> recipe = Recipe(name="example", epochs=1, images=64, channels=2, cells=1)
+    >>> network = build((("skip_connect",),) * 6, Skeleton(channels=2, cells=1), weights_generator(0))
+    >>> feed = Augmenter(images, recipe, padding=splits.padding)
+    >>> training = Training(network, recipe, feed, {"valid": valid}, fabric, seed=0)
+    >>> [metrics.epoch for metrics in training.epochs()]
+    [1]
     """
 
     def __init__(
@@ -52,7 +69,7 @@ class Training:
         self.recipe = recipe
         self.seed = seed
         self.done = 0
-        """Epochs that are behind."""
+        """Number of completed epochs."""
         self._feed = feed
         self._held_out = held_out
         self._fabric = fabric
@@ -82,9 +99,9 @@ class Training:
         self._forward = torch.compile(self._model) if compiled else self._model
 
     def epochs(self, on_step: Callable[[float], None] = lambda _share: None) -> Iterator[Epoch]:
-        """Train until all epochs of the recipe are done, one at a time.
+        """Train the remaining epochs of the recipe and yield the metrics of each.
 
-        `on_step` is told the share of an epoch that a step is, as soon as the step is on its way to the device.
+        `on_step` is called after each step has been submitted to the device, with the step's share of an epoch.
 
         Raises TrainingDiverged.
         """
@@ -116,7 +133,7 @@ class Training:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._model.train()
-        sums = torch.zeros(3, device=self._fabric.device)  # losses, right answers, images
+        sums = torch.zeros(3, device=self._fabric.device)  # loss, correct predictions, images
         generator = epoch_generator(self.seed, self.done)
         parts = {"part": self._fabric.global_rank, "parts": self._fabric.world_size}
         for images, labels in self._feed.epoch(generator, **parts):
@@ -140,12 +157,12 @@ class Training:
 
     def _reduced(self, sums: Tensor) -> Tensor:
         total = self._fabric.all_reduce(sums, reduce_op="sum")
-        assert isinstance(total, Tensor)  # it reduces whatever it is given, also a dict
+        assert isinstance(total, Tensor)  # its return type also covers dicts
         return total
 
     @torch.no_grad()
     def evaluate(self, images: DeviceImages) -> tuple[float, float]:
-        """Mean cross-entropy and accuracy, percent, of the weights as they are (or of their average)."""
+        """Mean cross-entropy and accuracy in percent, of the current weights or of their moving average."""
         model = self._model if self._mean is None else self._mean
         model.eval()
         sums = torch.zeros(3, device=self._fabric.device)
@@ -158,25 +175,25 @@ class Training:
         return loss_sum / seen, 100 * right / seen
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that the next epoch depends on, on the CPU: weights, buffers, momenta, averages."""
+        """The state of the training as CPU tensors: weights, buffers, momentum, moving averages, loss scale."""
         tensors = {f"weights.{name}": value for name, value in self.network.state_dict().items()}
         for place, memory in self._optimizer.state_dict()["state"].items():
             if memory["momentum_buffer"] is not None:
                 tensors[f"momentum.{place}"] = memory["momentum_buffer"]
         if self._mean is not None:
             tensors |= {f"average.{name}": value for name, value in self._mean.state_dict().items()}
-        scale = self._fabric.strategy.precision.state_dict().get("scale")  # of the losses, float16 alone
+        scale = self._fabric.strategy.precision.state_dict().get("scale")  # loss scale, only for float16
         if scale is not None:
             tensors["scale"] = torch.tensor(float(scale))
         return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor], done: int) -> None:
-        """Go back to where `state` was taken, after `done` epochs."""
+        """Restore a `state` that was taken after `done` epochs."""
         self.network.load_state_dict(_under("weights.", tensors))
         optimizer = deepcopy(self._optimizer.state_dict())
         weights = list(self.network.parameters())
-        optimizer["state"] = {  # in the layout of their weights: the fused step goes through memory in order
+        optimizer["state"] = {  # same memory layout as the weights, which the fused optimiser needs
             int(place): {"momentum_buffer": torch.empty_like(weights[int(place)]).copy_(value)}
             for place, value in _under("momentum.", tensors).items()
         }
@@ -195,7 +212,7 @@ def _tally(sums: Tensor, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
 
 
 def _list(sums: Tensor) -> list[float]:
-    """The one moment in an epoch that waits for the device."""
+    """Copy to the host; the only synchronisation with the device in an epoch."""
     values: list[float] = sums.tolist()
     return values
 

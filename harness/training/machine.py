@@ -1,4 +1,4 @@
-"""Where a training runs, and how precisely it computes."""
+"""The device, precision and number of processes of a training."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -12,27 +12,37 @@ from nasgauge.harness.network.inputs import open_device
 from nasgauge.spaces.errors import NasgaugeError
 
 PRECISIONS: Final = MappingProxyType({"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"})
-"""Names of ours, and Fabric's: float32, or a smaller type where autocast allows it."""
+"""Precision names to those of Lightning Fabric: float32, or mixed precision with bfloat16 or float16."""
 
 
 class InvalidMachine(NasgaugeError, ValueError):
-    """A precision or a number of processes that no training can run with."""
+    """Raised for a precision, a number of processes or a device that a training cannot use."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A device, a precision, and how many processes share each batch."""
+    """The device, precision and number of processes of a training.
+
+    Raises InvalidMachine.
+
+    >>> Machine(device="cpu", precision="32").resolved().precision
+    '32'
+    >>> Machine(precision="8")
+    Traceback (most recent call last):
+    ...
+    nasgauge.harness.training.machine.InvalidMachine: unknown precision '8'; choose from auto, 32, bf16, 16
+    """
 
     device: str = "auto"
-    """`cpu`, `cuda`, `cuda:1`, …; `auto`: CUDA where it is there."""
+    """`cpu`, `cuda`, `cuda:1`, …; `auto` is CUDA if available."""
     precision: str = "auto"
-    """Of `PRECISIONS`; `auto`: bfloat16 where the device computes in it, else float32."""
+    """One of `PRECISIONS`; `auto` is bfloat16 if the hardware supports it, otherwise float32."""
     threads: int | None = None
-    """Of a CPU; None: as torch chooses."""
+    """CPU threads; None for the default of PyTorch."""
     processes: int = 1
-    """Distributed data parallel, each process with its part of the batch and a device of its own."""
+    """Processes of distributed data-parallel training, each with its own device and its share of every batch."""
     compiled: bool = False
-    """Through `torch.compile`."""
+    """Whether to use `torch.compile`."""
 
     def __post_init__(self) -> None:
         if self.precision != "auto" and self.precision not in PRECISIONS:
@@ -43,9 +53,9 @@ class Machine:
             raise InvalidMachine("processes and threads must be at least 1")
 
     def resolved(self) -> "Machine":
-        """The same with `auto` replaced by what this computer has.
+        """A copy with `auto` replaced by values for this computer.
 
-        Raises InvalidBatch, InvalidMachine for devices that are not there.
+        Raises InvalidBatch for a device that does not exist, InvalidMachine for too many processes.
         """
         name = self.device
         if name == "auto":
@@ -58,19 +68,21 @@ class Machine:
         precision = self.precision
         if precision == "auto":
             precision = "bf16" if _computes_bfloat16(name) else "32"
-        if precision == "16" and name == "cpu":  # Fabric would compute in bfloat16
+        if precision == "16" and name == "cpu":  # Fabric would use bfloat16 instead
             raise InvalidMachine("a CPU does not train in float16; choose the precision bf16 or 32")
         return replace(self, device=name, precision=precision)
 
     def fabric(self) -> Fabric:
-        """Fabric, launched.
+        """A launched Fabric object; also sets the number of CPU threads.
 
-        Raises InvalidBatch for a device that is not there.
+        Raises InvalidBatch, InvalidMachine.
         """
         here = self.resolved()
         if here.threads is not None:
             torch.set_num_threads(here.threads)
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every precision
+        logging.getLogger("lightning_fabric").setLevel(
+            logging.WARNING
+        )  # it logs the precision at every launch
         device = torch.device(here.device)
         fabric = Fabric(
             accelerator=device.type,
@@ -83,8 +95,10 @@ class Machine:
 
 
 def _computes_bfloat16(device: str) -> bool:
-    """Whether in hardware; emulated, it is slower than float32."""
+    """Whether the hardware supports bfloat16; emulated, it is slower than float32."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch lacks it
+    able: dict[str, object] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # absent in older versions of PyTorch
     return device == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))

@@ -1,4 +1,4 @@
-"""Many trainings at once: one process for each device, through joblib."""
+"""Parallel trainings with joblib, one process per device."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -19,10 +19,15 @@ from nasgauge.harness.training.units import Loaded, TrainingUnit, train_unit
 
 
 def machines(machine: Machine, workers: int) -> list[Machine]:
-    """What each of `workers` processes works on; 0: one process a GPU, or one for a CPU.
+    """The machine of each of `workers` processes; 0 is one process per GPU, or a single one on a CPU.
 
-    Processes on a CPU share its threads; on GPUs, process i has GPU i modulo their number, unless the device
-    has a number of its own.
+    Processes on a CPU divide its threads among them, unless `machine.threads` is set. On GPUs, process i uses GPU i
+    modulo the number of GPUs, unless `machine.device` names one GPU.
+
+    Raises InvalidBatch, InvalidMachine.
+
+    >>> [place.threads for place in machines(Machine(device="cpu", precision="32", threads=4), workers=2)]
+    [4, 4]
     """
     here = machine.resolved()
     cards = torch.cuda.device_count() if here.device == "cuda" and here.processes == 1 else 0
@@ -45,11 +50,13 @@ def train_units(
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
     on_step: Callable[[float], None] = lambda _share: None,
 ) -> Iterator[TrainingUnit]:
-    """Train units, each on one of `places`; yields them as they end.
+    """Train units in parallel, each on one of the machines in `places`, and yield them as they finish.
 
-    `on_epoch` and `on_step` (see `train_unit`) hear only of one place's work, which is done in this process;
-    that of several shows in the records. Any joblib back end can be chosen around this call with
-    `joblib.parallel_config`.
+    With a single place, training runs in this process and `on_epoch` and `on_step` are called (see `train_unit`). With
+    several, progress is visible only in the training records. Use `joblib.parallel_config` around this call to choose
+    another joblib back end.
+
+    Raises whatever `train_unit` raises.
     """
     how: dict[str, Any] = {"evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
     if len(places) == 1:
@@ -80,7 +87,7 @@ def _train_one(
 
 @lru_cache(maxsize=1)
 def _lease(places: tuple[Machine, ...], leases: Path) -> tuple[Machine, FileLock]:
-    """A place that no other process has; it stays this process's own."""
+    """A machine that no other process uses, and the lock that reserves it for this process."""
     for number, place in enumerate(places):
         lock = FileLock(leases / str(number))
         try:
@@ -88,7 +95,9 @@ def _lease(places: tuple[Machine, ...], leases: Path) -> tuple[Machine, FileLock
         except Timeout:
             continue
         return place, lock
-    return places[0], FileLock(leases / "0")  # a worker was replaced: its lease ends with it, a moment later
+    return places[0], FileLock(
+        leases / "0"
+    )  # a worker was replaced, and the lock of the old one is not yet released
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""An oracle that trains: a search on it is a search on real training."""
+"""An oracle that trains cells instead of looking them up in a table."""
 
 import hashlib
 import json
@@ -18,15 +18,26 @@ from nasgauge.spaces.errors import NasgaugeError
 
 
 class NothingToSearchOn(NasgaugeError, ValueError):
-    """A dataset of which no validation images are kept back."""
+    """Raised for a data set without validation images."""
 
 
 class Trainer:
-    """Trains every cell it is asked about, once: the records in `folder` are its memory.
+    """Evaluates cells by training them, each once; finished trainings are read from the records in `folder`.
 
-    A query costs the recipe's epochs, and the seconds that its training took when it was done.
+    The cost of an evaluation is the number of epochs of the recipe, and the measured seconds of its training.
 
     Raises NothingToSearchOn.
+
+    >>> import tempfile
+    >>> from nasgauge.data.images import open_splits
+    >>> from nasgauge.harness.records.provenance import provenance
+    >>> loaded = Loaded(open_splits("made-up"), Machine(device="cpu", precision="32"))
+    >>> recipe = Recipe(name="example", epochs=1, images=64, channels=2, cells=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     trainer = Trainer(Path(folder), loaded, recipe, 777, provenance())
+    ...     evaluation = trainer.evaluate(Cell(("skip_connect",) * 6))
+    >>> trainer.column, evaluation.epochs
+    ('made-up/example', 1.0)
     """
 
     def __init__(
@@ -34,8 +45,8 @@ class Trainer:
     ) -> None:
         if "valid" not in loaded.held_out:
             raise NothingToSearchOn(
-                f"dataset {loaded.splits.name} keeps no validation images back, so nothing can be searched "
-                "on; choose cifar10-valid"
+                f"dataset {loaded.splits.name} has no validation images, so it cannot be "
+                "searched on; choose cifar10-valid"
             )
         self._folder = folder
         self._loaded = loaded
@@ -45,17 +56,17 @@ class Trainer:
 
     @property
     def epochs(self) -> float:
-        """What any query costs."""
+        """Training epochs of one evaluation."""
         return float(self._recipe.epochs)
 
     @property
     def column(self) -> str:
-        """What its figures are, as the columns of a table are named: dataset/recipe."""
+        """Name of the metric, as for table columns: dataset/recipe."""
         return f"{self._loaded.splits.name}/{self._recipe.name}"
 
     @property
     def warning(self) -> str:
-        """What is not as in the benchmark."""
+        """A note on how the setting differs from NAS-Bench-201; empty if it does not."""
         return (
             ""
             if self._loaded.splits.origin == "official"
@@ -64,14 +75,14 @@ class Trainer:
 
     @property
     def sha256(self) -> str:
-        """Of everything that its answers depend on but the machine: images, splits, recipe, seed."""
+        """SHA-256 of what determines the results, apart from the machine: images, splits, recipe and seed."""
         parts = (self._loaded.images_sha256, self._loaded.splits.origin, str(self._recipe), str(self._seed))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def evaluate(self, cell: Cell | BlockCell) -> Evaluation:
-        """Train a cell, or look it up among those that were trained.
+        """Train a cell, or read the record of its training if it was trained before.
 
-        Raises TrainingDiverged, and what `train_unit` raises.
+        Raises whatever `train_unit` raises.
         """
         unit = TrainingUnit(cell, self._loaded.splits.name, self._recipe, self._seed)
         record = train_unit(
@@ -86,7 +97,7 @@ class Trainer:
 def open_trainer(
     folder: Path, dataset: str, settings: TrainingSettings, machine: Machine, provenance: str
 ) -> Trainer:
-    """A trainer with its images on the device, kept for the next unit; `provenance` is JSON.
+    """Open a trainer and load its images to the device; cached per process. `provenance` is JSON.
 
     Raises NothingToSearchOn, ImagesUnavailable, InvalidBatch.
     """

@@ -1,11 +1,11 @@
-"""One unit of work: a cell, trained once by a recipe with a seed, into one record.
+"""Training units: one cell, trained once with a recipe and a seed, and stored as one record.
 
     DIR/CELL@DATASET@RECIPE@SEED.parquet      the record, written after every epoch
-    DIR/….checkpoint.safetensors              where it stands, while it is under way
-    DIR/….weights.safetensors                 the weights in the end
+    DIR/….checkpoint.safetensors              the checkpoint, during training
+    DIR/….weights.safetensors                 the final weights
 
-A unit whose record is finished is done. One that was interrupted goes on from its checkpoint, with the same
-images in the same order: on a CPU with as many threads, its figures are those of an uninterrupted run.
+A unit with a finished record is not trained again. An interrupted unit resumes from its checkpoint with the same
+images in the same order. On a CPU, with the same number of threads, its metrics equal those of an uninterrupted run.
 """
 
 import hashlib
@@ -38,12 +38,17 @@ _DIGITS: Final = ENCODINGS["meco"]
 
 
 class OtherTraining(NasgaugeError, ValueError):
-    """A record of another training than the one that is asked for."""
+    """Raised when a record belongs to another training than the requested one."""
 
 
 @dataclass(frozen=True)
 class TrainingUnit:
-    """A cell, and how it is trained."""
+    """A cell with the dataset, recipe and seed of its training.
+
+    >>> from nasgauge.harness.records.recipes import RECIPES
+    >>> TrainingUnit(Cell(("skip_connect",) * 6), "cifar10-valid", RECIPES["nb201-12"], 777).name
+    '111111@cifar10-valid@nb201-12@777'
+    """
 
     cell: Cell | BlockCell
     dataset: str
@@ -52,9 +57,9 @@ class TrainingUnit:
 
     @property
     def name(self) -> str:
-        """Of its files: the operation of each edge as its place in `OPERATIONS`, dataset, recipe, seed.
+        """Base name of the files: index of the operation of each edge in `OPERATIONS`, dataset, recipe, seed.
 
-        Cells of blocks go by the beginning of their text's sha256.
+        A `BlockCell` is named by the first 16 digits of the SHA-256 of its text.
         """
         if isinstance(self.cell, BlockCell):
             cell = f"blocks-{hashlib.sha256(str(self.cell).encode()).hexdigest()[:16]}"
@@ -63,11 +68,11 @@ class TrainingUnit:
         return f"{cell}@{self.dataset}@{self.recipe.name}@{self.seed}"
 
     def record(self, folder: Path) -> Path:
-        """The file of its record."""
+        """Path of the training record."""
         return folder / f"{self.name}.parquet"
 
     def finished(self, folder: Path) -> TrainingRecord | None:
-        """Its record, if that is finished.
+        """The training record if it is finished, otherwise None.
 
         Raises DamagedTraining, OtherTraining.
         """
@@ -75,13 +80,13 @@ class TrainingUnit:
         record = read(path) if path.is_file() else None
         if record is not None and self._differs(record.header):
             raise OtherTraining(
-                f"{path} is the record of {record.header.cell} by {record.header.recipe}, seed "
+                f"{path} is the record of {record.header.cell} with {record.header.recipe}, seed "
                 f"{record.header.seed}, on {record.header.dataset}; give another folder"
             )
         return record if record is not None and record.finished else None
 
     def epochs_done(self, folder: Path) -> int:
-        """How many epochs its record has."""
+        """Number of epochs in the training record, 0 without a record."""
         path = self.record(folder)
         return len(read(path).epochs) if path.is_file() else 0
 
@@ -91,7 +96,15 @@ class TrainingUnit:
 
 
 class Loaded:
-    """The images of a dataset on the device of a `Machine`, for one training after another."""
+    """The images of a dataset on the device of a `Machine`, shared by successive trainings.
+
+    Raises InvalidBatch, InvalidMachine.
+
+    >>> from nasgauge.data.images import open_splits
+    >>> loaded = Loaded(open_splits("made-up"), Machine(device="cpu", precision="32"))
+    >>> len(loaded.train), sorted(loaded.held_out)
+    (512, ['test', 'valid'])
+    """
 
     def __init__(self, splits: Splits, machine: Machine) -> None:
         self.splits = splits
@@ -104,7 +117,7 @@ class Loaded:
 
     @cached_property
     def images_sha256(self) -> str:
-        """Of the training images and their labels."""
+        """SHA-256 of the training images and labels."""
         digest = hashlib.sha256(np.ascontiguousarray(self.splits.train.pixels).data)
         digest.update(np.ascontiguousarray(self.splits.train.labels, "<i8").data)
         return digest.hexdigest()
@@ -126,14 +139,26 @@ def train_unit(
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
     on_step: Callable[[float], None] = lambda _share: None,
 ) -> TrainingRecord:
-    """Train a unit, or go on where it stopped; one that is finished is left as it is.
+    """Train a unit, or resume it from its checkpoint, and return its record.
 
-    Several processes may work in one folder: a unit is trained by one of them, the others wait for it.
+    A finished unit is not trained again. Several processes may work in the same folder: one of them trains the unit and
+    the others wait for it.
 
-    `provenance` are the header's argv, commit and versions. `on_epoch` hears of each epoch that is trained,
-    `on_step` of each step, as its share of an epoch, and of all epochs at once that a checkpoint saves.
+    `provenance` has the fields `argv`, `commit` and `versions` of the header. A checkpoint is written every
+    `checkpoint_every` epochs. `on_epoch` is called with the metrics of each trained epoch. `on_step` is called after
+    each step with its share of an epoch, and once with the number of epochs that are already done.
 
     Raises TrainingDiverged, WrongCheckpoint, OtherTraining, DamagedTraining.
+
+    >>> import tempfile
+    >>> from nasgauge.data.images import open_splits
+    >>> from nasgauge.harness.records.provenance import provenance
+    >>> loaded = Loaded(open_splits("made-up"), Machine(device="cpu", precision="32"))
+    >>> recipe = Recipe(name="example", epochs=1, images=64, channels=2, cells=1)
+    >>> unit = TrainingUnit(Cell(("skip_connect",) * 6), "made-up", recipe, 777)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     train_unit(Path(folder), unit, loaded, provenance()).finished
+    True
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"{unit.name}.checkpoint.safetensors"
@@ -163,7 +188,9 @@ def train_unit(
             kept = folder / f"{unit.name}.weights.safetensors"
             save_checkpoint(kept, weights, _identity(header), unit.recipe.epochs)
             checkpoint.unlink(missing_ok=True)
-            lock.unlink(missing_ok=True)  # whoever waits for it, or makes it anew, finds the work done
+            lock.unlink(
+                missing_ok=True
+            )  # a process that waits for it, or creates it again, finds the finished record
     return TrainingRecord(header, tuple(epochs))
 
 
@@ -208,6 +235,6 @@ def _prepare(
 
 
 def _identity(header: TrainingHeader) -> str:
-    """All that a checkpoint must have in common with the training that goes on from it."""
+    """Identifier that a checkpoint and the training that resumes from it must share."""
     images = header.images_sha256[:12]
     return f"{header.cell} on {header.dataset} ({images}) by {header.recipe}, seed {header.seed}, {header.precision}"

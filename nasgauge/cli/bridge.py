@@ -1,4 +1,4 @@
-"""Records of real trainings beside a table's figures of the same cells: `score bridge`, `report --trained`."""
+"""The retraining check: compare training records with a table (`nasgauge score bridge`, `report --trained`)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -21,24 +21,30 @@ if TYPE_CHECKING:
     from nasgauge.harness.records.trainings import TrainingRecord
 
 _RUNS_OF_12_EPOCHS: Final = {("cifar10-valid", 12): 2}
-"""Trainings behind a mean of 12 epochs (Dong and Yang, 2020): seeds 111 and 777; on the other datasets, 111."""
+"""Trainings averaged in the 12-epoch results (Dong and Yang, 2020): seeds 111 and 777; on other datasets only 111."""
 
 
 class NoTrainings(NasgaugeError, LookupError):
-    """A folder without records of trainings."""
+    """Raised for a folder without training records."""
 
 
 def bridge(
-    folder: Annotated[Path, typer.Argument(help="Records of nasgauge train.", metavar="DIR")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of training records of nasgauge train.", metavar="DIR")
+    ],
     table: Annotated[str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")] = "nb201",
     curves: Annotated[
-        str, typer.Option(help="Table whose learning curves to draw beside ours; --table by default.")
+        str, typer.Option(help="Table with learning curves to plot for comparison; --table by default.")
     ] = "",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the files; DIR/bridge.")] = None,
-    venue: Annotated[str, typer.Option(help="Column width and fonts of a venue, as in report.")] = "page",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the results; DIR/bridge by default.")
+    ] = None,
+    venue: Annotated[
+        str, typer.Option(help="Column width and fonts of a venue, as in nasgauge report.")
+    ] = "page",
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
 ) -> None:
-    """Trained cells beside the table's own trainings of them: differences, intervals, Kendall's tau.
+    """Compare trained cells with the table: differences, prediction intervals and Kendall's tau (retraining check).
 
     Example:
 
@@ -67,9 +73,11 @@ def bridge(
 
 
 def gather_bridge(folder: Path, table: str, curves: str = "") -> "Bridge":
-    """The records of a folder, and what the table has of their cells.
+    """Read the training records of a folder and the table entries of the same cells.
 
-    Raises NoTrainings, DamagedTraining, and what opening a table raises.
+    Unfinished trainings and those with other recipes than `nb201-12` and `nb201-200` are skipped, with a note.
+
+    Raises NoTrainings, DamagedTraining, and whatever `nasgauge.data.sources.open_table` raises.
     """
     from nasgauge.analysis.results.retraining import Bridge
     from nasgauge.data.sources import open_curves, open_table
@@ -78,21 +86,19 @@ def gather_bridge(folder: Path, table: str, curves: str = "") -> "Bridge":
 
     records = [read(path) for path in sorted(folder.glob("*.parquet"))]
     if not records:
-        raise NoTrainings(
-            f"{folder} holds no record of a training; make them with: nasgauge train --out {folder}"
-        )
+        raise NoTrainings(f"{folder} holds no training record; make one with: nasgauge train --out {folder}")
     notes, whole = [], []
     for record in records:
         header = record.header
-        name = f"{header.cell} by {header.recipe.name} on {header.dataset}, seed {header.seed}"
+        name = f"{header.cell} with {header.recipe.name} on {header.dataset}, seed {header.seed}"
         if not record.finished:
-            notes.append(f"{name}: {len(record.epochs)} of {header.recipe.epochs} epochs done, left out")
+            notes.append(f"{name}: {len(record.epochs)} of {header.recipe.epochs} epochs done, skipped")
             continue
         if header.recipe != RECIPES.get(f"nb201-{header.recipe.epochs}"):
-            notes.append(f"{name}: the table's cells were not trained so, left out")
+            notes.append(f"{name}: not a recipe of the table, skipped")
             continue
         if header.splits != "official":
-            notes.append(f"{name}: on a seeded split, not on the benchmark's own")
+            notes.append(f"{name}: trained on a seeded split, not on the official one")
         whole.append(record)
     opened = open_table(table)
     figures = _figures(opened, whole)
@@ -101,7 +107,7 @@ def gather_bridge(folder: Path, table: str, curves: str = "") -> "Bridge":
         header = record.header
         if (header.cell, header.dataset, header.recipe.epochs) not in known:
             notes.append(
-                f"{header.cell}: table {opened.name} has no figure after {header.recipe.epochs} epochs on "
+                f"{header.cell}: table {opened.name} has no accuracy after {header.recipe.epochs} epochs on "
                 f"{header.dataset}"
             )
     kept = open_curves(curves or table)
@@ -176,10 +182,10 @@ def _seed(column: "Column", seed: int) -> "Column":
 
 
 def _runs(table: "AccuracyTable", column: "Column") -> "NDArray[np.float64]":
-    """How many trainings each cell's mean is of, (15625,).
+    """Number of trainings averaged for each cell, (15625,).
 
-    Where the table keeps no seeds of the column: as the benchmark trained, for 200 epochs as many as it has
-    on CIFAR-10.
+    If the table has no single seeds of the column, the number is that of NAS-Bench-201; for 200 epochs it is taken
+    from the seeds on CIFAR-10.
     """
     from dataclasses import replace
 
@@ -198,7 +204,7 @@ def _runs(table: "AccuracyTable", column: "Column") -> "NDArray[np.float64]":
 
 
 class _Noise:
-    """Noise of training at a fidelity, as far as a table can tell."""
+    """Noise of training at a fidelity, estimated from single seeds or else from structurally equal cells."""
 
     def __init__(self, table: "AccuracyTable", column: "Column", runs: "NDArray[np.float64]") -> None:
         import numpy as np
@@ -223,7 +229,7 @@ class _Noise:
 
 
 def _print(tables: "Sequence[Table]") -> None:
-    """For a terminal: what differs and by how much; the files have all columns."""
+    """Print the differences; the files have all columns."""
     from nasgauge.analysis.results.tables import cell_text
 
     summary, rows = tables

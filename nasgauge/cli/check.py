@@ -1,4 +1,4 @@
-"""`check`: whether a searcher keeps the laws that searches rely on."""
+"""`nasgauge check`: test a searcher with the conformance kit."""
 
 from typing import Annotated
 
@@ -11,10 +11,12 @@ def check(
     searcher: Annotated[
         str, typer.Argument(help="Name, or module:Class; options as in my_pkg:MySearcher:population=50.")
     ],
-    queries: Annotated[int, typer.Option("--queries", "-q", help="Length of the searches.")] = 60,
-    time_limit: Annotated[float, typer.Option(help="Seconds for each of four processes.")] = 60.0,
+    queries: Annotated[int, typer.Option("--queries", "-q", help="Evaluations per test search.")] = 60,
+    time_limit: Annotated[
+        float, typer.Option(help="Time limit in seconds for each of four processes.")
+    ] = 60.0,
 ) -> None:
-    """Try a searcher against the laws; exit code 0: it keeps them, 1: it breaks one.
+    """Test whether a searcher satisfies the conformance laws. Exit code 0: all hold; 1: at least one is broken.
 
     Examples:
 
@@ -23,7 +25,7 @@ def check(
       nasgauge check my_pkg:MySearcher
     """
     if queries < 2:
-        raise console.BadOption(f"--queries {queries} shows nothing; give at least 2")
+        raise console.BadOption(f"--queries {queries} is too few; give at least 2")
     if not time_limit > 0:
         raise console.BadOption(f"--time-limit {time_limit:g} allows nothing; give seconds")
     from nasgauge.conformance.check import check as findings

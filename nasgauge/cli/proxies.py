@@ -1,4 +1,4 @@
-"""Zero-cost proxies of cells, their agreement with accuracy, and TE-NAS searches: part of `nasgauge score`."""
+"""The commands `nasgauge score cells`, `agreement` and `tenas`: zero-cost proxies and TE-NAS searches."""
 
 import ctypes
 from contextlib import suppress
@@ -9,23 +9,27 @@ import typer
 
 from nasgauge.cli import console
 
-_M_ARENA_MAX: Final = -8  # of glibc's malloc.h
+_M_ARENA_MAX: Final = -8  # from glibc's malloc.h
 
 
 def cells(
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Cells as official texts.", metavar="CELL…")
+        list[str] | None, typer.Argument(help="Cells as official strings.", metavar="CELL…")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All 6,466 structural classes.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the folder holds.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Score one cell of each of the 6,466 structural classes.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")
+    ] = False,
     count: Annotated[
-        int | None, typer.Option(help="With --all: only so many classes, a uniform sample.", min=1)
+        int | None, typer.Option(help="With --all: number of classes, a uniform sample.", min=1)
     ] = None,
-    out: Annotated[Path, typer.Option(help="With --all: the folder of the scores.")] = Path("scores"),
-    images: Annotated[str, typer.Option(help="sample, cifar10, or a folder.")] = "sample",
+    out: Annotated[Path, typer.Option(help="With --all: folder of the scores.")] = Path("scores"),
+    images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
 ) -> None:
-    """Score cells by every proxy; with --all keep the scores in files that a later run goes on with."""
+    """Compute all zero-cost proxies of cells. With --all, write the scores to files and support resuming."""
     import torch
 
     from nasgauge.data.images import open_images
@@ -36,11 +40,11 @@ def cells(
     chosen = [Cell.parse(text) for text in texts or ()]
     if bool(chosen) == every:
         raise typer.BadParameter("give cells, or --all")
-    torch.set_num_threads(1)  # the kernels are small: more threads only wait for one another
+    torch.set_num_threads(1)  # the kernels are too small to profit from threads
     scorer = Scorer(Recipe(images=images), open_images(images), open_device(device))
     if every:
         if any(out.glob("part-*.parquet")) and not resume:
-            raise UnfitScores(f"{out} already holds scores; add --resume to go on, or give another folder")
+            raise UnfitScores(f"{out} already holds scores; add --resume to continue, or give another folder")
         for done, total in score_classes(scorer, out, count):
             console.err().print(f"{done} of {total} classes")
         scored = gather(out, out / "scores.parquet")
@@ -56,23 +60,30 @@ def cells(
 
 
 def tenas(
-    preset: Annotated[str, typer.Option(help="paper, or released: what the public code does.")] = "paper",
-    seeds: Annotated[int, typer.Option(help="How many searches.", min=1)] = 1,
-    first: Annotated[int, typer.Option(help="Seed of the first search.", min=0)] = 0,
-    images: Annotated[str, typer.Option(help="sample, cifar10, a folder, or noise.")] = "sample",
-    workers: Annotated[int, typer.Option(help="Threads, each for a candidate.", min=1)] = 1,
+    preset: Annotated[
+        str, typer.Option(help="paper, or released for the settings of the public code.")
+    ] = "paper",
+    seeds: Annotated[int, typer.Option(help="Number of searches.", min=1)] = 1,
+    first: Annotated[int, typer.Option(help="Random seed of the first search.", min=0)] = 0,
+    images: Annotated[
+        str, typer.Option(help="sample, cifar10, a folder of CIFAR-10 files, or noise.")
+    ] = "sample",
+    workers: Annotated[int, typer.Option(help="Threads; each evaluates one candidate at a time.", min=1)] = 1,
     batch: Annotated[
-        int | None, typer.Option(help="Images of a kernel, unlike the preset (in darts, 14).", min=2)
+        int | None,
+        typer.Option(help="Images per kernel; by default that of the preset, 14 for darts.", min=2),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(help="Of every measurement, unlike the preset.", min=1)
+        int | None, typer.Option(help="Repeats of every measurement; by default those of the preset.", min=1)
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
-    space: Annotated[str, typer.Option(help="nb201, or darts.")] = "nb201",
-    table: Annotated[str | None, typer.Option(help="Look the cells up in this table.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Keep the searches in this JSON file.")] = None,
+    space: Annotated[str, typer.Option(help="Search space: nb201 or darts.")] = "nb201",
+    table: Annotated[
+        str | None, typer.Option(help="Table to look up the accuracy of the final cells in.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the searches.")] = None,
 ) -> None:
-    """Search by TE-NAS, live: rounds, what they remove, and the cell or genotype of each seed."""
+    """Run TE-NAS searches: print the operations removed in each round, and the final cell or genotype of each seed."""
     from dataclasses import replace
 
     from nasgauge.data.atomic import replacing
@@ -87,7 +98,7 @@ def tenas(
     if preset not in PRESETS or space not in ("nb201", "darts"):
         raise typer.BadParameter(f"presets are {', '.join(PRESETS)}; spaces are nb201, darts")
     if space == "darts" and (table or out):
-        raise typer.BadParameter("there is no table of the DARTS space, and its searches are not kept")
+        raise typer.BadParameter("--table and --out do not apply to the space darts; leave them out")
     figures = open_table(table) if table else None
     pixels = None if images == "noise" else open_images(images)
     darts, usual = space == "darts", PRESETS[preset]
@@ -131,22 +142,24 @@ def tenas(
 
 
 def _share_one_arena() -> None:
-    """Where glibc is, threads get their memory from one place: 1.43 GB instead of 1.65 for two of them."""
+    """Make all threads share one malloc arena of glibc. Two threads then need 1.43 GB instead of 1.65 GB."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def agreement(
-    table: Annotated[str, typer.Option("--table", "-t", help="The table of accuracies.")] = "bundled",
-    scores: Annotated[Path | None, typer.Option(help="A file of scores, or those that ship.")] = None,
+    table: Annotated[str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")] = "bundled",
+    scores: Annotated[
+        Path | None, typer.Option(help="File of scores; those of the package by default.")
+    ] = None,
     over: Annotated[
         Literal["classes", "cells"],
-        typer.Option(help="What counts once: a structural class, or each of its cells."),
+        typer.Option(help="Unit of the statistics: a structural class, or each of its cells."),
     ] = "classes",
-    out: Annotated[Path | None, typer.Option(help="Keep the figures in this CSV file.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="CSV file for the correlations.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
 ) -> None:
-    """How well each proxy ranks cells: Kendall's tau with test accuracy, 95 % interval over classes."""
+    """Kendall's tau of each proxy with test accuracy, with a 95 % bootstrap interval over structural classes."""
     import numpy as np
     from rich.table import Table
 

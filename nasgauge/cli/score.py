@@ -1,4 +1,4 @@
-"""`nasgauge score`: how good predictors and searchers are, beside the figures of papers."""
+"""`nasgauge score`: evaluate surrogates and the sample efficiency of searchers, with results of papers for comparison."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,13 +13,20 @@ if TYPE_CHECKING:
 
 
 class Target(StrEnum):
-    """What predictors predict."""
+    """The quantity that surrogates predict: search metric or reported accuracy.
 
-    signal = "signal"
+    >>> Target("report").value
+    'report'
+    """
+
+    metric = "metric"
     report = "report"
 
 
-app = typer.Typer(help="Score predictors and the efficiency of searchers.", no_args_is_help=True)
+app = typer.Typer(
+    help="Evaluate surrogates, zero-cost proxies, retrained cells and the sample efficiency of searchers.",
+    no_args_is_help=True,
+)
 
 
 @app.command()
@@ -29,21 +36,23 @@ def predictors(
     ),
     table: Annotated[str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")] = "bundled",
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="One dataset; the table's first by default.")
+        str, typer.Option("--dataset", "-d", help="One dataset; the first of the table by default.")
     ] = "",
     target: Annotated[
-        Target, typer.Option(help="Predict what a searcher is told, or what is reported in the end.")
-    ] = Target.signal,
+        Target, typer.Option(help="Predict the search metric (metric) or the reported accuracy (report).")
+    ] = Target.metric,
     surrogates: Annotated[
-        str, typer.Option("--surrogates", "-s", help="Names by comma; all that are installed by default.")
+        str, typer.Option("--surrogates", "-s", help="Comma-separated names; all installed ones by default.")
     ] = "",
-    cells: Annotated[int, typer.Option(help="Cells of a size to fit on.")] = 256,
+    cells: Annotated[int, typer.Option(help="Training cells of each size.")] = 256,
     trials: Annotated[int, typer.Option("--trials", "-n", help="Fits of each surrogate at each size.")] = 10,
-    top: Annotated[int, typer.Option(help="Cells that precision and regret look at.")] = 25,
-    seed: Annotated[int, typer.Option(help="Of the cells drawn and the surrogates' own draws.")] = 0,
-    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.")] = -1,
+    top: Annotated[int, typer.Option(help="K in precision and regret of the top K cells.")] = 25,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    workers: Annotated[
+        int, typer.Option("--workers", "-j", help="Parallel processes; -1: one per core.")
+    ] = -1,
 ) -> None:
-    """Fit surrogates on cells of one size and rank larger ones: the protocol of PNAS, Table 1.
+    """Fit surrogates on cells of one size and rank larger cells: the protocol of PNAS, Table 1.
 
     Examples:
 
@@ -64,14 +73,14 @@ def predictors(
     from nasgauge.studies.predictors import trials as fits
 
     if workers == 0:
-        raise console.BadOption("--workers 0 does nothing; give a number, or -1 for one a core")
+        raise console.BadOption("--workers 0 is not possible; give a positive number, or -1 for one per core")
     names = tuple(dict.fromkeys(surrogates.split(","))) if surrogates else installed()
     protocol = Protocol(surrogates=names, cells=cells, trials=trials, top=top)
     opened = open_table(table)
     view = opened.view(dataset or next(iter(opened.views)))
-    column = view.expected if target is Target.signal else view.report
+    column = view.expected if target is Target.metric else view.report
     accuracy = opened.column(column)
-    console.err().print(f"table {opened.name}: predicts {column}", markup=False)
+    console.err().print(f"table {opened.name}: predicting {column}", markup=False)
     with console.progress() as progress:
         each = fits(accuracy, protocol, seed=seed, workers=workers)
         rows = list(chain.from_iterable(progress.track(each, protocol.fits, description="fits")))
@@ -89,17 +98,17 @@ def predictors(
 
 @app.command()
 def efficiency(
-    ours: Annotated[Path, typer.Argument(help="Results folder of the searcher to judge.")],
-    rivals: Annotated[Path, typer.Argument(help="Results folder of the others, with many more queries.")],
+    ours: Annotated[Path, typer.Argument(help="Results folder of the searcher to evaluate.")],
+    rivals: Annotated[Path, typer.Argument(help="Results folder of the baselines, with many more queries.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables.")] = Path(
         "results/efficiency"
     ),
     queries: Annotated[
-        str, typer.Option(help="Numbers of evaluations to compare at, by comma.")
+        str, typer.Option(help="Numbers of evaluations at which to compare, comma-separated.")
     ] = "50,100,192",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.")] = 0,
 ) -> None:
-    """How many times more evaluations the rivals need for the same accuracy: PNAS, Table 2.
+    """Speed-up in evaluations over the baselines at equal accuracy: the protocol of PNAS, Table 2.
 
     Example:
 
@@ -118,7 +127,9 @@ def efficiency(
     try:
         points = [int(text) for text in queries.split(",")]
     except ValueError:
-        raise console.BadOption(f"--queries takes numbers by comma, not {queries!r}") from None
+        raise console.BadOption(
+            f"--queries {queries!r} is not understood; give comma-separated numbers, as in 50,100,192"
+        ) from None
     rng = np.random.default_rng(seed)
     mine = steps_of(ours)
     curves = {name: reference.random for name, reference in references_of(rivals).items()}

@@ -1,4 +1,4 @@
-"""Other studies for a report: files of scores, of predictor trials and of TE-NAS searches, joined with the table."""
+"""Optional sections of a report: proxy scores, surrogate trials, TE-NAS searches and retrained cells."""
 
 import json
 from pathlib import Path
@@ -20,16 +20,18 @@ SHIPPED_SEARCHES: Final = Path(*nasgauge.searchers.__path__) / "tenas-paper.json
 
 
 class UnreadableStudy(NasgaugeError, ValueError):
-    """A file that holds no such study."""
+    """Raised for a file that does not have the expected content."""
 
 
 def gather(
     folder: Path, scores: str, trials: str, pruning: str, trained: Path | None = None, curves: str = ""
 ) -> "Extras":
-    """Read what was asked for; an empty text asks for nothing.
+    """Read the files of the optional sections of a report on the campaign in `folder`.
 
-    Raises UnreadableStudy, NoTrainings, DamagedTraining; NotInTable and OtherCampaign where the campaign's
-    table or folder is the trouble.
+    `scores`, `trials` and `pruning` are paths, `shipped` for the files of the package, or empty for no such section.
+    Several files of trials are separated by commas. `trained` is a folder of training records.
+
+    Raises UnreadableStudy, NoTrainings, DamagedTraining, NotInTable, OtherCampaign.
     """
     import pandas as pd
 
@@ -53,7 +55,7 @@ def _path(text: str, shipped: Path) -> Path:
     if text != "shipped":
         return Path(text)
     if not shipped.is_file():
-        raise UnreadableStudy("nothing of that kind ships with this version; give a file")
+        raise UnreadableStudy("this version does not contain such a file; give a path")
     return shipped
 
 
@@ -66,12 +68,12 @@ def _frame(path: Path) -> "pd.DataFrame":
         return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except (ValueError, OSError, KeyError) as error:
         raise UnreadableStudy(
-            f"{path} is no .parquet and no .csv table: {str(error).splitlines()[0]}"
+            f"{path} is not a .parquet or .csv table: {str(error).splitlines()[0]}"
         ) from error
 
 
 def _studies(table: "AccuracyTable", datasets: tuple[str, ...], path: Path) -> "list[Study]":
-    """Scores of cells beside the table's figures, on each dataset; FLOPs and parameters always among them."""
+    """Proxy scores, FLOPs and parameters of cells with their accuracy in the table, for each dataset."""
     import numpy as np
 
     from nasgauge.analysis.statistics.ranks import Study, rank_sum
@@ -85,7 +87,7 @@ def _studies(table: "AccuracyTable", datasets: tuple[str, ...], path: Path) -> "
     studies = []
     for dataset in datasets:
         report = table.view(dataset).report
-        images = report.dataset if report.dataset in TASKS else "cifar10"  # the order of cells is the same
+        images = report.dataset if report.dataset in TASKS else "cifar10"  # the ranking of cells is the same
         own = frame[frame["dataset"] == dataset] if "dataset" in frame else frame
         ranks = own.index.to_numpy()
         named = {str(name): own[name].to_numpy(dtype=np.float64) for name in own if name != "dataset"}
@@ -108,12 +110,17 @@ def _studies(table: "AccuracyTable", datasets: tuple[str, ...], path: Path) -> "
 
 
 def wide(frame: "pd.DataFrame", path: Path) -> "pd.DataFrame":
-    """A row for each cell, by its rank, and a column for each score.
+    """Reshape scores to one row per cell, indexed by its rank, and one column per score.
 
-    Takes columns `cell` (official text) or `rank`, and scores as further columns; or, as scores of proxies are
-    kept, `rank`, `proxy`, `repeat`, `value`: these are averaged over repeats, kappa geometrically.
+    Accepts two layouts. In the wide layout, the column `cell` (official string) or `rank` identifies the cell, and the
+    numeric columns are scores. In the long layout, with columns `rank`, `proxy`, `repeat` and `value`, values are
+    averaged over repeats, geometrically for kappa. `path` is used in error messages.
 
     Raises UnreadableStudy.
+
+    >>> import pandas as pd
+    >>> wide(pd.DataFrame({"rank": [3, 5], "naswot": [1.0, 2.0]}), Path("scores.csv"))["naswot"].to_dict()
+    {3: 1.0, 5: 2.0}
     """
     from nasgauge.spaces.cells import Cell, InvalidCell
 
@@ -139,7 +146,7 @@ def wide(frame: "pd.DataFrame", path: Path) -> "pd.DataFrame":
 
 
 def _over_repeats(values: "pd.Series[float]") -> float:
-    """NaN if any is; geometric where all are negative, as condition numbers turned round are."""
+    """Mean over repeats, NaN if any value is; the geometric mean if all are negative, as negated condition numbers are."""
     import numpy as np
 
     kept = values.to_numpy()
@@ -151,7 +158,7 @@ def _trials(path: Path) -> "pd.DataFrame":
     missing = {"surrogate", "fitted", "tested", "kendall"} - set(frame.columns)
     if missing:
         raise UnreadableStudy(
-            f"{path} has no column {', '.join(sorted(missing))}: nasgauge score predictors makes it"
+            f"{path} has no column {', '.join(sorted(missing))}; make the file with: nasgauge score predictors"
         )
     return frame
 
@@ -176,5 +183,5 @@ def _prunings(path: Path) -> "list[Pruning]":
         ]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UnreadableStudy(
-            f"{path} holds no TE-NAS searches ({error!r}): nasgauge score tenas makes them"
+            f"{path} holds no TE-NAS searches ({error!r}); make them with: nasgauge score tenas --out FILE"
         ) from error

@@ -1,4 +1,4 @@
-"""`train`: cells trained for real."""
+"""`nasgauge train`: train cells with a recipe."""
 
 from math import isnan
 from pathlib import Path
@@ -17,39 +17,53 @@ if TYPE_CHECKING:
 
 
 def train(
-    texts: Annotated[list[str] | None, typer.Argument(help="Cells.", metavar="CELL...")] = None,
-    top: Annotated[int, typer.Option(help="Train the K cells that most runs of --from end with.")] = 0,
-    results: Annotated[Path | None, typer.Option("--from", help="Results folder of bench or search.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Cells as official strings.", metavar="CELL...")
+    ] = None,
+    top: Annotated[
+        int, typer.Option(help="Train the K cells that are most often the final incumbent in --from.")
+    ] = 0,
+    results: Annotated[
+        Path | None, typer.Option("--from", help="Results folder of nasgauge bench or search.")
+    ] = None,
     dataset: Annotated[
         str,
-        typer.Option("--dataset", "-d", help="cifar10-valid, cifar10, cifar100, ImageNet16-120, made-up."),
+        typer.Option("--dataset", "-d", help="cifar10-valid, cifar10, cifar100, ImageNet16-120 or made-up."),
     ] = "cifar10-valid",
     images: Annotated[
-        Path | None, typer.Option(help="Folder with the dataset's published files.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            help="Folder with the published files of the dataset; the cache by default.", metavar="DIR"
+        ),
     ] = None,
     recipe: Annotated[
         str, typer.Option("--recipe", "-r", help="nb201-12, nb201-200, long or tiny.")
     ] = "nb201-12",
-    epochs: Annotated[int | None, typer.Option(help="Other than the recipe's own.", min=1)] = None,
-    seeds: Annotated[str, typer.Option(help="By comma.")] = "777",
+    epochs: Annotated[
+        int | None, typer.Option(help="Number of epochs; that of the recipe by default.", min=1)
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Random seeds, comma-separated.")] = "777",
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Folder of the records; running again goes on where it stopped."),
+        typer.Option("--out", "-o", help="Folder of the training records; rerun the same command to resume."),
     ] = Path("results/trained"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32, bf16 or 16.")] = "auto",
     workers: Annotated[
-        int, typer.Option("--workers", "-j", help="Cells at once; 0: one a GPU, or one on a CPU.", min=0)
+        int,
+        typer.Option("--workers", "-j", help="Parallel trainings; 0: one per GPU, or one on a CPU.", min=0),
     ] = 0,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of each worker.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads per worker.", min=1)] = None,
     processes: Annotated[
-        int, typer.Option(help="Processes, each with a device, that share a cell's batches.", min=1)
+        int, typer.Option(help="Processes of data-parallel training, each with its own device.", min=1)
     ] = 1,
-    compiled: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
-    evaluate_every: Annotated[int, typer.Option(help="Epochs; the last is always evaluated.", min=1)] = 1,
-    checkpoint_every: Annotated[int, typer.Option(help="Epochs.", min=1)] = 1,
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    evaluate_every: Annotated[
+        int, typer.Option(help="Epochs between evaluations; the last epoch is always evaluated.", min=1)
+    ] = 1,
+    checkpoint_every: Annotated[int, typer.Option(help="Epochs between checkpoints.", min=1)] = 1,
 ) -> None:
-    """Train cells by a recipe: one record for each cell and seed, a row an epoch.
+    """Train cells with a recipe and write one training record per cell and seed, with one row per epoch.
 
     Examples:
 
@@ -71,7 +85,7 @@ def train(
     units = [TrainingUnit(cell, dataset, chosen, seed) for cell in cells for seed in _numbers(seeds)]
     todo = [unit for unit in units if unit.finished(out) is None]
     console.err().print(
-        f"{len(cells)} cells, {len(units)} trainings by {chosen.name} on {dataset}; {len(units) - len(todo)} are "
+        f"{len(cells)} cells, {len(units)} trainings with {chosen.name} on {dataset}; {len(units) - len(todo)} are "
         f"done; records in {out}",
         markup=False,
     )
@@ -91,14 +105,16 @@ def _cells(texts: "Sequence[str]", top: int, results: Path | None) -> "list[Cell
     from nasgauge.analysis.results.campaign import load
 
     if top < 1:
-        raise console.BadOption(f"--top {top} trains nothing; give at least 1")
+        raise console.BadOption(f"--top {top} is too small; give at least 1")
     return winners(load(results), top)
 
 
 def _numbers(seeds: str) -> list[int]:
     parts = [part.strip() for part in seeds.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise console.BadOption(f"--seeds {seeds!r} is not understood; give numbers by comma, as 777,888,999")
+        raise console.BadOption(
+            f"--seeds {seeds!r} is not understood; give comma-separated numbers, as in 777,888,999"
+        )
     return list(dict.fromkeys(map(int, parts)))
 
 
@@ -122,7 +138,7 @@ def _train(
     with console.progress() as progress:
         bar = progress.add_task("epochs", total=sum(unit.recipe.epochs for unit in units))
 
-        def watch() -> None:  # other processes train: their records tell
+        def watch() -> None:  # other processes train: read progress from their records
             while not over.wait(1.0):
                 progress.update(bar, completed=sum(unit.epochs_done(out) for unit in units))
 

@@ -1,9 +1,9 @@
-"""How well surrogates rank larger cells than they have seen: the protocol of PNAS, Table 1, on a table.
+"""Evaluate how well surrogates rank cells that are larger than their training cells (Liu et al., 2018: PNAS, Table 1).
 
-For each size b: fit on K random cells of size b, then rank those (fit), the other cells of size b (same),
-and the cells of size b + 1 (larger). One cell stands for all that are structurally equal, at the smallest
-size at which it appears, so no test cell is a training cell in disguise. Sizes are numbers of paths (see
-`nasgauge.spaces.progressions`): the first level by nodes has four cells, too few to fit anything.
+For each size b, a surrogate is fitted on K random cells of size b. It then ranks these training cells (`fit`), the
+other cells of size b (`same`), and the cells of size b + 1 (`larger`). Structurally equal cells are represented by a
+single cell of the smallest size, so that no test cell is equivalent to a training cell. The size of a cell is its number
+of paths (see `nasgauge.spaces.progressions`), because by number of nodes the first level has only four cells.
 """
 
 import re
@@ -30,20 +30,31 @@ PROGRESSION: Final = "paths"
 
 
 class InvalidStudy(NasgaugeError, ValueError):
-    """Settings with which nothing can be fitted."""
+    """Raised for settings of a study that are not possible."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """What is fitted, and how often; the paper's 256 cells and 10 trials."""
+    """Settings of a study. The defaults of 256 cells and 10 trials are those of PNAS.
+
+    Raises InvalidStudy.
+
+    >>> Protocol(surrogates=("forest",), trials=0)
+    Traceback (most recent call last):
+    ...
+    nasgauge.studies.predictors.InvalidStudy: a study takes at least 2 cells, 1 trial and a top of 1, not cells=256, \
+trials=0 and top=25
+    """
 
     surrogates: tuple[str, ...] = tuple(SURROGATES)
     cells: int = 256
+    """Number of training cells of each size."""
     trials: int = 10
+    """Fits of each surrogate at each size."""
     top: int = 25
-    """How many cells `precision` and `regret` look at."""
+    """K in `precision` and `regret` of the top K cells."""
     resamples: int = 200
-    """Of the bootstrap interval of tau."""
+    """Bootstrap resamples for the interval of tau."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.surrogates if name not in SURROGATES]
@@ -57,22 +68,26 @@ class Protocol:
 
     @property
     def fits(self) -> int:
-        """How many there are in all."""
+        """Total number of fits."""
         return self.trials * len(sizes()) * len(self.surrogates)
 
 
 class Row(NamedTuple):
-    """One fit, seen from one set of cells."""
+    """The accuracy of one fitted surrogate on one set of cells (see `nasgauge.analysis.statistics.correlation`).
+
+    >>> Row("forest", 1, 0, 256, "larger", 900, 0.8, 0.6, 0.5, 0.7, 0.6, 0.4, 0.2).kendall
+    0.6
+    """
 
     surrogate: str
     size: int
-    """Of the cells that it was fitted on, by paths."""
+    """Size of the training cells in paths."""
     trial: int
     fitted: int
-    """How many cells it was fitted on."""
+    """Number of training cells."""
     tested: Tested
     cells: int
-    """How many cells were ranked."""
+    """Number of ranked cells."""
     spearman: float
     kendall: float
     kendall_low: float
@@ -80,23 +95,27 @@ class Row(NamedTuple):
     weighted_tau: float
     precision: float
     regret: float
-    """Points of accuracy that the best of the `top` stays behind the best."""
+    """Percentage points between the best cell and the best of the `top` predicted cells."""
 
 
 class Ceiling(NamedTuple):
-    """Tau between two trainings of the same networks: no predictor can be expected to beat it by much."""
+    """Noise ceiling: Kendall's tau between two trainings of the same networks, which limits any predictor.
+
+    >>> Ceiling(1, "seeds", 500, 0.81).kendall
+    0.81
+    """
 
     size: int
     kind: str
-    """`twins`: cells that are structurally equal, each trained on its own. `seeds`: two seeds of a cell."""
+    """`twins` compares structurally equal cells that were trained separately, `seeds` two seeds of each cell."""
     cells: int
     kendall: float
 
 
 def network(cell: Cell) -> str:
-    """What the cell computes: its structural text without the edges and terms that add nothing.
+    """Canonical text of the function that a cell computes, without edges and terms that do not contribute.
 
-    Coarser than `NB201.canonical`, which tells a lone node 1 from a lone node 2.
+    Coarser than `NB201.canonical`, which distinguishes a path through node 1 from the same path through node 2.
 
     >>> one = Cell(("nor_conv_3x3", "none", "none", "none", "skip_connect", "none"))
     >>> other = Cell(("none", "nor_conv_3x3", "none", "none", "avg_pool_3x3", "skip_connect"))
@@ -110,7 +129,11 @@ def network(cell: Cell) -> str:
 
 @cache
 def sizes() -> dict[int, tuple[Cell, ...]]:
-    """One cell for each connected structural class, by the size at which the class first appears."""
+    """One cell of each connected structural class, by the smallest size of a cell of the class.
+
+    >>> {size: len(cells) for size, cells in sizes().items()}
+    {1: 40, 2: 496, 3: 2108, 4: 3131}
+    """
     space = NB201()
     smallest: dict[str, tuple[int, int]] = {}
     for cell in space:
@@ -124,9 +147,15 @@ def sizes() -> dict[int, tuple[Cell, ...]]:
 
 
 def trials(accuracy: Array, protocol: Protocol, *, seed: int = 0, workers: int = 1) -> Iterator[list[Row]]:
-    """All fits of a study, each as its rows; `accuracy` is (15625,) by rank, percent.
+    """Run all fits of a study and yield the rows of each.
 
-    All surrogates of a trial are fitted on the same cells; the numbers do not depend on `workers`.
+    `accuracy` is (15625,), in percent, by rank of the cell. In a trial, all surrogates are fitted on the same cells. The
+    results do not depend on `workers`, the number of parallel processes.
+
+    >>> protocol = Protocol(surrogates=("forest",), cells=20, trials=1, resamples=5)
+    >>> accuracy = np.random.default_rng(0).uniform(50, 95, 15625)
+    >>> [row.tested for row in next(trials(accuracy, protocol))]
+    ['fit', 'same', 'larger']
     """
     jobs = (
         joblib.delayed(_trial)(accuracy, protocol, seed, trial, size, name)
@@ -138,7 +167,14 @@ def trials(accuracy: Array, protocol: Protocol, *, seed: int = 0, workers: int =
 
 
 def ceilings(accuracy: Array, seeds: Sequence[Array], rng: np.random.Generator) -> list[Ceiling]:
-    """The noise ceiling of each size; `seeds` are single-seed figures, (15625,) each, NaN where untrained."""
+    """The noise ceiling of each size.
+
+    `accuracy` is (15625,), by rank of the cell. `seeds` are accuracies of single seeds, (15625,) each, NaN where untrained.
+
+    >>> accuracy = np.random.default_rng(0).uniform(50, 95, 15625)
+    >>> {ceiling.kind for ceiling in ceilings(accuracy, [accuracy, accuracy], np.random.default_rng(0))} == {"twins", "seeds"}
+    True
+    """
     space = NB201()
     twins: dict[str, list[int]] = {}
     for cell in space:
@@ -157,7 +193,7 @@ def ceilings(accuracy: Array, seeds: Sequence[Array], rng: np.random.Generator) 
 
 
 def seed_columns(table: AccuracyTable, column: Column) -> list[Array]:
-    """The single-seed figures of what `column` is the mean of, (15625,) each, in order of seeds."""
+    """The accuracies of the single seeds that `column` averages, (15625,) each, sorted by seed."""
     seeds = sorted(
         other.seed
         for other in table.columns
