@@ -39,7 +39,8 @@ class Evaluation(NamedTuple):
     epochs: float
     """Training epochs that the query stands for; NaN where the table does not say."""
     seconds: float
-    """Simulated GPU seconds of the query; NaN where the table has no times."""
+    """Simulated GPU seconds of the query, and seconds of the search itself where the searcher charges them
+    (`search_seconds`); NaN where the table has no times."""
 
 
 class Step(NamedTuple, Generic[C]):
@@ -126,7 +127,7 @@ class Record:
 
 
 def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
-    """Put the steps of some runs, each with its seed, into arrays."""
+    """The steps of some runs, each with its seed, as arrays; a run may have no steps."""
     places: dict[str, int] = {}
     rows: list[Step[C]] = []
     seeds: list[int] = []

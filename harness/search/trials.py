@@ -14,7 +14,7 @@ from nasgauge.spaces.cells import Cell
 
 @dataclass(frozen=True)
 class Trials:
-    """Figures of a table, and of learning curves where there are any."""
+    """The results of a table, and learning curves where there are any."""
 
     table: AccuracyTable
     curves: Curves | None
@@ -22,7 +22,7 @@ class Trials:
     def seeds(self, cell: Cell, dataset: str, epochs: int) -> list[int]:
         """Seeds that the cell was trained with, ascending.
 
-        Raises NotInTable for a dataset that the benchmark has not.
+        Raises NotInTable for a dataset that is not part of the benchmark.
         """
         if dataset not in SETS:
             raise NotInTable(f"unknown dataset {dataset!r}; choose from {', '.join(SETS)}")
@@ -37,7 +37,7 @@ class Trials:
         )
 
     def last(self, cell: Cell, column: Column) -> float | None:
-        """A figure of the end of the training; None where there is none."""
+        """A value at the end of training; None where the table has none."""
         values = self.table.columns.get(column)
         value = np.nan if values is None else float(values[cell.rank])
         return None if np.isnan(value) else value
@@ -45,9 +45,9 @@ class Trials:
     def figures(
         self, cell: Cell, dataset: str, epochs: int, split: Split, iepoch: int | None, seeds: Sequence[int]
     ) -> dict[Metric, float | None]:
-        """Loss, accuracy and all seconds up to an epoch (from 0; None: the last), means over `seeds`.
+        """Loss, accuracy, and seconds of all epochs up to `iepoch` (from 0; None: the last): means over `seeds`.
 
-        Without seeds, the table's own means.
+        Without seeds, the table's own means. Accuracies are in percent.
 
         Raises NotInTable if there is no accuracy.
         """
@@ -81,7 +81,7 @@ class Trials:
 
 
 def mean(values: Sequence[float]) -> float:
-    """As the old interface computes it: `numpy` would round otherwise.
+    """The mean as the old interface computes it; `numpy.mean` would round differently.
 
     >>> mean([1.0, 2.0])
     1.5
