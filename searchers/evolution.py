@@ -1,4 +1,4 @@
-"""Regularized evolution: tournament, mutation, and the oldest dies (Real et al., 2019, algorithm 1)."""
+"""Regularized evolution: tournament selection, mutation, removal of the oldest (Real et al., 2019, algorithm 1)."""
 
 from collections import deque
 from typing import Generic, TypeVar
@@ -11,10 +11,12 @@ C = TypeVar("C")
 
 
 class Evolution(Generic[C]):
-    """Ageing evolution with the population of 10 and the tournaments of 3 of Dong and Yang (2020).
+    """Ageing evolution, by default with a population of 10 and tournaments of 3 as in Dong and Yang (2020).
 
-    The tournament draws with replacement, and a child is its parent with one decision mutated by the
-    space's own rule, as in the benchmark's scripts.
+    A tournament draws with replacement; a child is its parent with one mutation of the space, as in the
+    benchmark's scripts.
+
+    Raises ValueError for a population or tournament below 1.
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class Evolution(Generic[C]):
         self._alive: deque[tuple[float, C]] = deque(maxlen=population)
 
     def ask(self) -> list[C]:
-        """A random cell until the population is full, then the child of a tournament's winner."""
+        """A random cell until the population is full, then a child of the tournament's winner."""
         alive = self._alive
         if len(alive) < self.population:
             return [self.space.sample(self.rng)]
@@ -41,5 +43,5 @@ class Evolution(Generic[C]):
         return [self.space.mutate(alive[winner][1], self.rng)]
 
     def tell(self, cell: C, accuracy: float) -> None:
-        """Let the cell join; the oldest leaves a full population."""
+        """Add the cell to the population, from which the oldest is removed when it is full."""
         self._alive.append((accuracy, cell))

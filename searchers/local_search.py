@@ -1,4 +1,4 @@
-"""Local search: climb to a better neighbour, start anew at a peak (White et al., 2021: local search)."""
+"""Local search: move to a better neighbour, restart at a local optimum (White, Nolen and Savani, 2021)."""
 
 from typing import Final, Generic, Literal, TypeVar, get_args
 
@@ -15,8 +15,10 @@ _CLIMBS: Final = get_args(Climb)
 class LocalSearch(Generic[C]):
     """Hill climbing with restarts from random cells.
 
-    `climb="first"` goes to the first better neighbour, tried in random order; `"steepest"` evaluates all
-    neighbours and goes to the best of them if it is better.
+    `climb="first"` moves to the first better neighbour, tried in random order; `"steepest"` evaluates all
+    neighbours and moves to the best of them if it is better.
+
+    Raises ValueError for another `climb`.
     """
 
     def __init__(self, space: Space[C], rng: np.random.Generator, *, climb: Climb = "first") -> None:
@@ -26,9 +28,9 @@ class LocalSearch(Generic[C]):
         self.rng = rng
         self.climb = climb
         self._centre: tuple[float, C] | None = None
-        self._best: tuple[float, C] | None = None  # of the neighbours told so far
+        self._best: tuple[float, C] | None = None  # of the neighbours evaluated so far
         self._untried: list[C] = []
-        self._told = self._neighbours = 0
+        self._evaluated = self._neighbours = 0
 
     def ask(self) -> list[C]:
         """A random cell to start from, the next neighbour, or all neighbours."""
@@ -42,22 +44,22 @@ class LocalSearch(Generic[C]):
         return [self._untried.pop()]
 
     def tell(self, cell: C, accuracy: float) -> None:
-        """Climb if the cell is better than the centre; start anew after the last neighbour that is not."""
+        """Move if the cell is better than the current one; restart after the last neighbour without improvement."""
         if self._centre is None:
             self._move((accuracy, cell))
             return
-        self._told += 1
+        self._evaluated += 1
         if self._best is None or accuracy > self._best[0]:
             self._best = (accuracy, cell)
         better = self._best[0] > self._centre[0]
         if self.climb == "first" and better:
             self._move(self._best)
-        elif self._told == self._neighbours:
+        elif self._evaluated == self._neighbours:
             self._move(self._best if better else None)
 
     def _move(self, centre: tuple[float, C] | None) -> None:
         self._centre = centre
         self._best = None
         self._untried = []
-        self._told = 0
+        self._evaluated = 0
         self._neighbours = len(self.space.neighbours(centre[1])) if centre is not None else 0

@@ -1,4 +1,4 @@
-"""Optuna's tree-structured Parzen estimator through its ask and tell: a baseline from outside."""
+"""Optuna's tree-structured Parzen estimator (Bergstra et al., 2011), through its ask-and-tell interface."""
 
 from collections import deque
 from importlib.util import find_spec
@@ -16,9 +16,11 @@ C = TypeVar("C")
 
 
 class TPE(Generic[C]):
-    """One categorical parameter for each decision of the space; Optuna's defaults otherwise.
+    """TPE with one categorical parameter for each decision of the space, and Optuna's defaults otherwise.
 
-    Raises MissingExtra where Optuna is not installed.
+    `startup`: number of random cells before the estimator chooses any.
+
+    Raises MissingExtra if Optuna is not installed, ValueError for `startup` below 1.
     """
 
     def __init__(self, space: Space[C], rng: np.random.Generator, *, startup: int = 10) -> None:
@@ -30,7 +32,7 @@ class TPE(Generic[C]):
         self.startup = startup
         self._seed = int(rng.integers(1 << 31))
         self._study: optuna.Study | None = None
-        self._trials: deque[optuna.Trial] = deque()  # asked for, not told yet
+        self._trials: deque[optuna.Trial] = deque()  # asked for, not evaluated yet
 
     def ask(self) -> list[C]:
         """The next cell that Optuna suggests."""
@@ -49,6 +51,6 @@ class TPE(Generic[C]):
         return [self.space.decide(tuple(choices))]
 
     def tell(self, cell: C, accuracy: float) -> None:  # noqa: ARG002 - the trials are kept in their order
-        """What the oldest open suggestion was worth."""
+        """Report the accuracy of the oldest open suggestion."""
         if self._study is not None and self._trials:
             self._study.tell(self._trials.popleft(), accuracy)

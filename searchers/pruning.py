@@ -1,12 +1,14 @@
-"""TE-NAS's search: prune a supernet by trainability and expressivity, untrained (Chen et al., 2021).
+"""TE-NAS: prune an untrained supernet by trainability and expressivity (Chen et al., 2021, algorithm 1).
 
-The search knows no network: it is handed a `Judge` that says how the condition number of the tangent kernel
-(kappa) and the number of linear regions change when one operation is taken away.
+The search is independent of any network library. A `Judge` measures how the condition number of the neural
+tangent kernel (kappa) and the number of linear regions change when one operation is removed;
+`nasgauge.harness.proxies.judge.Judge` does so with PyTorch.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
@@ -17,17 +19,19 @@ from nasgauge.spaces.cells import OPERATIONS, Cell
 K = TypeVar("K")
 
 Choices = tuple[tuple[str, ...], ...]
-"""For each edge, the operations that it still has."""
+"""The operations that each edge still has."""
 
 NB201_SUPERNET: Final[Choices] = (OPERATIONS[1:],) * 6
-"""Where the search starts: `none` is taken away before the first round."""
+"""The supernet at the start of a search: `none` is removed before the first round, as in the released code."""
 
 
 class Comparison(NamedTuple):
-    """A network and what is left of it, measured side by side; one figure for each repeat."""
+    """Kappa and linear regions of a supernet and of a smaller one; one value for each repeat."""
 
     full_kappa: tuple[float, ...]
+    """Of the supernet."""
     kappa: tuple[float, ...]
+    """Of the smaller one."""
     full_regions: tuple[float, ...]
     regions: tuple[float, ...]
 
@@ -45,21 +49,25 @@ class Removal(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a judge measures: TE-NAS's networks on a batch of images."""
+    """How a judge measures kappa and the number of linear regions."""
 
     batch: int
-    """Images of a kernel."""
+    """Images in the batch of the tangent kernel."""
     region_samples: int
+    """Crops of 3 x 3 pixels and one channel on which activation patterns are counted."""
     repeats: int = 3
+    """Repetitions of each measurement."""
     fresh_weights: bool
-    """Draw the weights anew for each repeat (the paper), or only other images (the public code)."""
+    """Draw new weights for each repeat (the paper), or new images alone (the released code)."""
     kappa_initialisation: str
+    """Initialisation of the kernel's network, by its name in `nasgauge.harness.network.initialise`."""
     region_initialisation: str
+    """Initialisation of the network whose regions are counted."""
 
 
 PRESETS: Final[Mapping[str, Settings]] = MappingProxyType(
     {
-        "paper": Settings(
+        "paper-settings": Settings(
             batch=32,
             region_samples=5000,
             fresh_weights=True,
@@ -75,7 +83,16 @@ PRESETS: Final[Mapping[str, Settings]] = MappingProxyType(
         ),
     }
 )
-"""What the paper describes, and what the public code does: its initialisation is never applied."""
+"""Settings by name. Both are run by the same algorithm, that of the released code (github.com/VITA-Group/TENAS).
+
+- `paper-settings`: batch, samples, repeats and Kaiming initialisation as the paper prints them (appendix A). This is
+  not the paper's algorithm in every point: algorithm 1 of the paper ranks absolute changes of kappa and regions, the
+  released code relative changes rounded to 3 decimals, with shared ranks; the paper keeps `none` among the
+  operations, the released code removes it first.
+- `released`: the settings of the released code as it runs. Its Kaiming initialisation is never applied (its
+  launcher and its initialiser disagree on a name), so PyTorch's default initialisation is used, and repeats do not
+  draw new weights.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,29 +100,42 @@ class Round:
     """One round of a search."""
 
     kappa: float
-    """Of the supernet before the round, mean over repeats."""
+    """Condition number of the supernet before the round, mean over repeats."""
     regions: float
+    """Linear regions of the supernet before the round, mean over repeats."""
     removed: tuple[Removal, ...]
-    choices: Choices
-    """What is left."""
+    """The operations that the round removes, in order of edges."""
     seconds: float
-    """Measured."""
+    """CPU seconds of this process during the round, all threads together (`time.process_time`).
+
+    Unlike wall seconds they hardly change on a busy machine. Time on an accelerator is not in them.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """A finished search and how it went."""
+    """A finished search."""
 
+    start: Choices
+    """The supernet before the first round."""
     rounds: tuple[Round, ...]
 
     @property
+    def states(self) -> tuple[Choices, ...]:
+        """The supernet at the start and after each round."""
+        states = [self.start]
+        for step in self.rounds:
+            states.append(reduce(without, step.removed, states[-1]))
+        return tuple(states)
+
+    @property
     def choices(self) -> Choices:
-        """One operation for each edge."""
-        return self.rounds[-1].choices
+        """The operations left at the end: one for each edge."""
+        return self.states[-1]
 
     @property
     def seconds(self) -> float:
-        """What the search cost: measured seconds, for it spends no queries."""
+        """CPU seconds of all rounds: the whole cost of the search, which trains and queries nothing."""
         return sum(step.seconds for step in self.rounds)
 
 
@@ -116,15 +146,18 @@ def prune(
     per_round: int = 1,
     on_round: Callable[[Round], None] | None = None,
 ) -> Search:
-    """Take `per_round` operations from every open edge in each round until each has one (algorithm 1).
+    """Remove `per_round` operations from every undecided edge, round by round, until each edge has one.
 
-    As in the public code: relative changes rounded to 3 decimals, their means sorted by 3 significant
-    digits, equal means share a rank, and what prunes best for kappa goes first among equal sums of ranks.
+    Algorithm 1 of Chen et al. (2021) as the released code implements it: relative changes of kappa and regions
+    are rounded to 3 decimals, their means over repeats sorted by 3 significant digits, and equal means share a
+    rank. Among equal sums of ranks, the operation whose removal lowers kappa most is removed first.
+
+    `on_round` is called after each round.
     """
     rounds: list[Round] = []
     choices = start
     while any(len(operations) > 1 for operations in choices):
-        clock = time.perf_counter()
+        clock = time.process_time()
         candidates = [
             Removal(edge, operation)
             for edge, operations in enumerate(choices)
@@ -139,27 +172,25 @@ def prune(
             if len(of_edge) < count:
                 of_edge.append(removal)
         removed = tuple(removal for edge in sorted(taken) for removal in taken[edge])
-        for removal in removed:
-            choices = without(choices, removal)
+        choices = reduce(without, removed, choices)
         rounds.append(
             Round(
                 kappa=float(np.mean(comparisons[0].full_kappa)),
                 regions=float(np.mean(comparisons[0].full_regions)),
                 removed=removed,
-                choices=choices,
-                seconds=time.perf_counter() - clock,
+                seconds=time.process_time() - clock,
             )
         )
         if on_round is not None:
             on_round(rounds[-1])
-    return Search(rounds=tuple(rounds))
+    return Search(start=start, rounds=tuple(rounds))
 
 
 def rank(comparisons: Mapping[K, Comparison]) -> list[K]:
-    """What to prune, best first: by the sum of two ranks.
+    """Sort removals by the sum of two ranks: first what should be removed first.
 
-    First in kappa is whose loss lowers kappa most, first in regions whose loss costs fewest regions. A
-    change that is not a number (a kernel without rank) comes last.
+    The removal that lowers kappa most is first in one ranking, the one that loses fewest regions first in the
+    other. An undefined change (NaN, of a kernel without full rank) is ranked last.
 
     >>> better = Comparison((100.0,), (50.0,), (40.0,), (40.0,))
     >>> worse = Comparison((100.0,), (90.0,), (40.0,), (20.0,))
@@ -175,13 +206,13 @@ def rank(comparisons: Mapping[K, Comparison]) -> list[K]:
 
 
 def without(choices: Choices, removal: Removal) -> Choices:
-    """The choices less one operation."""
+    """The choices without one operation of one edge."""
     left = tuple(operation for operation in choices[removal.edge] if operation != removal.operation)
     return (*choices[: removal.edge], left, *choices[removal.edge + 1 :])
 
 
 def cell_of(choices: Choices) -> Cell:
-    """The cell that a search of NAS-Bench-201 ended in."""
+    """The NAS-Bench-201 cell of choices with one operation for each edge."""
     return Cell(tuple(operation for (operation,) in choices))
 
 

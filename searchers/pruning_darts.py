@@ -22,13 +22,15 @@ from nasgauge.spaces import block_genotypes as genotypes
 
 
 def prune_inputs(judge: Judge, choices: Choices, groups: Sequence[Sequence[int]], *, keep: int = 2) -> Round:
-    """Leave each node `keep` of its input edges, one group of edges after the other (the DARTS space's end).
+    """Keep `keep` input edges of each node, one group of edges after the other: the last stage on the DARTS space.
 
-    Every edge of a group is taken away alone; those that rank last stay. Kappa is compared with the network
-    as it is before the group; the public code compares with the one before the first group, which differs
-    in rounding alone.
+    Each edge of a group is removed alone, and the edges that rank last are kept. Kappa is compared with that of
+    the network before the group; the released code compares with the network before the first group, which
+    changes no more than the rounding.
+
+    A round without any group to prune has NaN for kappa and regions.
     """
-    clock = time.perf_counter()
+    clock = time.process_time()
     removed: list[Removal] = []
     first: Comparison | None = None
     for group in groups:
@@ -44,24 +46,26 @@ def prune_inputs(judge: Judge, choices: Choices, groups: Sequence[Sequence[int]]
         kappa=float(np.mean(first.full_kappa)) if first else math.nan,
         regions=float(np.mean(first.full_regions)) if first else math.nan,
         removed=tuple(removed),
-        choices=choices,
-        seconds=time.perf_counter() - clock,
+        seconds=time.process_time() - clock,
     )
 
 
 DARTS_SUPERNET: Final[Choices] = (genotypes.OPERATIONS,) * (2 * genotypes.EDGES_IN_CELL)
-"""Where the search of the DARTS space starts: the normal cell's 14 edges, then the reduction cell's."""
+"""The supernet at the start: the 14 edges of the normal cell, then those of the reduction cell."""
 
 DARTS_GROUPS: Final = tuple(
     tuple(place + offset for place, (_, into) in enumerate(genotypes.EDGES) if into == node)
     for offset in (0, genotypes.EDGES_IN_CELL)
     for node in range(2, 2 + genotypes.NODES)
 )
-"""The edges into each node of both cells."""
+"""The input edges of each node of both cells."""
 
 DARTS_BATCH: Final = 14
 DARTS_PER_ROUND: Final = 3
-"""The public code's settings for CIFAR-10; for ImageNet 24 images and 2 operations a round."""
+"""Images of a kernel and operations removed per edge and round: the released code's settings for CIFAR-10.
+
+For ImageNet it uses 24 images and 2 operations.
+"""
 
 
 def prune_darts(
@@ -71,16 +75,16 @@ def prune_darts(
     per_round: int = DARTS_PER_ROUND,
     on_round: Callable[[Round], None] | None = None,
 ) -> Search:
-    """Search the DARTS block space: operations first, until one an edge; then two inputs for each node."""
+    """Search the DARTS space: prune to one operation for each edge, then to two input edges for each node."""
     search = prune(judge, start, per_round=per_round, on_round=on_round)
     last = prune_inputs(judge, search.choices, DARTS_GROUPS)
     if on_round is not None:
         on_round(last)
-    return Search(rounds=(*search.rounds, last))
+    return Search(start=start, rounds=(*search.rounds, last))
 
 
 def genotype_of(choices: Choices) -> genotypes.Genotype:
-    """The genotype that a search of the DARTS space ended in."""
+    """The genotype of choices with two input edges for each node."""
     arms = [
         [
             (operation, source)

@@ -1,4 +1,4 @@
-"""Random search: every cell drawn uniformly, with replacement."""
+"""Random search: cells drawn uniformly, with replacement (Li and Talwalkar, 2019)."""
 
 from typing import Generic, TypeVar
 
@@ -10,7 +10,7 @@ C = TypeVar("C")
 
 
 class RandomSearch(Generic[C]):
-    """The baseline of every study (Li and Talwalkar, 2019); the drawing of NAS-Bench-201's own scripts."""
+    """Uniform random search, which draws cells as the scripts of NAS-Bench-201 do."""
 
     def __init__(self, space: Space[C], rng: np.random.Generator) -> None:
         self.space = space
@@ -21,4 +21,4 @@ class RandomSearch(Generic[C]):
         return [self.space.sample(self.rng)]
 
     def tell(self, cell: C, accuracy: float) -> None:
-        """Nothing is learnt."""
+        """Ignore the accuracy."""

@@ -1,7 +1,7 @@
-"""REINFORCE: a policy of independent logits, one set for each decision (Williams, 1992).
+"""REINFORCE: a policy with independent logits for each decision (Williams, 1992).
 
-The controller and its settings are those of NAS-Bench-201's baseline (Dong and Yang, 2020, appendix):
-logits drawn near zero, Adam, and an exponential moving average as baseline of the reward.
+The controller and its settings are those of the baseline of NAS-Bench-201 (Dong and Yang, 2020, appendix):
+logits drawn near zero, Adam, and an exponential moving average as the baseline of the reward.
 """
 
 from typing import Generic, TypeVar
@@ -16,9 +16,11 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults (Kingma and
 
 
 class Reinforce(Generic[C]):
-    """Sample a cell from the policy, move the policy towards it if it beat the moving average.
+    """Policy gradient: raise the probability of a cell by its advantage over the moving average of accuracies.
 
-    The learning rate of 0.5 is that of NAS-Bench-201's published command; NATS-Bench's script has 0.01.
+    The learning rate of 0.5 is that of the published command of NAS-Bench-201; NATS-Bench's script has 0.01.
+
+    Raises ValueError for a learning rate that is not positive, or a momentum outside [0, 1).
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Reinforce(Generic[C]):
         self._reward_sum = self._reward_weight = 0.0
 
     def ask(self) -> list[C]:
-        """A cell drawn from the policy."""
+        """One cell drawn from the policy."""
         weights_DO = np.exp(self._logits_DO - self._logits_DO.max(1, keepdims=True))
         self._policy_DO = weights_DO / weights_DO.sum(1, keepdims=True)
         draws_D = self.rng.random(len(self._decisions))

@@ -1,90 +1,223 @@
-"""TE-NAS as a searcher: a search that was made before, and the cell it ended in (Chen et al., 2021).
+"""TE-NAS as a searcher: a run with seed s evaluates the cell of stored search s (Chen et al., 2021).
 
-The search itself is `nasgauge.searchers.pruning`; it takes minutes, so a benchmark of many seeds replays searches that
-ship with the package.
+A search takes 80 to 120 CPU seconds and trains nothing, so a benchmark of many seeds replays searches that ship
+with the package. `nasgauge score tenas` makes new ones with `nasgauge.searchers.pruning`.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cache
+from numbers import Integral
 from pathlib import Path
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import Final, Generic, Literal, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nasgauge.searchers.pruning import Search, Settings, cell_of
+from nasgauge.searchers.pruning import (
+    NB201_SUPERNET,
+    PRESETS,
+    Choices,
+    Round,
+    Search,
+    Settings,
+    cell_of,
+)
 from nasgauge.spaces.cells import OPERATIONS, Cell
+from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import Space
 
 C = TypeVar("C")
 
+SHIPPED: Final = Path(__file__).with_name("tenas-searches.json")
+"""The searches that ship with the package."""
 
-class StoredSearch(NamedTuple):
-    """A search that was made before, as the package keeps it."""
+_LARGEST_SEED: Final = 2**31 - 1  # of a run, in result files
+
+
+class UnreadableSearches(NasgaugeError, ValueError):
+    """A file that does not hold TE-NAS searches."""
+
+
+class OtherSearches(NasgaugeError, ValueError):
+    """A file of searches that were made in another way than those to be added."""
+
+
+class StoredSearch(BaseModel):
+    """One finished search of NAS-Bench-201."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str
+    """Name of the settings, a key of `nasgauge.searchers.pruning.PRESETS`."""
     seed: int
     cell: str
+    """The resulting cell, in the benchmark's notation."""
     seconds: float
-    rounds: tuple[Mapping[str, Any], ...]
+    """CPU seconds of all rounds."""
+    rounds: tuple[Round, ...]
+
+    @classmethod
+    def of(cls, preset: str, seed: int, search: Search) -> "StoredSearch":
+        """A search as it is stored."""
+        cell = str(cell_of(search.choices))
+        return cls(preset=preset, seed=seed, cell=cell, seconds=search.seconds, rounds=search.rounds)
+
+    @property
+    def states(self) -> tuple[Choices, ...]:
+        """The supernet at the start and after each round."""
+        return Search(start=NB201_SUPERNET, rounds=self.rounds).states
 
 
-_STORED: Final = Path(__file__).with_name("tenas-paper.json")
+class SearchFile(BaseModel):
+    """Searches that were made in the same way, and how.
 
+    `SearchFile.read(SHIPPED)` is what the package ships: searches on the CIFAR-10 training set.
+    """
 
-def to_json(searches: Mapping[int, Search], preset: str, settings: Settings, **about: object) -> str:
-    """Searches by seed as text, with what is known about them: `stored` reads such files."""
-    return json.dumps(
-        {
-            "stored": "made before; made again by: nasgauge score tenas",
-            **about,
-            "preset": preset,
-            "settings": asdict(settings),
-            "searches": [
-                {
-                    "seed": seed,
-                    "cell": str(cell_of(search.choices)),
-                    "seconds": round(search.seconds, 1),
-                    "rounds": [asdict(step) for step in search.rounds],
-                }
-                for seed, search in sorted(searches.items())
-            ],
-        },
-        indent=1,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    command: str
+    """What makes one of the searches again, with PRESET and SEED to be filled in."""
+    images: str
+    """Name of the images (see `nasgauge.data.images.open_images`), or `noise`."""
+    image_count: int
+    image_md5: str
+    """Of labels and pixels in CIFAR-10's binary format; empty for noise."""
+    machine: str
+    """Processor, and number of its cores."""
+    workers: int
+    """Threads of a search."""
+    torch: str
+    """Version of PyTorch."""
+    clock: str = "CPU seconds of the process, all threads together (time.process_time)"
+    """What all seconds are."""
+    settings: Mapping[str, Settings]
+    """By preset."""
+    searches: tuple[StoredSearch, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> "SearchFile":
+        """Read a file that `nasgauge score tenas --out` wrote.
+
+        Raises UnreadableSearches.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            why = str(error).splitlines()[-1].strip()
+            raise UnreadableSearches(
+                f"{path} holds no TE-NAS searches ({why}); nasgauge score tenas --out {path} makes them"
+            ) from error
+
+    def resumed(self, path: Path) -> "SearchFile":
+        """The searches in `path`, to which those of this description may be added; itself if there is no file.
+
+        Raises UnreadableSearches, and OtherSearches if those in the file were made in another way.
+        """
+        if not path.exists():
+            return self
+        kept = self.read(path)
+        settings = {**self.settings, **kept.settings}
+        differing = [
+            f"{name} {getattr(kept, name)!r}, not {getattr(self, name)!r}"
+            for name in SearchFile.model_fields
+            if name not in ("settings", "searches") and getattr(kept, name) != getattr(self, name)
+        ] + [
+            f"{preset} {settings[preset]}, not {ours}"
+            for preset, ours in self.settings.items()
+            if settings[preset] != ours
+        ]
+        if differing:
+            raise OtherSearches(
+                f"{path} holds searches made with {'; '.join(differing)}; give another file, or the same options"
+            )
+        return kept.model_copy(update={"settings": settings})
+
+    def with_search(self, search: StoredSearch) -> "SearchFile":
+        """The same with one search more, in order of presets and seeds."""
+        order = sorted((*self.searches, search), key=lambda one: (one.preset, one.seed))
+        return self.model_copy(update={"searches": tuple(order)})
+
+    def by_seed(self, preset: str) -> dict[int, StoredSearch]:
+        """The searches of a preset."""
+        return {search.seed: search for search in self.searches if search.preset == preset}
+
+    def to_json(self) -> str:
+        """Text of the file: a line for each field, and for each search."""
+        values = self.model_dump(mode="json", exclude={"searches"})
+        lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in values.items()]
+        searches = ",\n".join(json.dumps(search.model_dump(mode="json")) for search in self.searches)
+        return "{\n" + ",\n".join([*lines, f'"searches": [\n{searches}\n]']) + "\n}\n"
 
 
 @cache
-def stored() -> tuple[StoredSearch, ...]:
-    """The searches that ship with the package, by seed."""
-    kept = json.loads(_STORED.read_text(encoding="utf-8"))
-    return tuple(
-        StoredSearch(kept["preset"], one["seed"], one["cell"], one["seconds"], tuple(one["rounds"]))
-        for one in kept["searches"]
-    )
+def stored(preset: str = "paper-settings") -> Mapping[int, StoredSearch]:
+    """The searches of a preset that ship with the package, by seed.
+
+    >>> search = stored("paper-settings")[0]
+    >>> search.cell
+    '|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_1x1~2|'
+    >>> [round(step.kappa) for step in search.rounds]
+    [346, 86, 117]
+    """
+    return MappingProxyType(SearchFile.read(SHIPPED).by_seed(preset))
 
 
 class TENAS(Generic[C]):
-    """A finished TE-NAS search as a searcher: it asks for the cell that the search ended in, and stops.
+    """A finished TE-NAS search: it evaluates the cell of the search, and stops.
 
-    The search is drawn from those that ship with the package, which were made before on CIFAR-10 images
-    (`nasgauge score tenas` makes new ones); what it cost then is in `search.seconds`.
+    A run with seed s is stored search s of the preset, so no search occurs twice in a campaign. Where no search has
+    that seed, the searcher asks for nothing and the run has no steps. The cost of the search is charged to the run
+    as `search_seconds`.
+
+    The searches were made on CIFAR-10 training images; a run on another dataset evaluates the same cell there.
+    (Chen et al. search on each dataset.) Their seconds are those of one CPU core, those of a table are of the GPU
+    on which its cells were trained; the paper prints 1,558 GPU seconds for a search.
+
+    `rng` has to be made from a single seed, as the first generator of a run or `numpy.random.default_rng(seed)`:
+    the seed of the run is the entropy of its `numpy.random.SeedSequence`. No number is drawn.
+
+    `preset`: `paper-settings` or `released`, see `nasgauge.searchers.pruning.PRESETS`.
+
+    Raises ValueError for an unknown preset, or a generator that was not made from a single seed.
     """
 
-    def __init__(self, space: Space[C], rng: np.random.Generator) -> None:
+    def __init__(self, space: Space[C], rng: np.random.Generator, *, preset: str = "paper-settings") -> None:
+        if preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
         self.space = space
-        self.rng = rng
-        self.search: StoredSearch | None = None
+        self.search = stored(preset).get(_seed_of(rng))
+        self._asked = False
 
     def ask(self) -> list[C]:
-        """The cell of one stored search, once."""
-        if self.search is not None:
+        """The cell of the stored search, once."""
+        if self.search is None or self._asked:
             return []
-        searches = stored()
-        self.search = searches[int(self.rng.integers(len(searches)))]
+        self._asked = True
         operations = Cell.parse(self.search.cell).ops
         return [self.space.decide(tuple(OPERATIONS.index(operation) for operation in operations))]
 
     def tell(self, cell: C, accuracy: float) -> None:
-        """Nothing is learnt: the search is over."""
+        """Ignore the accuracy: the search is over."""
+
+    @property
+    def search_seconds(self) -> float:
+        """CPU seconds of the stored search, from the moment its cell is asked for."""
+        return self.search.seconds if self.search is not None and self._asked else 0.0
+
+
+def _seed_of(rng: np.random.Generator) -> int:
+    """The seed that a generator was made from.
+
+    Raises ValueError.
+    """
+    entropy = getattr(getattr(rng.bit_generator, "seed_seq", None), "entropy", None)
+    if not isinstance(entropy, Integral) or not 0 <= int(entropy) <= _LARGEST_SEED:
+        raise ValueError(
+            f"a run is the stored search of its seed, and this generator was made from {entropy!r}; "
+            f"give numpy.random.default_rng(seed) with one seed from 0 to {_LARGEST_SEED}"
+        )
+    return int(entropy)

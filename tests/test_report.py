@@ -18,6 +18,7 @@ from nasgauge.analysis.statistics.curves import UnknownCost
 from nasgauge.cli.studies import UnreadableStudy, gather
 from nasgauge.harness.records.results import OtherCampaign, Unit
 from nasgauge.harness.records.steps import read, write
+from nasgauge.searchers.tenas import SHIPPED, SearchFile
 from nasgauge.spaces.nb201 import NB201
 
 FIRST = Unit("random", "toy", 0, 9).file
@@ -200,12 +201,9 @@ def score_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def search_file(tmp_path: Path) -> Path:
-    rounds = [
-        {"kappa": 300.0 / n, "regions": 900.0 + n, "choices": [["nor_conv_3x3", "nor_conv_1x1"][:n]] * 6}
-        for n in (2, 1)
-    ]
+    first = {"searches": SearchFile.read(SHIPPED).searches[:1]}
     path = tmp_path / "searches.json"
-    path.write_text(json.dumps({"preset": "paper", "searches": [{"seed": 0, "rounds": rounds}]}))
+    path.write_text(SearchFile.read(SHIPPED).model_copy(update=first).to_json())
     return path
 
 
@@ -224,16 +222,16 @@ def test_studies_join_the_page(copy: Path, score_file: Path, search_file: Path, 
     assert kappa["low"] < kappa["tau"] < kappa["high"]
     assert kappa["tau"] > 0.2
     names = {path.name for path in found.files}
-    assert {"tau-by-dataset.csv", "ranks-second-flops.csv", "pruning-paper-seed-0.csv"} <= names
+    assert {"tau-by-dataset.csv", "ranks-second-flops.csv", "pruning-paper-settings-seed-0.csv"} <= names
     drawn: list[Path] = []
     one = replace(extras, ranks=extras.ranks[:1])
     extra_sections(one, Inks(tmp_path), np.random.default_rng(0), drawn)
     names = {path.name for path in drawn if path.read_bytes()}
     assert {"tau-toy.pdf", "ranks-toy-rank-sum.png", "tau-between.pdf", "preference-toy.pdf"} <= names
-    assert {"surrogates-larger.png", "pruning-paper-seed-0.pdf"} <= names
+    assert {"surrogates-larger.png", "pruning-paper-settings-seed-0.pdf"} <= names
     page = found.page.read_text()
     assert "the noise ceiling is unknown" in page
-    assert "after round 2" in page
+    assert "after round 3" in page
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The loop: budgets, what repeats cost, and what a searcher is told."""
+"""The loop: budgets, the cost of repeats, and what a searcher observes."""
 
 import math
 from collections.abc import Callable
@@ -27,25 +27,25 @@ class Priced:
 
 
 class Listening:
-    """Asks for the same cells over and over, and remembers what it is told."""
+    """Asks for the same cells over and over, and remembers what it observes."""
 
     def __init__(self, *batch: Cell) -> None:
         self.batch = batch
-        self.told: list[tuple[Cell, float]] = []
+        self.observed: list[tuple[Cell, float]] = []
 
     def ask(self) -> tuple[Cell, ...]:
         return self.batch
 
     def tell(self, cell: Cell, accuracy: float) -> None:
-        self.told.append((cell, accuracy))
+        self.observed.append((cell, accuracy))
 
 
-def test_a_searcher_is_told_validation_alone(toy: AccuracyTable) -> None:
+def test_a_searcher_observes_validation_alone(toy: AccuracyTable) -> None:
     best = Cell(("nor_conv_3x3",) * 6)
     searcher = Listening(best)
     steps = list(run(searcher, Table(toy, "toy"), Budget(3)))
     assert [step.evaluation.test for step in steps] == [60.0] * 3
-    assert searcher.told == [(best, 6.0)] * 3
+    assert searcher.observed == [(best, 6.0)] * 3
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_query_that_would_overrun_is_not_counted(budget: str, steps: int) -> N
 def test_a_batch_is_cut_where_the_budget_ends() -> None:
     searcher = Listening(*(space[rank] for rank in range(10)))
     assert [step.cell.rank for step in run(searcher, Priced(), Budget(13))] == [*range(10), 0, 1, 2]
-    assert len(searcher.told) == 13
+    assert len(searcher.observed) == 13
 
 
 def test_an_empty_batch_ends_the_run() -> None:

@@ -1,15 +1,19 @@
 """TE-NAS's search on judges whose answers are known, and the judge on real networks."""
 
-import json
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from nasgauge.cli.proxies import tenas
 from nasgauge.data.images import open_images
 from nasgauge.harness.proxies.judge import Judge
+from nasgauge.harness.search.campaign import generators
 from nasgauge.searchers.pruning import (
     NB201_SUPERNET,
     PRESETS,
@@ -22,7 +26,15 @@ from nasgauge.searchers.pruning import (
     rank,
     without,
 )
-from nasgauge.searchers.tenas import TENAS, stored, to_json
+from nasgauge.searchers.tenas import (
+    SHIPPED,
+    TENAS,
+    OtherSearches,
+    SearchFile,
+    StoredSearch,
+    UnreadableSearches,
+    stored,
+)
 from nasgauge.spaces.cells import OPERATIONS, Cell
 from nasgauge.spaces.nb201 import NB201
 
@@ -108,8 +120,8 @@ def test_three_rounds_test_54_operations_and_end_in_one_cell() -> None:
 
 def test_each_round_takes_one_operation_from_every_edge() -> None:
     search = prune(by_operation)
-    states = [NB201_SUPERNET, *(step.choices for step in search.rounds)]
-    for before, after in pairwise(states):
+    assert search.states[0] == NB201_SUPERNET
+    for before, after in pairwise(search.states):
         assert [len(a) - len(b) for a, b in zip(before, after, strict=True)] == [1] * 6
     assert [len(step.removed) for step in search.rounds] == [6, 6, 6]
     assert [step.kappa for step in search.rounds] == [1 / 7] * 3
@@ -180,30 +192,125 @@ def test_a_search_on_noise_and_on_images_ends_in_a_cell() -> None:
 # --- as a searcher
 
 
-def test_the_searcher_asks_for_one_cell_and_stops() -> None:
-    searcher = TENAS(NB201(), np.random.default_rng(0))
-    (cell,) = searcher.ask()
-    searcher.tell(cell, 90.0)
+def test_a_run_is_the_stored_search_of_its_seed_once() -> None:
+    for seed in (0, 3):
+        searcher = TENAS(NB201(), generators(seed)[0])
+        assert searcher.search == stored()[seed]
+        assert searcher.search_seconds == 0
+        (cell,) = searcher.ask()
+        searcher.tell(cell, 90.0)
+        assert str(cell) == stored()[seed].cell
+        assert searcher.search_seconds == stored()[seed].seconds
+        assert searcher.ask() == []
+
+
+def test_a_run_without_a_stored_search_asks_for_nothing() -> None:
+    searcher = TENAS(NB201(), generators(10_000)[0])
     assert searcher.ask() == []
-    assert searcher.search is not None
-    assert str(cell) == searcher.search.cell
+    assert searcher.search_seconds == 0
 
 
-def test_stored_searches_are_whole() -> None:
-    searches = stored()
-    assert len(searches) >= 4
-    assert {search.preset for search in searches} <= set(PRESETS)
+@pytest.mark.parametrize("seed", [None, [1, 2], 2**31])
+def test_a_generator_without_a_seed_of_a_run_is_refused(seed: int | list[int] | None) -> None:
+    with pytest.raises(ValueError, match="with one seed from 0 to 2147483647"):
+        TENAS(NB201(), np.random.default_rng(seed))
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of paper-settings, released, not 'paper'"):
+        TENAS(NB201(), np.random.default_rng(0), preset="paper")
+
+
+# --- stored searches
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_stored_searches_are_whole_and_each_seed_is_there_once(preset: str) -> None:
+    kept = SearchFile.read(SHIPPED)
+    assert kept.settings == dict(PRESETS)
+    assert kept.image_count == 50_000
+    searches = [search for search in kept.searches if search.preset == preset]
     assert [search.seed for search in searches] == list(range(len(searches)))
     for search in searches:
-        removed = [tuple(pair) for step in search.rounds for pair in step["removed"]]
-        assert len(removed) == len(set(removed)) == 18
-        left = [next(op for op in OPERATIONS[1:] if (edge, op) not in removed) for edge in range(6)]
-        assert Cell.parse(search.cell) == Cell(tuple(left))
-        assert search.seconds > 1
+        assert [len(step.removed) for step in search.rounds] == [6, 6, 6]
+        assert Cell.parse(search.cell) == cell_of(search.states[-1])
+        assert search.seconds == sum(step.seconds for step in search.rounds)
+        assert all(step.kappa > 1 and 1 < step.regions < 5_000 for step in search.rounds)
 
 
-def test_searches_are_written_as_they_are_read() -> None:
-    block = json.loads(to_json({0: prune(by_operation)}, "paper", PRESETS["paper"], images="sample"))
-    assert "made before" in block["stored"]
-    assert block["searches"][0]["cell"] == str(Cell(("nor_conv_3x3",) * 6))
-    assert block["settings"]["batch"] == 32
+def test_enough_searches_are_stored_for_statistics() -> None:
+    assert len(stored("paper-settings")) >= 30
+
+
+def made_here(images: str = "sample", settings: Settings = QUICK) -> SearchFile:
+    return SearchFile(
+        command="nasgauge score tenas",
+        images=images,
+        image_count=512,
+        image_md5="0",
+        machine="one",
+        workers=1,
+        torch="2",
+        settings={"paper-settings": settings},
+    )
+
+
+def test_a_file_of_searches_reads_back_to_the_last_digit(tmp_path: Path) -> None:
+    search = prune(by_operation)
+    made = made_here().with_search(StoredSearch.of("paper-settings", 7, search))
+    made = made.with_search(StoredSearch.of("paper-settings", 2, search))
+    path = tmp_path / "searches.json"
+    path.write_text(made.to_json())
+    assert SearchFile.read(path) == made == made_here().resumed(path)
+    assert list(made.by_seed("paper-settings")) == [2, 7]
+    kept = made.by_seed("paper-settings")[2]
+    assert (kept.rounds, kept.states, kept.seconds) == (search.rounds, search.states, search.seconds)
+    assert kept.cell == str(Cell(("nor_conv_3x3",) * 6))
+
+
+def test_a_file_is_not_added_to_in_another_way(tmp_path: Path) -> None:
+    path = tmp_path / "searches.json"
+    assert made_here().resumed(path) == made_here()
+    path.write_text(made_here().to_json())
+    with pytest.raises(OtherSearches, match="images 'sample', not 'noise'; give another file"):
+        made_here(images="noise").resumed(path)
+    with pytest.raises(OtherSearches, match=r"batch=4.*batch=32"):
+        made_here(settings=PRESETS["paper-settings"]).resumed(path)
+    path.write_text('{"preset": "paper"}')
+    with pytest.raises(UnreadableSearches, match="holds no TE-NAS searches"):
+        made_here().resumed(path)
+
+
+def test_the_command_goes_on_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each seed is searched once, and a file that is interrupted keeps what was finished."""
+    path = tmp_path / "searches.json"
+    asked: list[int] = []
+
+    class Counted(Judge):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            asked.append(self.seed)
+            if len(asked) == 3:
+                raise KeyboardInterrupt
+
+        def __call__(self, full: Choices, candidates: Sequence[Choices]) -> list[Comparison]:
+            return by_operation(full, candidates)
+
+    monkeypatch.setattr("nasgauge.harness.proxies.judge.Judge", Counted)
+    with pytest.raises(KeyboardInterrupt):
+        tenas(seeds=3, out=path)
+    assert list(SearchFile.read(path).by_seed("paper-settings")) == [0, 1]
+    tenas(seeds=3, out=path)
+    assert asked == [0, 1, 2, 2]
+    tenas(seeds=1, preset="released", out=path)
+    kept = SearchFile.read(path)
+    assert [(one.preset, one.seed) for one in kept.searches] == [
+        ("paper-settings", 0),
+        ("paper-settings", 1),
+        ("paper-settings", 2),
+        ("released", 0),
+    ]
+    assert kept.settings == dict(PRESETS)
+    assert (kept.images, kept.image_count) == ("sample", 512)
+    with pytest.raises(OtherSearches, match="batch=32"):
+        tenas(batch=8, out=path)

@@ -83,7 +83,7 @@ def align(parts: Sequence[Steps]) -> Runs:
     seed = np.concatenate([part.seed for part in parts])
     order = np.argsort(seed, kind="stable")
     seeds, lengths = np.unique(seed, return_counts=True)
-    width = int(lengths.max())
+    width = int(lengths.max(initial=0))
     inside = np.arange(width) < lengths[:, None]
 
     def matrix(name: str, fill: float) -> Array:

@@ -22,6 +22,16 @@ def provenance(*packages: str) -> dict[str, object]:
     return {"argv": tuple(sys.argv), "commit": _commit(), "versions": versions}
 
 
+def processor() -> str:
+    """Model name of the processor, as far as the operating system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
 def _commit() -> str:
     """The commit of the checkout, with `+` for uncommitted changes; empty for an installed package."""
     here = Path(__file__).resolve().parents[2]

@@ -44,7 +44,8 @@ class Evaluation(NamedTuple):
     epochs: float
     """Training epochs of the evaluation; NaN if the table does not state them."""
     seconds: float
-    """GPU seconds of the evaluation, simulated or measured; NaN if the table has no times."""
+    """Simulated GPU seconds of the query, and seconds of the search itself where the searcher charges them
+    (`search_seconds`); NaN where the table has no times."""
 
 
 class Step(NamedTuple, Generic[C]):

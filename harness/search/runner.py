@@ -1,6 +1,6 @@
-"""One search: ask, evaluate, yield, tell, until the budget is spent.
+"""One search run: ask, evaluate, tell, yield a step, until the budget is spent.
 
-This loop is the one gate between truth and searcher: a searcher is told validation accuracy alone.
+A searcher only sees validation accuracy: this loop is all that stands between an oracle and a searcher.
 """
 
 import math
@@ -20,11 +20,22 @@ Clock = Literal["queries", "epochs", "seconds"]
 
 CLOCKS: Final[tuple[Clock, ...]] = ("queries", "epochs", "seconds")
 STALL: Final = 10_000
-"""Free repeats in a row after which a run ends: the searcher asks for nothing new."""
+"""Free repeats in a row after which a run ends, because the searcher asks for nothing new."""
 
 
 class Searcher(Protocol[C]):
-    """How to choose cells: two verbs."""
+    """An algorithm that chooses cells.
+
+    Three more attributes are optional:
+
+    - `recommend()` returns the evaluated cell that the searcher recommends, or None for the incumbent, the
+      evaluated cell with the best search metric. It is called after every evaluation.
+    - `least` is the number of queries below which the searcher cannot work.
+    - `search_seconds` is the number of seconds that the search has cost so far apart from its queries, for a
+      searcher whose own work is a relevant part of the cost, as measuring cells without training is. The runner
+      charges what is new in it on the seconds clock, together with the next charged query. Other searchers'
+      measured time is recorded (`Step.overhead`) and not charged.
+    """
 
     def ask(self) -> Sequence[C]:
         """The next cells to evaluate; none when the search is over."""
@@ -36,20 +47,20 @@ class Searcher(Protocol[C]):
 
 
 class Oracle(Protocol[C_contra]):
-    """Who knows how good a cell is."""
+    """The source of accuracies: a table, or real training."""
 
     def evaluate(self, cell: C_contra) -> Evaluation:
-        """Look a cell up, or train it."""
+        """Evaluate a cell: look it up, or train it."""
         ...
 
 
 class InvalidBudget(NasgaugeError, ValueError):
-    """A budget that nothing can be bought with, or that the oracle cannot measure."""
+    """A budget that does not pay for one query, or on a clock on which the oracle has no costs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much a run may spend on one of the benchmark's clocks.
+    """The cost that a run may reach, in queries, training epochs or simulated seconds.
 
     >>> str(Budget.parse("200")), str(Budget.parse("12000s")), str(Budget.parse("1200 epochs"))
     ('200 queries', '12000 seconds', '1200 epochs')
@@ -103,25 +114,24 @@ def run(
 ) -> Iterator[Step[C]]:
     """Search until the budget is spent or the searcher asks for nothing more.
 
-    A query that would overrun the budget ends the run and is not counted (the rule of the
-    NAS-Bench-201 paper's baselines). An oracle to which a query is work says with `epochs` what any query
-    costs; one that would overrun is then not made at all.
+    A query that would overrun the budget ends the run and is not counted, as in the baselines of Dong and Yang
+    (2020). An oracle that trains states the cost of any query by `epochs`; a query that would overrun is then not
+    made at all. A run may have no steps: the searcher asks for nothing, or the first query overruns.
 
-    With `repeats="charge"` every query costs, also one that was made before. With `free`, a query of a
-    cell whose `canonical` text was seen in this run costs nothing and is answered with the figures of the
-    first; a run then also ends after `STALL` free queries in a row.
+    With `repeats="charge"` every query is charged, also of a cell evaluated before. With `free`, a query of a
+    cell whose `canonical` text occurred in this run costs nothing and returns the first evaluation again; the run
+    then also ends after `STALL` free queries in a row.
 
-    A searcher may also have `recommend() -> cell | None`: after every query it is asked which evaluated cell
-    it would give as its answer, which the step records; None is the cell with the best signal. And it may
-    have `least`, a number of queries below which it cannot work.
+    The seconds of a step are those of the query and those of the search itself since the last charged query
+    (`search_seconds` of the searcher).
 
-    Raises InvalidBudget if the oracle does not know what a query costs on the budget's clock, or if the
-    budget is below the searcher's `least`, or below one query.
+    Raises InvalidBudget if the oracle has no costs on the budget's clock, if the budget is below the searcher's
+    `least`, or if it does not pay for one query.
     """
     seen: dict[str, Evaluation] | None = {} if repeats == "free" else None
     structure: Callable[[C], str] = canonical or str
     clock = time.perf_counter
-    spent, idle, overhead = 0.0, 0, 0.0
+    spent, idle, overhead, booked = 0.0, 0, 0.0, 0.0
     recommend: Callable[[], C | None] | None = getattr(searcher, "recommend", None)
     least: int = getattr(searcher, "least", 0)
     if budget.clock == "queries" and budget.amount < least:
@@ -140,11 +150,15 @@ def run(
             text = "" if seen is None else structure(cell)
             charged = seen is None or text not in seen
             if charged:
-                if spent > last:
+                own = getattr(searcher, "search_seconds", 0.0) - booked
+                if spent + (own if budget.clock == "seconds" else 0.0) > last:
                     return
                 evaluation = oracle.evaluate(cell)
                 if seen is not None:
                     seen[text] = evaluation
+                if own:
+                    evaluation = evaluation._replace(seconds=evaluation.seconds + own)
+                    booked += own
                 spent += cost(evaluation, budget.clock)
                 idle = 0
                 if spent > budget.amount:
@@ -157,16 +171,16 @@ def run(
                     return
             start = clock()
             searcher.tell(cell, evaluation[0])
-            answer = recommend() if recommend is not None else None
+            recommended = recommend() if recommend is not None else None
             overhead += clock() - start
-            yield Step(cell, evaluation, charged, overhead, answer)
+            yield Step(cell, evaluation, charged, overhead, recommended)
             overhead = 0.0
 
 
 def left_for_one(oracle: Oracle[C], budget: Budget) -> float:
-    """How much of a budget may be spent when a query is made, as far as its cost is known before.
+    """The most that may be spent before a query, so that it does not overrun by the cost that is known before.
 
-    Raises InvalidBudget if not even one can be made.
+    Raises InvalidBudget if the budget does not pay for one query.
     """
     epochs = float(getattr(oracle, "epochs", 0.0))
     left = budget.amount - {"queries": 1.0, "epochs": epochs}.get(budget.clock, 0.0)
@@ -177,9 +191,9 @@ def left_for_one(oracle: Oracle[C], budget: Budget) -> float:
 
 
 def cost(evaluation: Evaluation, clock: Clock) -> float:
-    """What a query costs on a clock.
+    """The cost of a query on a clock.
 
-    Raises InvalidBudget if the oracle does not say.
+    Raises InvalidBudget if it is not known.
     """
     if clock == "queries":
         return 1.0

@@ -91,7 +91,7 @@ class Trials:
 
 
 def mean(values: Sequence[float]) -> float:
-    """As the old interface computes it: `numpy` would round otherwise.
+    """The mean as the old interface computes it; `numpy.mean` would round differently.
 
     >>> mean([1.0, 2.0])
     1.5

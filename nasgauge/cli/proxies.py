@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 from nasgauge.cli import console
+from nasgauge.data import DEFAULT_TABLE
 
 _M_ARENA_MAX: Final = -8  # from glibc's malloc.h
 
@@ -61,8 +62,8 @@ def cells(
 
 def tenas(
     preset: Annotated[
-        str, typer.Option(help="paper, or released for the settings of the public code.")
-    ] = "paper",
+        str, typer.Option(help="paper-settings, or released for the settings of the public code.")
+    ] = "paper-settings",
     seeds: Annotated[int, typer.Option(help="Number of searches.", min=1)] = 1,
     first: Annotated[int, typer.Option(help="Random seed of the first search.", min=0)] = 0,
     images: Annotated[
@@ -81,19 +82,26 @@ def tenas(
     table: Annotated[
         str | None, typer.Option(help="Table to look up the accuracy of the final cells in.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON file for the searches.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Add each search to this JSON file; seeds that it holds are skipped.")
+    ] = None,
 ) -> None:
     """Run TE-NAS searches: print the operations removed in each round, and the final cell or genotype of each seed."""
+    import os
+    import time
     from dataclasses import replace
+
+    import torch
 
     from nasgauge.data.atomic import replacing
     from nasgauge.data.images import open_images
     from nasgauge.data.sources import open_table
     from nasgauge.harness.network.inputs import open_device
     from nasgauge.harness.proxies.judge import DARTS_NETWORKS, NB201_NETWORKS, Judge
-    from nasgauge.searchers.pruning import PRESETS, Round, Search, cell_of, prune
+    from nasgauge.harness.records.provenance import processor
+    from nasgauge.searchers.pruning import PRESETS, Round, cell_of, prune
     from nasgauge.searchers.pruning_darts import DARTS_BATCH, genotype_of, prune_darts
-    from nasgauge.searchers.tenas import to_json
+    from nasgauge.searchers.tenas import SearchFile, StoredSearch
 
     if preset not in PRESETS or space not in ("nb201", "darts"):
         raise typer.BadParameter(f"presets are {', '.join(PRESETS)}; spaces are nb201, darts")
@@ -114,11 +122,29 @@ def tenas(
     def show(step: Round) -> None:
         gone = ", ".join(f"{removal.edge}:{removal.operation}" for removal in step.removed)
         console.err().print(
-            f"  kappa {step.kappa:.1f}, regions {step.regions:.0f}, removes {gone} ({step.seconds:.1f} s)"
+            f"  kappa {step.kappa:.1f}, regions {step.regions:.0f}, removes {gone} ({step.seconds:.1f} CPU s)"
         )
 
-    searches: dict[int, Search] = {}
+    changed = "".join(
+        f" --{name} {value}" for name, value in (("batch", batch), ("repeats", repeats)) if value
+    )
+    kept = SearchFile(
+        command=f"nasgauge score tenas --preset PRESET --first SEED --images {images}{changed}",
+        images=images,
+        image_count=0 if pixels is None else len(pixels),
+        image_md5="" if pixels is None else pixels.md5(),
+        machine=f"{processor()}, {os.cpu_count()} cores" + ("" if place.type == "cpu" else f", {place}"),
+        workers=workers,
+        torch=torch.__version__,
+        settings={preset: settings},
+    )
+    if out is not None:
+        kept = kept.resumed(out)
     for seed in range(first, first + seeds):
+        if seed in kept.by_seed(preset):
+            console.err().print(f"seed {seed} is in {out}", markup=False)
+            continue
+        clock = time.perf_counter()
         console.err().print(f"seed {seed}")
         judge = Judge(
             settings,
@@ -128,17 +154,18 @@ def tenas(
             device=place,
             space=DARTS_NETWORKS if darts else NB201_NETWORKS,
         )
-        searches[seed] = (prune_darts if darts else prune)(judge, on_round=show)
-        choices, spent = searches[seed].choices, searches[seed].seconds
+        search = (prune_darts if darts else prune)(judge, on_round=show)
+        choices, spent = search.choices, f"({search.seconds:.0f} CPU s, {time.perf_counter() - clock:.0f} s)"
         ended = genotype_of(choices) if darts else cell_of(choices)
         found = []
         if figures is not None:
             cell = cell_of(choices)
             found = [f"{d} {figures.value(cell, view.report):.2f}" for d, view in figures.views.items()]
-        console.out().print("  ".join([str(ended), *found, f"({spent:.0f} s)"]), markup=False)
+        console.out().print("  ".join([str(ended), *found, spent]), markup=False)
         if out is not None:
+            kept = kept.with_search(StoredSearch.of(preset, seed, search))
             with replacing(out) as file:
-                file.write(to_json(searches, preset, settings, images=images, workers=workers).encode())
+                file.write(kept.to_json().encode())
 
 
 def _share_one_arena() -> None:
@@ -148,7 +175,9 @@ def _share_one_arena() -> None:
 
 
 def agreement(
-    table: Annotated[str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")] = "bundled",
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
+    ] = DEFAULT_TABLE,
     scores: Annotated[
         Path | None, typer.Option(help="File of scores; those of the package by default.")
     ] = None,

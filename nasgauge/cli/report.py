@@ -42,7 +42,9 @@ def report(
     trials: Annotated[
         str, typer.Option(help="Files of `nasgauge score predictors` (trials.parquet), by comma.")
     ] = "",
-    pruning: Annotated[str, typer.Option(help="File of TE-NAS searches (.json), or shipped.")] = "",
+    pruning: Annotated[
+        str, typer.Option(help="File of TE-NAS searches (.json), or shipped: 3 of each preset.")
+    ] = "",
     trained: Annotated[
         Path | None,
         typer.Option(help="Records of nasgauge train: trained cells beside the table.", metavar="DIR"),

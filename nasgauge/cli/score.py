@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasgauge.cli import console
+from nasgauge.data import DEFAULT_TABLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,9 @@ def predictors(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables.")] = Path(
         "results/predictors"
     ),
-    table: Annotated[str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")] = "bundled",
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
+    ] = DEFAULT_TABLE,
     dataset: Annotated[
         str, typer.Option("--dataset", "-d", help="One dataset; the first of the table by default.")
     ] = "",

@@ -1,11 +1,11 @@
 """Optional sections of a report: proxy scores, surrogate trials, TE-NAS searches and retrained cells."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import nasgauge.harness
-import nasgauge.searchers
+from nasgauge.searchers.tenas import SHIPPED as SHIPPED_SEARCHES
+from nasgauge.searchers.tenas import SearchFile, UnreadableSearches
 from nasgauge.spaces.errors import NasgaugeError
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from nasgauge.data.tables import AccuracyTable
 
 SHIPPED_SCORES: Final = Path(*nasgauge.harness.__path__) / "proxies" / "scores.parquet"
-SHIPPED_SEARCHES: Final = Path(*nasgauge.searchers.__path__) / "tenas-paper.json"
+DRAWN: Final = 3
+"""Searches of a preset that a report draws: those of the lowest seeds."""
 
 
 class UnreadableStudy(NasgaugeError, ValueError):
@@ -164,24 +165,21 @@ def _trials(path: Path) -> "pd.DataFrame":
 
 
 def _prunings(path: Path) -> "list[Pruning]":
+    """The first `DRAWN` searches of each preset."""
     from nasgauge.analysis.report.studies import Pruning
-    from nasgauge.spaces.cells import EDGES, OPERATIONS
 
     try:
-        kept = json.loads(path.read_text())
-        blocks = kept if isinstance(kept, list) else [kept]
-        full = (tuple(OPERATIONS[1:]),) * len(EDGES)
-        return [
-            Pruning(
-                f"{block['preset']}, seed {one['seed']}",
-                (full, *(tuple(map(tuple, step["choices"])) for step in one["rounds"])),
-                [step["kappa"] for step in one["rounds"]],
-                [step["regions"] for step in one["rounds"]],
-            )
-            for block in blocks
-            for one in block["searches"]
-        ]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UnreadableStudy(
-            f"{path} holds no TE-NAS searches ({error!r}); make them with: nasgauge score tenas --out FILE"
-        ) from error
+        kept = SearchFile.read(path)
+    except UnreadableSearches as error:
+        raise UnreadableStudy(str(error)) from error
+    return [
+        Pruning(
+            f"{preset}, seed {search.seed}",
+            search.states,
+            [step.kappa for step in search.rounds],
+            [step.regions for step in search.rounds],
+        )
+        for preset in kept.settings
+        for searches in [kept.by_seed(preset)]
+        for search in list(searches.values())[:DRAWN]
+    ]
