@@ -13,11 +13,11 @@ from nasgauge.analysis.statistics.curves import UnknownCost, align, grid_of, on_
 from nasgauge.analysis.statistics.runs import bootstrap_mean, paired_p
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.steps import Evaluation, Step, gather
-from nasgauge.harness.search.campaign import generators
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.reference import random_search
 from nasgauge.harness.search.runner import Budget, run
 from nasgauge.harness.search.specs import Spec
+from nasgauge.harness.search.units import generators
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 

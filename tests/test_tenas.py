@@ -13,7 +13,7 @@ import torch
 from nasgauge.cli.proxies import tenas
 from nasgauge.data.images import open_images
 from nasgauge.harness.proxies.judge import Judge
-from nasgauge.harness.search.campaign import generators
+from nasgauge.harness.search.units import generators
 from nasgauge.searchers.pruning import (
     NB201_SUPERNET,
     PRESETS,

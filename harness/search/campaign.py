@@ -89,7 +89,7 @@ class Campaign:
         Raises InvalidCampaign, UnknownSearcher, InvalidOption, InvalidBudget, InvalidMetric, LeakyQuery,
         NotInTable, and what `open_table` raises.
         """
-        specs = _specs(searchers)
+        specs, chosen = _specs(searchers), _seeds(seeds)
         opened = open_table(table)
         own = isinstance(table, AccuracyTable) and not _opens_by_name(table)
         name = OWN_TABLE if own else opened.name if isinstance(table, AccuracyTable) else str(table)
@@ -108,7 +108,8 @@ class Campaign:
             table_sha256=opened.sha256,
             limits=opened.limits,
             datasets=tuple(oracles),
-            **_seeds(seeds),
+            first_seed=chosen.start,
+            seeds=len(chosen),
             budget=str(rules.budget),
             metric=str(metric or ""),
             repeats=rules.repeats,
@@ -146,7 +147,7 @@ class Campaign:
             raise InvalidCampaign(
                 "a search metric chooses a table's column; cells are trained here: give a recipe"
             )
-        specs = _specs(searchers)
+        specs, chosen = _specs(searchers), _seeds(seeds)
         training = TrainingSettings(recipe=recipe, images=images)
         here = machine.resolved()
         trainer = open_trainer(folder / TRAINED, dataset, training, here, json.dumps(provenance()))
@@ -156,7 +157,8 @@ class Campaign:
             table_sha256=trainer.sha256,
             limits=f"cells are trained here, with seed {training.seed} by {recipe}",
             datasets=(dataset,),
-            **_seeds(seeds),
+            first_seed=chosen.start,
+            seeds=len(chosen),
             budget=str(rules.budget),
             repeats=rules.repeats,
             training=training,
@@ -216,13 +218,13 @@ def _specs(searchers: Iterable[Searchable]) -> tuple[Spec, ...]:
     return tuple(specs.values())
 
 
-def _seeds(seeds: int | range) -> dict[str, int]:
+def _seeds(seeds: int | range) -> range:
     chosen = range(seeds) if isinstance(seeds, int) else seeds
     if len(chosen) == 0 or chosen.step != 1 or chosen.start < 0:
         raise InvalidCampaign(
             f"seeds {seeds} run nothing; give a count of at least 1, or a range as range(20)"
         )
-    return {"first_seed": chosen.start, "seeds": len(chosen)}
+    return chosen
 
 
 def _opens_by_name(table: AccuracyTable) -> bool:

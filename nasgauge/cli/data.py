@@ -24,7 +24,7 @@ def list_tables() -> None:
 
     say = console.out().print
     for name in table_names():
-        source, point = SOURCES.get(name), declared("nasgauge.tables").get(name)
+        source, points = SOURCES.get(name), declared("nasgauge.tables").get(name, ())
         default = " (default)" if name == DEFAULT_TABLE else ""
         if source is not None:
             say(f"{name}{default}  {source.title}{_state(name)}", markup=False)
@@ -33,8 +33,8 @@ def list_tables() -> None:
         elif name in imported_tables():
             say(f"{name}{default}  imported from an official file", markup=False)
         else:
-            package = point.dist.name if point and point.dist else "an unknown package"
-            say(f"{name}{default}  from package {package}", markup=False)
+            packages = " and ".join(point.dist.name for point in points if point.dist) or "an unknown package"
+            say(f"{name}{default}  from {packages}", markup=False)
     kept = all((splits_folder() / file.name).is_file() for file in SPLIT_FILES)
     state = "" if kept else " (not on this machine; 0.6 MB; run: nasgauge data fetch splits)"
     say(f"splits  which images the benchmark trains, validates and tests on{state}", markup=False)
@@ -42,12 +42,13 @@ def list_tables() -> None:
 
 
 def _state(name: str) -> str:
-    from nasgauge.data.importers import ImportFailed, bundled_path
+    from nasgauge.data.importers import bundled_path
+    from nasgauge.spaces.errors import MissingExtra
 
     try:
         if name == "bundled":
             bundled_path()
-    except ImportFailed as error:
+    except MissingExtra as error:
         return f" ({error})"
     return ""
 

@@ -9,9 +9,9 @@ import sys
 import time
 from typing import Final
 
-from nasgauge.harness.search.campaign import generators
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.specs import Spec
+from nasgauge.harness.search.units import generators
 from nasgauge.spaces.nb201 import NB201
 
 _TURNS: Final = 4

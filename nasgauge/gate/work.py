@@ -13,10 +13,10 @@ from nasgauge.analysis.statistics.curves import align
 from nasgauge.data.sources import open_table
 from nasgauge.gate.pace import pace
 from nasgauge.harness.records.steps import Step, gather
-from nasgauge.harness.search.campaign import generators
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.runner import Budget, Searcher, run
 from nasgauge.harness.search.specs import InvalidOption, Option, Spec, UnknownSearcher
+from nasgauge.harness.search.units import generators
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201
