@@ -47,7 +47,7 @@ def test_everything_printed_names_the_table_and_its_limits(
     _, done = benched
     assert "table bundled" in done.stderr
     assert "one CIFAR-10 test accuracy for each cell" in done.stderr
-    assert "the search signal is the reported test accuracy itself" in done.stderr
+    assert "the search metric is the reported test accuracy itself" in done.stderr
 
 
 def test_report_draws_again_and_says_what_is_missing(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_searcher_can_be_added_to_a_folder(tmp_path: Path) -> None:
             ("bench", "--budget", "100s"),
             "does not say what a query costs in seconds; give the budget in queries",
         ),
-        (("bench", "--table", "bundeld"), "unknown table 'bundeld'; choose from bundled"),
+        (("bench", "--table", "bundeld"), "unknown table 'bundeld'; choose from nb201, bundled"),
         (("bench", "--dataset", "cifar11"), "table bundled has no dataset 'cifar11'; choose from cifar10"),
         (("bench", "--searchers", "random,evo"), "unknown searcher 'evo'; choose from"),
         (("bench", "--searchers", "evolution:population=0"), "population and tournament must be at least 1"),

@@ -107,7 +107,9 @@ def fetch(
 
     if name != "splits":
         table = open_table(name)  # an unknown name is refused with the known ones
-        raise console.BadOption(f"table {table.name} needs no download; to fetch the lists of images: nasgauge data fetch splits")
+        raise console.BadOption(
+            f"table {table.name} needs no download; to fetch the lists of images: nasgauge data fetch splits"
+        )
     if folder is not None:
         kept = keep_splits(folder)
     else:
