@@ -14,7 +14,6 @@ import pytest
 
 from nasgauge.conformance.check import check
 from nasgauge.conformance.landscape import Landscape
-from nasgauge.data.sources import NotFetched, open_table
 from nasgauge.gate.commands import Bounds, against, update
 from nasgauge.gate.verdicts import judge, two_sample
 from nasgauge.harness.search.runner import Budget, run
@@ -40,10 +39,6 @@ def test_verdicts(benchmark: Any) -> None:
 
 def test_gate(benchmark: Any, tmp_path: Path) -> None:
     """Goal: four searchers × two datasets × 100 seeds × 150 queries under 2 minutes on 2 cores."""
-    try:
-        open_table("nb201")
-    except NotFetched:
-        pytest.skip("two datasets need the table nb201: nasgauge data fetch nb201")
     base = tmp_path / "base.json"
     settings: dict[str, object] = {"table": "nb201", "seeds": 100, "budgets": (150,)}
     update(base, settings, QUARTET, ("cifar100", "ImageNet16-120"), Bounds(workers=2))

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear complete or not at all."""
 
 import contextlib
 import os
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import IO, Final
 
 PARTIAL: Final = ".partial-"
-"""How the name of a file begins while it is being written; one that stays was left by a killed process."""
+"""Prefix of a file that is being written; one that remains was left by a killed process."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes its name only when it is whole and on disk."""
+    """A file to write, renamed to `path` when it is complete and on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=PARTIAL, delete=False)  # noqa: SIM115 - closed below, before the rename
     try:

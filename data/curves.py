@@ -1,10 +1,10 @@
-"""Learning curves: one figure for each epoch, in a file beside the table, read where it lies on disk.
+"""Learning curves: one value for each epoch, in a memory-mapped file beside the table.
 
     Curves
       rows      structured array, a row for each cell: `rank`, and Column -> (epochs,) float64
 
-The file is a plain `.npy`, so it opens without reading it. NaN: not trained with that seed, or not
-measured at that epoch.
+The file is a plain `.npy`, so opening does not read it. NaN: not trained with that seed, or not measured at
+that epoch.
 """
 
 from dataclasses import dataclass, replace
@@ -22,13 +22,13 @@ RANK: Final = "rank"
 
 
 def curves_path(table: Path) -> Path:
-    """Where the curves of the table file `table` are kept."""
+    """Path of the curves of the table file `table`."""
     return table.with_suffix(".curves.npy")
 
 
 @dataclass(frozen=True)
 class Curves:
-    """The learning curves of one origin."""
+    """Learning curves from one source."""
 
     rows: NDArray[np.void]
 
@@ -50,7 +50,7 @@ class Curves:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """What there are curves of, each with a seed."""
+        """Columns that there are curves of, each with a seed."""
         return tuple(Column.parse(name) for name in self.rows.dtype.names or () if name != RANK)
 
     @cached_property
@@ -60,7 +60,7 @@ class Curves:
         return row
 
     def seeds(self, column: Column) -> tuple[int, ...]:
-        """Seeds of which `column`, whose own seed is ignored, has curves."""
+        """Seeds that there are curves of; the seed of `column` is ignored."""
         return tuple(
             found.seed
             for found in self.columns
@@ -68,7 +68,7 @@ class Curves:
         )
 
     def at(self, column: Column, epoch: int) -> NDArray[np.float64]:
-        """The figures after `epoch` epochs, counted from 1, (15625,) by `Cell.rank`.
+        """The values after `epoch` epochs, counted from 1, (15625,) by `Cell.rank`.
 
         The seed `mean` is the mean over the seeds that a cell was trained with.
 
@@ -109,7 +109,7 @@ class Curves:
 
 
 def mean_of_trained(runs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over runs that took place, (runs, …) to (…); NaN where none did."""
+    """Mean over the runs that are not NaN, (runs, …) to (…); NaN where all are."""
     trained = ~np.isnan(runs)
     count = trained.sum(axis=0)
     total = np.where(trained, runs, 0.0).sum(axis=0)

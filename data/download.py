@@ -1,7 +1,7 @@
-"""Downloads that end with the right file, a clear refusal, or nothing.
+"""Downloads that resume, are checked against a checksum, and appear complete or not at all.
 
-A file comes in by a partial name in its folder, so that a broken transfer goes on where it stopped, and
-takes its own name only when its checksum is right.
+A file is written under a partial name in its folder, so that a broken transfer resumes where it stopped, and
+is renamed when its checksum is right.
 """
 
 import http.client
@@ -22,15 +22,15 @@ PARTIAL: Final = ".partial"
 CHUNK: Final = 1 << 16
 
 Progress = Callable[[int], None]
-"""Told how many bytes came."""
+"""Called with the number of bytes received."""
 
 
 class DownloadFailed(NasgaugeError, OSError):
-    """A file that could not be had; nothing of it is left under its name."""
+    """A file that could not be downloaded; nothing is left under its name."""
 
 
 class _Resuming:
-    """A pooch downloader that asks for the rest of a file of which a part is there."""
+    """A pooch downloader that requests the missing rest of a partial file."""
 
     def __init__(self, partial: Path, size: int, timeout: float, progress: Progress) -> None:
         self._partial = partial
@@ -78,7 +78,7 @@ def download(
 
     Raises DownloadFailed.
     """
-    pooch.get_logger().setLevel("WARNING")  # progress is ours to tell
+    pooch.get_logger().setLevel("WARNING")  # we report progress
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + PARTIAL)
     downloader = _Resuming(partial, size, timeout, progress)
@@ -86,7 +86,7 @@ def download(
         try:
             pooch.retrieve(address, f"sha256:{sha256}", path.name, path.parent, downloader=downloader)
             return
-        except ValueError as error:  # pooch's word for a wrong checksum
+        except ValueError as error:  # how pooch reports a wrong checksum
             partial.unlink(missing_ok=True)
             raise DownloadFailed(
                 f"{address} does not have the sha256 {sha256[:12]}… that it was published with; "
@@ -105,8 +105,8 @@ def download(
         if attempt < retries:
             time.sleep(pause * 2**attempt)
     raise DownloadFailed(
-        f"{address} could not be had in {retries + 1} attempts ({_reason(why)}); run the command again to go "
-        f"on, or give another mirror with --mirror or {MIRROR_VARIABLE}, or a folder with --from"
+        f"{address} could not be downloaded in {retries + 1} attempts ({_reason(why)}); run the command again to "
+        f"resume, or give another mirror with --mirror or {MIRROR_VARIABLE}, or a folder with --from"
     ) from why
 
 

@@ -1,4 +1,4 @@
-"""Which images the benchmark trains and validates on: its published lists, or a seeded stand-in."""
+"""The benchmark's published lists of training, validation and test images, or seeded random halves."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from nasgauge.data.download import Progress
 from nasgauge.data.published import SourceFile, WrongFile, bring, cache_folder
 
 STAND_IN_SEED: Final = 201
-"""Of the halves that stand in for lists that are not on this machine."""
+"""Of the random halves that are used where the lists are not on this machine."""
 
 Origin = Literal["official", "seeded"]
 _COMMIT: Final = "a84f48388215d043d94c12c912e6a1defafca891"
@@ -29,12 +29,12 @@ class IndexFile:
     halves: tuple[str, str]
     """Their keys in the file."""
     images: int
-    """How many are halved."""
+    """Number of images in both halves."""
 
 
 @dataclass(frozen=True, eq=False)
 class Halves:
-    """Places of images, ascending: two disjoint halves of a set."""
+    """Indices of images, ascending: two disjoint halves of a set."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
@@ -88,14 +88,14 @@ SPLIT_FILES: Final = tuple(lists.file for lists in INDEX_FILES.values())
 
 
 def splits_folder() -> Path:
-    """Where the lists are kept once they are fetched."""
+    """Folder of the downloaded lists."""
     return cache_folder() / "splits"
 
 
 def fetch_splits(
     *, mirror: str | None = None, progress: Progress = lambda _count: None, timeout: float = 20.0
 ) -> Path:
-    """Download the lists; those that are there are kept. The folder they are in.
+    """Download the lists that are missing; returns their folder.
 
     Raises DownloadFailed.
     """
@@ -104,7 +104,7 @@ def fetch_splits(
 
 
 def keep_splits(folder: Path) -> Path:
-    """Check the lists in `folder` and keep them. The folder they are kept in.
+    """Check the lists in `folder` and copy them to the cache; returns their folder.
 
     Raises WrongFile.
     """
@@ -117,11 +117,11 @@ def keep_splits(folder: Path) -> Path:
 
 
 def halves(dataset: str, size: int | None = None) -> Halves:
-    """The published halves where they are on this machine, otherwise seeded ones of the same sizes.
+    """The published halves if they are on this machine, otherwise seeded random ones of the same sizes.
 
     A set of another `size` than the published one has seeded halves.
 
-    Raises WrongFile for a kept list that is spoilt.
+    Raises WrongFile if a list is damaged.
 
     >>> stand_in = halves("cifar100", size=6)
     >>> stand_in.origin, sorted([*stand_in.first.tolist(), *stand_in.second.tolist()])

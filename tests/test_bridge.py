@@ -32,7 +32,7 @@ from nasgauge.cli import app
 from nasgauge.cli import report as report_module
 from nasgauge.cli.bridge import NoTrainings, _figures, gather_bridge
 from nasgauge.data.curves import RANK, curves_path
-from nasgauge.data.sources import build_nb201, open_table
+from nasgauge.data.sources import open_table
 from nasgauge.data.tables import AccuracyTable, Column, View
 from nasgauge.harness.records.recipes import RECIPES, Recipe
 from nasgauge.harness.records.trainings import Epoch, TrainingHeader, TrainingRecord, write
@@ -90,9 +90,9 @@ def test_noise_is_that_of_cells_about_as_good() -> None:
 
 
 @pytest.mark.slow
-def test_the_two_ways_to_know_the_noise_agree_on_the_real_table(shared: Path) -> None:
+def test_the_two_ways_to_know_the_noise_agree_on_the_real_table(nb201: AccuracyTable) -> None:
     """CIFAR-10 after 200 epochs: between seeds of a cell, and between cells that are one network."""
-    table, space = build_nb201(shared), NB201()
+    table, space = nb201, NB201()
     classes = np.unique([space.canonical(cell) for cell in space], return_inverse=True)[1]
     seeds = [table.column(Column("cifar10", 200, "test", seed)) for seed in (777, 888, 999)]
     ratios = []
@@ -420,9 +420,8 @@ def test_points_lie_where_the_numbers_are(trained: Path, table: Path) -> None:
     ]
 
 
-def test_what_was_trained_here_is_what_the_benchmark_trained(shared: Path) -> None:
+def test_what_was_trained_here_is_what_the_benchmark_trained() -> None:
     """The claim in README: eight cells of 59 to 84 %, within 2 points of the table, within 1 on average."""
-    build_nb201(shared)
     bridge = gather_bridge(Path(__file__).resolve().parents[1] / "docs" / "trained", "nb201")
     rows = compare(bridge)
     rows = rows[rows["fidelity"].str.endswith("valid")]

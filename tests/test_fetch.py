@@ -98,7 +98,7 @@ def test_a_broken_transfer_goes_on_where_it_stopped(server: Server, tmp_path: Pa
 
 
 def test_a_later_command_goes_on_where_an_earlier_one_gave_up(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadFailed, match="could not be had in 1 attempts"):
+    with pytest.raises(DownloadFailed, match="could not be downloaded in 1 attempts"):
         get(server, "truncated", tmp_path / "file", retries=0)
     assert not (tmp_path / "file").exists()
 

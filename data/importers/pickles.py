@@ -1,4 +1,4 @@
-"""Reading pickles with a list of allowed names."""
+"""Pickles, read with a list of allowed names."""
 
 import pickle
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from nasgauge.spaces.errors import NasgaugeError
 
 
 class ImportFailed(NasgaugeError, ValueError):
-    """A foreign file that is not what it should be."""
+    """A file that is not what is expected, or is missing."""
 
 
 class Record:
-    """Stands for any plain class of a foreign file: attributes, no behaviour."""
+    """Stands in for a plain class of a foreign file: attributes without behaviour."""
 
 
 def permitted(allowed: Mapping[tuple[str, str], Any], module: str, name: str) -> Any:

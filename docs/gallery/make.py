@@ -49,9 +49,8 @@ def main() -> None:
         options = [text for name, path in studies if path.is_file() for text in (name, "shipped")]
         if options:
             nasgauge("report", str(out), *options)
-        if table_path("nb201").is_file():
-            curves = ["--curves", CURVES] if table_path(CURVES).is_file() else []
-            nasgauge("score", "bridge", str(TRAINED), "--out", str(out / "report"), *curves)
+        curves = ["--curves", CURVES] if table_path(CURVES).is_file() else []
+        nasgauge("score", "bridge", str(TRAINED), "--out", str(out / "report"), *curves)
         lines = [
             "# Gallery",
             "",
