@@ -187,6 +187,12 @@ def settings_of(folder: Path) -> Settings:
     """Read the settings of the campaign in `folder`.
 
     Raises OtherCampaign.
+
+    >>> settings_of(Path("nowhere"))
+    Traceback (most recent call last):
+    ...
+    nasgauge.harness.records.results.OtherCampaign: nowhere holds no campaign: it has no campaign.json; \
+run nasgauge bench --out nowhere
     """
     return _read_json(folder / SETTINGS_FILE, Settings)
 
@@ -195,6 +201,15 @@ def references_of(folder: Path) -> dict[str, Reference]:
     """Read the reference values of each dataset of the campaign in `folder`.
 
     Raises OtherCampaign.
+
+    >>> import tempfile
+    >>> settings = Settings(table="toy", table_sha256="", limits="", datasets=("toy",), seeds=12, budget="5 queries")
+    >>> curve = Curve(queries=(1,), mean=(83.9,), sd=(13.0,))
+    >>> reference = Reference(optimum=94.37, optimum_cell="…", leader=94.2, random=curve)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     claim(Path(folder), settings, {"toy": reference})
+    ...     references_of(Path(folder))["toy"].optimum
+    94.37
     """
     return _read_json(folder / REFERENCE_FILE, _References).datasets
 
@@ -237,6 +252,15 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
     Damaged files and files of another campaign are skipped.
 
     Raises OtherCampaign if the folder holds no campaign.
+
+    >>> import tempfile
+    >>> settings = Settings(table="toy", table_sha256="", limits="", datasets=("toy",), seeds=12, budget="5 queries")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     claim(Path(folder), settings, {})
+    ...     _ = (Path(folder) / "broken.parquet").write_bytes(b"")
+    ...     records, warnings = records_of(Path(folder))
+    >>> len(records), len(warnings)
+    (0, 1)
     """
     settings = settings_of(folder)
     records: list[Record] = []
