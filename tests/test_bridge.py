@@ -304,9 +304,9 @@ def test_what_cannot_be_compared_is_told(table: Path, tmp_path: Path) -> None:
     told = sorted(note.partition("|: ")[2] or note.partition("seed 5: ")[2] for note in bridge.notes)
     assert told == [
         "7 of 12 epochs done, skipped",
-        "trained on a seeded split, not on the official one",
-        "table two-seeds has no accuracy after 12 epochs on other",
         "not a recipe of the table, skipped",
+        "table two-seeds has no accuracy after 12 epochs on other",
+        "trained on a seeded split, not on the official one",
     ]
     assert [run.cell for run in bridge.runs] == [str(CELLS[2]), str(CELLS[3])]
 

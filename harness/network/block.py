@@ -79,7 +79,14 @@ class BlocksModule(nn.Module):
 
 
 class BlocksNetwork(nn.Module):
-    """Stem, stages of cells, ReLU, global average pooling, linear classifier. See `build_blocks`."""
+    """Stem, stages of cells, ReLU, global average pooling, linear classifier.
+
+    Use `build_blocks` to initialise the weights from a generator.
+
+    >>> network = BlocksNetwork(BlockCell.parse("identity(h1)+max_pool_3x3(h2)"), Skeleton(channels=4, cells=1))
+    >>> network(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 10])
+    """
 
     def __init__(self, cell: BlockCell, skeleton: Skeleton) -> None:
         super().__init__()

@@ -168,7 +168,21 @@ def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
 
 
 def write(path: Path, header: Header, steps: Steps) -> None:
-    """Write a result file atomically, with the digest of `steps` in its header."""
+    """Write a result file atomically, with the digest of `steps` in its header.
+
+    >>> import tempfile
+    >>> header = Header(
+    ...     argv=("nasgauge", "search", "random"), commit="", versions={}, table="toy", table_sha256="", limits="",
+    ...     dataset="toy", signal="toy/12/valid", report="toy/200/test", warning="", searcher="random", settings={},
+    ...     budget="1 queries", repeats="charge", seeds=(0, 0),
+    ... )
+    >>> step = Step("a cell", Evaluation(91.2, 93.9, 12.0, 340.0), charged=True, overhead=0.01)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(Path(folder) / "result.parquet", header, gather([(0, [step])]))
+    ...     record = read(Path(folder) / "result.parquet")
+    >>> record.header.searcher, record.steps.validation.tolist()
+    ('random', [91.2])
+    """
     whole = header.model_copy(update={"digest": steps.digest})
     columns = {
         "seed": pa.array(steps.seed),

@@ -91,7 +91,21 @@ class TrainingRecord:
 
 
 def write(path: Path, header: TrainingHeader, epochs: Sequence[Epoch]) -> None:
-    """Write a training record atomically."""
+    """Write a training record atomically.
+
+    >>> import tempfile
+    >>> from nasgauge.harness.records.recipes import RECIPES
+    >>> header = TrainingHeader(
+    ...     cell="a cell", dataset="cifar10-valid", splits="official", images_sha256="", recipe=RECIPES["nb201-12"],
+    ...     seed=777, device="cpu", threads=1, precision="32", parameters=1000, argv=(), commit="", versions={},
+    ... )
+    >>> metrics = Epoch(1, 0.1, 2.3, 10.0, 2.2, 12.0, float("nan"), float("nan"), 900.0, 30.0, 1e9)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(Path(folder) / "record.parquet", header, [metrics])
+    ...     record = read(Path(folder) / "record.parquet")
+    >>> len(record.epochs), record.finished
+    (1, False)
+    """
     types = [pa.int32(), *[pa.float64()] * (len(Epoch._fields) - 1)]
     columns = {
         name: pa.array([getattr(epoch, name) for epoch in epochs], kind)

@@ -39,8 +39,14 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], identity: str, do
 def load_checkpoint(path: Path, identity: str) -> tuple[dict[str, Tensor], int]:
     """Read the tensors of a checkpoint, on the CPU, and its number of completed epochs.
 
-    Raises WrongCheckpoint if the file is damaged or its identifier is not `identity`. See `save_checkpoint` for an
-    example.
+    Raises WrongCheckpoint if the file is damaged or its identifier is not `identity`.
+
+    >>> import tempfile, torch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "checkpoint.safetensors"
+    ...     save_checkpoint(path, {"weight": torch.ones(2)}, "a cell, seed 0", 3)
+    ...     load_checkpoint(path, "a cell, seed 0")[1]
+    3
     """
     try:
         with safe_open(path, framework="pt") as kept:

@@ -193,7 +193,13 @@ def ceilings(accuracy: Array, seeds: Sequence[Array], rng: np.random.Generator) 
 
 
 def seed_columns(table: AccuracyTable, column: Column) -> list[Array]:
-    """The accuracies of the single seeds that `column` averages, (15625,) each, sorted by seed."""
+    """The accuracies of the single seeds that `column` averages, (15625,) each, sorted by seed.
+
+    >>> from nasgauge.data.sources import open_table
+    >>> table = open_table("bundled")
+    >>> len(seed_columns(table, table.view("cifar10").report))  # the table has no single seeds
+    0
+    """
     seeds = sorted(
         other.seed
         for other in table.columns
