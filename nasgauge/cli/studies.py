@@ -74,9 +74,10 @@ def _studies(table: "AccuracyTable", datasets: tuple[str, ...], path: Path) -> "
     """Scores of cells beside the table's figures, on each dataset; FLOPs and parameters always among them."""
     import numpy as np
 
-    from nasgauge.analysis.statistics.ranks import Study, rank_sum
+    from nasgauge.analysis.statistics.ranks import Study
     from nasgauge.spaces.costs import TASKS, multiply_adds, parameters
     from nasgauge.spaces.nb201 import NB201
+    from nasgauge.spaces.ranks import rank_sum
 
     frame = wide(_frame(path), path)
     ranks = frame.index.to_numpy()
