@@ -112,7 +112,7 @@ def look(searcher: str) -> Look:
 
 
 def venues() -> list[str]:
-    """The venues whose column widths and fonts tueplots knows, and our own."""
+    """Venues with a bundle of column widths and fonts in tueplots, and our own."""
     from tueplots import bundles
 
     bundled = inspect.getmembers(bundles, inspect.isfunction)

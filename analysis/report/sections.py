@@ -147,7 +147,10 @@ def _save_top(inks: Inks, campaign: Campaign, best: Top) -> list[Path]:
         draw_top(axes, best.grid, best.curves)
         axes[1].set(xlabel=AXES["queries"])
         axes[0].set(ylabel="mean test accuracy, %")
-        figure.suptitle(f"{best.dataset}, table {campaign.table}: mean of the best cells by search metric")
+        figure.suptitle(
+            f"{best.dataset}, table {campaign.table}: mean over runs of the best cells by search metric",
+            x=0.01, ha="left", fontsize="medium",
+        )  # fmt: skip
 
     return inks.save(f"top-{best.dataset}", draw, best.table, aspect=(1.6, 0.9))
 

@@ -137,8 +137,12 @@ def show(made: "Report") -> None:
     from rich.table import Table as Grid
 
     say = console.out().print
-    final = replace(made.final, shown=(*_PRINTED, "smoothed" if made.recommend == "incumbent" else "incumbent"))
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, title=final.title, title_justify="left")
+    final = replace(
+        made.final, shown=(*_PRINTED, "smoothed" if made.recommend == "incumbent" else "incumbent")
+    )
+    grid = Grid(
+        box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=final.title, title_justify="left"
+    )
     for column in final.columns:
         left = column in ("dataset", "searcher")
         grid.add_column(column, justify="left" if left else "right", no_wrap=True, min_width=4)
