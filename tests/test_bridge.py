@@ -412,11 +412,11 @@ def test_points_lie_where_the_numbers_are(trained: Path, table: Path) -> None:
     assert [np.size(line.get_ydata()) for line in seeds] == [2] * 6
     labels = [handle.get_label() for handle in bridge_handles(rows)]
     assert labels == [
-        "where 95 % of new trainings fall",
-        "trained again",
+        "95 % prediction interval",
+        "retrained",
         "outside",
         "table's seeds",
-        "equal",
+        "equality",
     ]
 
 

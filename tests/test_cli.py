@@ -32,7 +32,7 @@ def test_bench_ends_with_figures_on_disk(benched: tuple[Path, subprocess.Complet
     assert (out / "report" / "efficiency-cifar10.png").read_bytes().startswith(b"\x89PNG")
     final = pd.read_csv(out / "report" / "final.csv")
     assert set(final["searcher"]) >= {"random", "evolution", "local", "reinforce"}
-    assert (final["runs"] == 12).all()
+    assert (final["n"] == 12).all()
     curves = pd.read_csv(out / "report" / "efficiency-cifar10.csv")
     assert {"queries", "evolution mean", "evolution low", "evolution high", "random search, exact"} <= set(
         curves
@@ -58,7 +58,7 @@ def test_report_draws_again_and_says_what_is_missing(tmp_path: Path) -> None:
     (out / Unit("random", "cifar10", 10, 19).file).unlink()
     done = nasgauge("report", str(out))
     assert done.returncode == 0
-    assert "random on cifar10 has 10 of 20 seeds" in done.stdout
+    assert "random on cifar10: 10 of 20 runs" in done.stdout
     path = out / Unit("random", "cifar10", 0, 9).file
     path.write_bytes(path.read_bytes()[:100])
     done = nasgauge("report", str(out))
@@ -69,7 +69,7 @@ def test_report_draws_again_and_says_what_is_missing(tmp_path: Path) -> None:
 def test_one_seed_has_no_band_and_the_report_says_so(tmp_path: Path) -> None:
     done = nasgauge("bench", "-s", "random,local", "-n", "1", "-b", "5", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
-    assert "one seed: no interval can be given" in done.stdout
+    assert "one run, so no interval can be given" in done.stdout
 
 
 def test_a_searcher_can_be_added_to_a_folder(tmp_path: Path) -> None:

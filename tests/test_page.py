@@ -116,11 +116,11 @@ def test_a_table_is_sorted_by_a_click_and_turned_by_another(browser: Any, page_p
 def test_clock_measure_theme_and_cells_answer_the_reader(browser: Any, page_path: Path) -> None:
     tab, said = visit(browser, page_path, NARROW, "light")
     title = "document.querySelector('#efficiency-toy .{}title').textContent"
-    assert tab.evaluate(title.format("x")) == "queries of the table"
+    assert tab.evaluate(title.format("x")) == "queries"
     tab.select_option("#clock", "overhead")
     tab.select_option("#measure", "regret")
     assert tab.evaluate(title.format("x")) == "measured seconds of the searcher"
-    assert tab.evaluate(title.format("y")) == "points below the best cell"
+    assert tab.evaluate(title.format("y")) == "regret, percentage points"
     tab.click("#theme")
     assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
     tab.locator("td.has-cell").first.hover()

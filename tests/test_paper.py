@@ -47,5 +47,6 @@ def test_our_rows_stand_below_the_methods_that_they_repeat(campaign_folder) -> N
     ours = table.frame[table.frame["from"] == "ours"]
     assert ours["status"].unique().tolist() == ["measured"]
     assert ours["C10"].isna().all()  # no CIFAR-10 in this campaign
+    assert "n = 0" in ours["source"].iloc[0]
     assert r"\toprule" in table.latex
     assert "| REA | published | 93.92 | 0.30 |" in table.markdown

@@ -58,7 +58,7 @@ def test_options_change_the_dash_alone() -> None:
 
 def test_efficiency_has_a_band_and_a_line_for_each_searcher_best_first(ax: Axes) -> None:
     draw_accuracy(
-        ax, GRID, BANDS, random=GRID / 2, references={"best cell": 94.0, "leader of the signal": 93.9}
+        ax, GRID, BANDS, random=GRID / 2, references={"best cell": 94.0, "highest search metric": 93.9}
     )
     assert labels(ax) == ["evolution", "random", "evolution:population=50", "random search, exact"]
     assert len(ax.collections) == len(BANDS)
@@ -68,7 +68,7 @@ def test_efficiency_has_a_band_and_a_line_for_each_searcher_best_first(ax: Axes)
     assert ax.get_xscale() == "log"
     assert ax.get_ylim()[1] > 94.0
     named = {text.get_text(): text.get_verticalalignment() for text in ax.texts}
-    assert named == {"best cell 94.00": "bottom", "leader of the signal 93.90": "top"}
+    assert named == {"best cell 94.00": "bottom", "highest search metric 93.90": "top"}
 
 
 def test_one_run_has_no_band(ax: Axes) -> None:
@@ -133,7 +133,7 @@ def test_the_noise_ceiling_is_a_line_in_every_figure_of_taus(ax: Axes) -> None:
         {"surrogate": "mlp", "fitted": [32, 64], "mean": [0.3, 0.4], "low": [0.2, 0.3], "high": [0.4, 0.5]}
     )
     draw_sizes(other, frame, ceiling=0.9)
-    assert labels(other) == ["mlp", "two trainings agree"]
+    assert labels(other) == ["mlp", "noise ceiling (two trainings)"]
 
 
 def test_a_scatter_leaves_out_what_has_no_score(ax: Axes) -> None:

@@ -1,6 +1,7 @@
 """A whole report: every figure with its numbers, and bad input drawn for what is there."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from nasgauge.analysis.results.campaign import NoResults, load
 from nasgauge.analysis.statistics.curves import UnknownCost
 from nasgauge.cli.studies import UnreadableStudy, gather
 from nasgauge.harness.records.results import OtherCampaign, Unit
+from nasgauge.harness.records.steps import gather as steps_of
 from nasgauge.harness.records.steps import read, write
 from nasgauge.searchers.tenas import SHIPPED, SearchFile
 from nasgauge.spaces.nb201 import NB201
@@ -41,7 +43,7 @@ def test_every_figure_has_a_pdf_a_png_and_the_csv_behind_it(made: Report) -> Non
     names = {path.name for path in made.files}
     for stem in ("efficiency-toy", "regret-second", "top-toy", "profile", "iqm", "operations-toy"):
         assert {f"{stem}.pdf", f"{stem}.png", f"{stem}.csv"} <= names
-    for stem in ("final", "reach", "comparisons", "together", "cells", "beside-tenas", "runs"):
+    for stem in ("final", "recommended", "reach", "comparisons", "together", "cells", "beside-tenas", "runs"):
         assert {f"{stem}.csv", f"{stem}.md", f"{stem}.tex"} <= names
     assert all(path.is_file() for path in made.files)
     page = made.page.read_text()
@@ -49,7 +51,8 @@ def test_every_figure_has_a_pdf_a_png_and_the_csv_behind_it(made: Report) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["final", "comparisons", "together", "reach", "efficiency-second", "regret-toy"]
+    "name",
+    ["final", "recommended", "comparisons", "together", "reach", "efficiency-second", "regret-toy"],
 )
 def test_the_numbers_behind_the_figures(
     made: Report, name: str, dataframe_regression: DataFrameRegressionFixture
@@ -58,7 +61,7 @@ def test_the_numbers_behind_the_figures(
     dataframe_regression.check(numbers, default_tolerance={"rtol": 1e-4, "atol": 1e-8})
 
 
-def test_the_curve_in_the_file_is_the_mean_over_runs_of_the_leaders(made: Report) -> None:
+def test_the_curve_in_the_file_is_the_mean_over_runs_of_the_incumbents(made: Report) -> None:
     runs = load(made.page.parents[1]).runs["second", "local"]
     curve = pd.read_csv(made.page.parent / "efficiency-second.csv")
     assert curve["local mean"].iloc[-1] == pytest.approx(runs.final.mean(), rel=1e-5)
@@ -71,29 +74,113 @@ def test_a_report_of_the_same_folder_has_the_same_bytes(made: Report) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_the_summary_says_who_won_and_how_sure_that_is(made: Report) -> None:
+def test_the_summary_gives_the_highest_mean_and_its_comparison(made: Report) -> None:
     assert len(made.verdicts) == 2
     assert all("Holm-corrected p" in text and "95 % interval" in text for text in made.verdicts)
+    assert all("Vargha-Delaney A12" in text and "n = 12" in text for text in made.verdicts)
     page = made.page.read_text()
     assert "No critical-difference diagram: with 2 datasets and 3 searchers" in page
     assert "computed, not trained" in page  # the table's limits
 
 
-def test_missing_seeds_are_told_and_pairs_made_of_what_both_have(made: Report) -> None:
-    assert made.notes == ("local on second has 10 of 12 seeds",)
+def test_every_table_and_caption_counts_the_runs_that_are_there(made: Report) -> None:
+    assert made.notes == ("local on second: 10 of 12 runs",)
     pairs = pd.read_csv(made.page.parent / "comparisons.csv")
-    second = pairs[
-        (pairs["dataset"] == "second") & ((pairs["searcher"] == "local") | (pairs["against"] == "local"))
-    ]
-    assert (second["pairs"] == 10).all()
-    assert (pairs[pairs["dataset"] == "toy"]["pairs"] == 12).all()
+    counts = {
+        (row["dataset"], row[name]): row[count]
+        for row in pairs.to_dict("records")
+        for name, count in (("searcher", "n"), ("against", "n against"))
+    }
+    assert counts.pop(("second", "local")) == 10
+    assert set(counts.values()) == {12}
+    for name in ("final", "recommended", "reach", "runs"):
+        frame = pd.read_csv(made.page.parent / f"{name}.csv")
+        missing = (frame["dataset"] == "second") & (frame["searcher"] == "local")
+        assert set(frame["n"][missing]) == {10}
+        assert set(frame["n"][~missing]) == {12}
+    page = made.page.read_text()
+    assert "second, table " in page
+    assert "n = 12 (local 10)" in page
+
+
+def test_both_rules_stand_beside_each_other_for_every_searcher(made: Report, copy: Path) -> None:
+    final = made.final.frame
+    assert np.isfinite(final[["incumbent", "smoothed"]].to_numpy()).all()
+    assert final["mean"].tolist() == final["incumbent"].tolist()
+    smoothed = report(copy, recommend="smoothed", figures=False)
+    other = smoothed.final.frame
+    assert other["mean"].tolist() == other["smoothed"].tolist()
+    key = ["dataset", "searcher"]
+    both = final.merge(other, on=key)
+    assert both["smoothed_x"].tolist() == both["smoothed_y"].tolist()
+    assert (both["mean_x"] != both["mean_y"]).any()
+    table = pd.read_csv(copy / "report" / "recommended.csv")
+    assert sorted(set(table["queries"])) == [8, 15, 30]
+    assert table["own"].isna().all(), "none of these searchers records its own"
+
+
+def test_a_seed_in_two_files_counts_once_and_a_searcher_without_runs_is_listed(copy: Path) -> None:
+    record = read(copy / FIRST)
+    write(copy / Unit("random", "toy", 20, 29).file, record.header, record.steps)
+    before = load(copy)
+    assert "random on toy: 10 seeds are in two files; the first file of each is used" in before.notes
+    assert before.runs["toy", "random"].seeds.tolist() == list(range(12))
+    for path in copy.glob("local@toy@*.parquet"):
+        record = read(path)
+        write(
+            path, record.header.model_copy(update={"digest": ""}), steps_of([(seed, []) for seed in range(3)])
+        )
+    found = report(copy, figures=False)
+    assert "local on toy: no runs" in found.notes
+    rows = found.final.frame
+    row = rows[(rows["dataset"] == "toy") & (rows["searcher"] == "local")].iloc[0]
+    assert row["n"] == 0
+    assert np.isnan(row["mean"])
+    assert "no runs" in found.final.markdown
+    assert np.isfinite(rows["mean"]).sum() == len(rows) - 1
+
+
+def test_runs_of_one_query_are_flat_and_fewer_than_ten_have_no_p_value(copy: Path) -> None:
+    for path in copy.glob("local@*.parquet"):
+        record = read(path)
+        kept = (record.steps.query == 1) & (record.steps.seed < 4)
+        rows = {name: values[kept] for name, values in vars(record.steps).items() if name != "cells"}
+        write(path, record.header.model_copy(update={"digest": ""}), replace(record.steps, **rows))
+    found = report(copy, figures=False)
+    row = found.final.frame[found.final.frame["searcher"] == "local"].iloc[0]
+    assert row["n"] == 4
+    assert np.isnan(row["p"])
+    line = next(text for text in found.final.markdown.splitlines() if "local" in text)
+    assert "n < 10" in line
+    curve = pd.read_csv(found.page.parent / "efficiency-toy.csv")["local mean"]
+    assert curve.notna().all()
+    assert curve.nunique() == 1
+    reach = pd.read_csv(found.page.parent / "reach.csv")
+    assert reach[reach["searcher"] == "local"]["to match random"].tolist() == [np.inf, np.inf]
+
+
+def test_the_family_of_tests_is_the_table(made: Report) -> None:
+    for name in ("final", "comparisons"):
+        page = (made.page.parent / f"{name}.md").read_text()
+        tests = pd.read_csv(made.page.parent / f"{name}.csv")["p"].notna().sum()
+        assert f"Holm over the {tests} tests of this table" in page.replace("\n", " ")
+
+
+def test_the_page_ends_with_a_glossary_and_uses_no_retired_words(made: Report) -> None:
+    page = made.page.read_text()
+    body = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
+    assert body.index('<section id="glossary">') > body.index('id="provenance"')
+    assert body.count("<dt>", body.index('<section id="glossary">')) == 8
+    assert "Statistical comparison" in body
+    for word in ("leader", "signal", "Mind:", "How sure", "paired by seed, with", "yardstick", "-0.00"):
+        assert word not in re.sub(r"runs are not paired by seed|search metric \S+", "", body), word
 
 
 def test_a_damaged_file_is_named_and_the_rest_is_drawn(copy: Path) -> None:
     (copy / FIRST).write_bytes((copy / FIRST).read_bytes()[:200])
     found = report(copy, figures=False)
     assert any(FIRST in note and "damaged" in note for note in found.notes)
-    assert "random on toy has 2 of 12 seeds" in found.notes
+    assert "random on toy: 2 of 12 runs" in found.notes
     assert FIRST in found.page.read_text()
 
 
@@ -112,10 +199,11 @@ def test_steps_without_accuracy_are_told_and_do_not_spoil_the_means(copy: Path) 
     steps = replace(record.steps, test=test, validation=validation)
     write(copy / FIRST, record.header.model_copy(update={"digest": ""}), steps)
     found = report(copy, figures=False)
-    assert any("1 steps without a validation accuracy" in note for note in found.notes)
-    assert any("1 runs with a leader without reported accuracy" in note for note in found.notes)
-    row = found.final[(found.final["searcher"] == "random") & (found.final["dataset"] == "toy")].iloc[0]
-    assert row["runs"] == 11
+    assert any("1 steps have no search metric" in note for note in found.notes)
+    assert any("1 runs with an incumbent without reported accuracy" in note for note in found.notes)
+    final = found.final.frame
+    row = final[(final["searcher"] == "random") & (final["dataset"] == "toy")].iloc[0]
+    assert row["n"] == 11
     assert np.isfinite(row["mean"])
     curve = pd.read_csv(copy / "report" / "efficiency-toy.csv")
     assert np.isfinite(curve["random mean"]).any()
@@ -141,9 +229,9 @@ def test_one_seed_has_no_interval_and_the_page_says_why(copy: Path) -> None:
         )
         write(path, record.header.model_copy(update={"digest": ""}), steps)
     found = report(copy, figures=False)
-    assert any("one seed: no interval can be given" in note for note in found.notes)
-    assert found.final["low"].isna().all()
-    assert "one run is too few to say how sure that is" in found.verdicts[0]
+    assert any("one run, so no interval can be given" in note for note in found.notes)
+    assert found.final.frame["low"].isna().all()
+    assert "one run is too few to compare it with" in found.verdicts[0]
     assert "no interval can be given" in found.page.read_text()
 
 
@@ -151,8 +239,7 @@ def test_an_interrupted_campaign_is_drawn_for_what_is_there(copy: Path) -> None:
     for path in copy.glob("*@second@*.parquet"):
         path.unlink()
     found = report(copy, figures=False)
-    assert "random on second has no readable run" in found.notes
-    assert found.final["dataset"].unique().tolist() == ["toy"]
+    assert found.final.frame["dataset"].unique().tolist() == ["toy"]
 
 
 def test_an_empty_folder_is_an_error(copy: Path, tmp_path: Path) -> None:

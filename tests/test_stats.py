@@ -11,18 +11,22 @@ from nasgauge.analysis.results.random_equivalents import first_reach
 from nasgauge.analysis.results.sample_efficiency import equivalent
 from nasgauge.analysis.statistics.aggregates import improvement, iqm, iqm_interval, profile
 from nasgauge.analysis.statistics.comparisons import (
+    LEAST,
     a12,
+    a12_interval,
     compare,
     critical_difference,
-    flip_p,
+    difference_interval,
     holm,
+    rank_p,
     seeds_needed,
 )
 from nasgauge.analysis.statistics.correlation import kendall
-from nasgauge.analysis.statistics.ranks import _jackknife, between, ceiling, rank_sum, tau_interval, top_taus
-from nasgauge.analysis.statistics.runs import band, median_interval
+from nasgauge.analysis.statistics.ranks import _jackknife, between, ceiling, tau_interval, top_taus
+from nasgauge.analysis.statistics.runs import band, bootstrap_mean, median_interval
 from nasgauge.harness.records.results import Curve
 from nasgauge.harness.search.reference import random_search
+from nasgauge.spaces.ranks import rank_sum
 
 
 def runs(seed: int, mean: float, count: int = 40) -> np.ndarray:
@@ -57,26 +61,63 @@ def test_a12_is_what_mann_and_whitney_count() -> None:
 
 
 def test_a_comparison_in_numbers(num_regression: NumericRegressionFixture) -> None:
-    found = compare(runs(0, 0.5), runs(1, 0.0), np.random.default_rng(0))
+    found = compare(runs(0, 0.5), runs(1, 0.0, 30), np.random.default_rng(0))
     num_regression.check({name: [float(value)] for name, value in vars(found).items()})
 
 
-def test_one_pair_is_not_tested() -> None:
-    found = compare(np.array([2.0]), np.array([1.0]), np.random.default_rng(0))
-    assert (found.pairs, found.difference, found.a12) == (1, 1.0, 1.0)
-    assert math.isnan(found.wilcoxon)
-    assert math.isnan(found.low)
+def test_one_run_has_no_interval_and_nine_have_no_p_value() -> None:
+    rng = np.random.default_rng(0)
+    one = compare(np.array([2.0]), runs(1, 0.0), rng)
+    assert (one.n, one.n_against) == (1, 40)
+    assert all(math.isnan(value) for value in (one.low, one.high, one.error, one.p, one.seeds))
+    nine = compare(runs(0, 9.0, 9), runs(1, 0.0), rng)
+    assert math.isnan(nine.p)
+    assert nine.low > 5
+    assert compare(runs(0, 9.0, 10), runs(1, 0.0), rng).p < 0.001
 
 
-def test_equal_runs_are_never_told_apart() -> None:
-    found = compare(np.ones(9), np.ones(9), np.random.default_rng(0))
-    assert (found.wilcoxon, found.permutation, found.difference) == (1.0, 1.0, 0.0)
+def test_equal_runs_do_not_differ() -> None:
+    found = compare(np.ones(10), np.ones(12), np.random.default_rng(0))
+    assert (found.p, found.difference, found.a12) == (1.0, 0.0, 0.5)
 
 
-def test_the_sign_flip_test_is_wrong_as_often_as_it_says() -> None:
+def test_the_order_of_the_seeds_changes_nothing() -> None:
+    ours, theirs = runs(0, 0.5), runs(1, 0.0)
+    one, other = (compare(ours, part, np.random.default_rng(0)) for part in (theirs, theirs[::-1]))
+    assert one.p == other.p
+    assert (one.difference, one.a12) == pytest.approx((other.difference, other.a12))
+
+
+def test_separated_groups_have_the_p_value_of_the_permutation_test() -> None:
+    ours, theirs = np.arange(10.0), np.arange(10.0) + 20
+    assert rank_p(ours, theirs) == pytest.approx(stats.mannwhitneyu(ours, theirs, method="exact").pvalue)
+
+
+def test_the_rank_test_keeps_its_level_where_sizes_and_spreads_differ() -> None:
     rng = np.random.default_rng(1)
-    p = [flip_p(rng.normal(size=8), rng) for _ in range(400)]
-    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
+    p = [rank_p(rng.normal(scale=3, size=10), rng.normal(size=40)) for _ in range(800)]
+    assert 0.03 < np.mean(np.array(p) < 0.05) < 0.075
+
+
+def test_intervals_of_two_groups_cover_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(2)
+    truth = stats.norm.cdf(1 / math.sqrt(2))
+    covered = []
+    for _ in range(500):
+        ours, theirs = rng.normal(1.0, 1.0, size=10), rng.normal(0.0, 1.0, size=20)
+        _, low, high = difference_interval(ours, theirs, rng)
+        _, least, most = a12_interval(ours, theirs)
+        covered.append((low <= 1.0 <= high, least <= truth <= most))
+    of_means, of_a12 = np.mean(covered, axis=0)
+    assert 0.93 < of_means < 0.99
+    assert 0.93 < of_a12 < 0.99
+
+
+def test_the_interval_of_a_mean_of_few_runs_is_wide_enough() -> None:
+    rng = np.random.default_rng(3)
+    samples = rng.normal(size=(6, 2000))
+    low, high = bootstrap_mean(samples, rng)
+    assert 0.93 < np.mean((low <= 0) & (high >= 0)) < 0.98
 
 
 def test_holm_is_never_smaller_than_the_plain_p_and_keeps_what_is_unknown() -> None:
@@ -87,14 +128,14 @@ def test_holm_is_never_smaller_than_the_plain_p_and_keeps_what_is_unknown() -> N
     assert corrected[1] == pytest.approx(0.03)
 
 
-def test_the_seeds_planned_find_the_difference_in_about_four_of_five_campaigns() -> None:
+def test_the_runs_planned_detect_the_difference_in_about_four_of_five_campaigns() -> None:
     rng = np.random.default_rng(2)
-    pilot = rng.normal(0.5, 1.0, size=400)
-    needed = int(seeds_needed(pilot - pilot.mean() + 0.5, 0.5))
-    found = [stats.wilcoxon(rng.normal(0.5, 1.0, size=needed)).pvalue < 0.05 for _ in range(400)]
-    assert 0.72 < np.mean(found) < 0.9
-    assert seeds_needed(pilot, 0.0) == math.inf
-    assert math.isnan(seeds_needed(np.ones(5), 1.0))
+    needed = int(seeds_needed(runs(0, 0.0, 400), runs(1, 0.0, 400), 0.5))
+    p = [rank_p(rng.normal(0.5, 1.0, size=needed), rng.normal(size=needed)) for _ in range(400)]
+    assert 0.72 < np.mean(np.array(p) < 0.05) < 0.9
+    assert seeds_needed(runs(0, 0.0), runs(1, 0.0), 0.0) == math.inf
+    assert seeds_needed(runs(0, 0.0), runs(1, 0.0), 9.0) == LEAST
+    assert math.isnan(seeds_needed(np.ones(5), np.ones(5), 1.0))
 
 
 def test_three_datasets_cannot_fill_a_critical_difference_diagram() -> None:
@@ -119,7 +160,7 @@ def test_a_profile_falls_from_one_to_nothing() -> None:
 
 def test_the_probability_of_improvement_is_the_mean_of_a12() -> None:
     ours, theirs = [runs(0, 0.5), runs(1, 0.0)], [runs(2, 0.0), runs(3, 0.0)]
-    value, low, high = improvement(ours, theirs, np.random.default_rng(0))
+    value, low, high = improvement(ours, theirs)
     assert value == pytest.approx(np.mean([a12(*pair) for pair in zip(ours, theirs, strict=True)]))
     assert low < value < high
 
@@ -159,9 +200,10 @@ def test_tau_among_the_best_looks_at_the_truly_best() -> None:
     assert top_taus(score, truth) == pytest.approx({5: -1.0, 10: -1.0, 25: kendall(score[75:], truth[75:])})
 
 
-def test_ranks_add_up_and_what_is_undefined_stays_so() -> None:
+def test_ranks_add_up_ties_share_and_what_is_undefined_stays_so() -> None:
     assert rank_sum(np.array([1.0, 2.0, np.nan]), np.array([5.0, 4.0, 3.0]))[:2].tolist() == [4.0, 4.0]
     assert np.isnan(rank_sum(np.array([1.0, np.nan]), np.array([1.0, 2.0]))[1])
+    assert rank_sum(np.array([7.0, 7.0, -np.inf])).tolist() == [2.5, 2.5, 1.0]
 
 
 def test_scores_are_compared_where_both_are_known() -> None:

@@ -38,7 +38,7 @@ class Arc(NamedTuple):
 def arcs(choices: Choices, *, fixed: bool = False) -> list[Arc]:
     """The arcs of a cell, or of a supernet with several operations on an edge; `none` has no arc.
 
-    `fixed`: each operation keeps its own place on an edge, whichever others there are.
+    `fixed`: each operation has its own place on an edge, whether or not others are present.
 
     >>> [arc.operation for arc in arcs((("nor_conv_3x3",), ("none",), (), (), (), ("skip_connect",)))]
     ['nor_conv_3x3', 'skip_connect']
@@ -86,7 +86,7 @@ def draw_cell(
 
 
 def draw_shrinking(axes: Sequence[Axes], rounds: Sequence[Choices], titles: Sequence[str]) -> None:
-    """A supernet as it is pruned, an Axes for each round; what fell stays as a thin dotted line."""
+    """A supernet as it is pruned, an Axes for each round; removed operations are thin dotted lines."""
     for place, (ax, choices, title) in enumerate(zip(axes, rounds, titles, strict=True)):
         draw_cell(ax, choices, names=place == len(rounds) - 1, fixed=True, title=title)
         if place:
@@ -99,7 +99,7 @@ def draw_shrinking(axes: Sequence[Axes], rounds: Sequence[Choices], titles: Sequ
 
 
 def operation_handles(operations: Iterable[str] = OPERATIONS[1:]) -> list[Line2D]:
-    """Keys of a legend of operations."""
+    """Legend entries of the operations."""
     return [
         Line2D([], [], color=OPERATION_COLOURS[name], lw=2.5, label=OPERATION_NAMES[name])
         for name in operations
@@ -119,7 +119,7 @@ def shares(cells: Sequence[Cell]) -> NDArray[np.float64]:
 
 
 def draw_preference(ax: Axes, share: NDArray[np.float64], rows: Sequence[str] = EDGE_NAMES) -> None:
-    """What cells carry on each edge, or in other groups; stacked bars; `share`: (rows, operations)."""
+    """Share of each operation by edge or another group, as stacked bars; `share`: (rows, operations)."""
     left = np.zeros(len(rows))
     for place, name in enumerate(OPERATIONS):
         values = share[:, place]

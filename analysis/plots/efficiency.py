@@ -1,4 +1,4 @@
-"""Efficiency curves: accuracy or regret of the validation leader against cost."""
+"""Efficiency curves: accuracy or regret of the incumbent against cost."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,9 +26,9 @@ def draw_accuracy(
 ) -> None:
     """Accuracy against cost on a log axis, a 95 % band for each searcher, in order of the last values.
 
-    `random`: the exact random-search curve on the same grid, if there is one. `references`: accuracies
-    worth a horizontal line, by their names. Curves may begin with NaN. The axis of accuracy is cut where
-    the worst curve is after a twentieth of the cost: what is below is the luck of the first draws.
+    `random`: the exact random-search curve on the same grid, if there is one. `references`: accuracies of
+    horizontal lines, by name. Curves may begin with NaN. The accuracy axis begins at the lowest curve's value
+    after a twentieth of the cost, for earlier values depend on the first draws.
     """
     for searcher, band in sorted(bands.items(), key=lambda item: -item[1].centre[-1]):
         _curve(ax, grid, searcher, band)
@@ -53,7 +53,7 @@ def draw_regret(
 ) -> None:
     """Points below the optimum on a log axis against cost on a log axis; the bands are of accuracy.
 
-    A curve that leaves at the bottom has found the optimum in every run.
+    A curve that leaves the axes at the bottom has reached the optimum in every run.
     """
     shown: list[float] = []
     for searcher, band in sorted(bands.items(), key=lambda item: item[1].centre[-1]):
@@ -102,7 +102,7 @@ def draw_top(axes: Sequence[Axes], grid: Array, curves: Mapping[str, Mapping[int
 
 
 def cost_axis(ax: Axes, grid: Array) -> None:
-    """A log axis with plain numbers, from a hundredth of the cost on."""
+    """A log axis with plain numbers, from a hundredth of the cost."""
     ax.set_xscale("log")
     last = float(grid[-1])
     first = max(float(grid[0]), last / 100)
@@ -124,7 +124,7 @@ def _curve(ax: Axes, grid: Array, searcher: str, band: Band) -> None:
 
 
 def _references(ax: Axes, references: Mapping[str, float], room: float) -> None:
-    """Horizontal lines; of two that are near each other the lower one is named below its line."""
+    """Horizontal lines; of two close ones the lower is labelled below its line."""
     near = 0.09 * room
     values = sorted(references.values())
     for name, value in references.items():

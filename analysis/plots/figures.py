@@ -1,4 +1,4 @@
-"""Files of a figure: PDF and PNG for papers, and the CSV of its numbers; each says where it comes from."""
+"""Files of a figure: PDF and PNG for papers, and a CSV of its numbers, with provenance in the metadata."""
 
 import io
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from nasgauge.data.atomic import replacing
 
 @dataclass(frozen=True)
 class Inks:
-    """Where figures go and what they share."""
+    """Folder, style and provenance of a report's figures."""
 
     folder: Path
     rc: dict[Any, Any] = field(default_factory=lambda: STYLE)
     provenance: str = ""
-    """Runs, table and versions behind the figures, kept in the files."""
+    """Runs, table and versions behind the figures, written to the files' metadata."""
     drawn: bool = True
-    """False: only the numbers are written."""
+    """False: only the CSV files are written."""
 
     def save(
         self,
@@ -38,7 +38,7 @@ class Inks:
     ) -> list[Path]:
         """Draw a figure into `name.pdf` and `name.png`, and its numbers into `name.csv`.
 
-        `aspect`: its width and height, in those of the style.
+        `aspect`: width and height as multiples of the style's.
         """
         files = [self.folder / f"{name}.csv"]
         save_csv(files[0], numbers)
@@ -57,7 +57,7 @@ class Inks:
         return files
 
     def svg(self, draw: Callable[[Figure], None], *, aspect: tuple[float, float] = (1.0, 1.0)) -> str:
-        """A figure as SVG text, to stand in a page."""
+        """A figure as SVG text for a page."""
         with rc_context({**self.rc, "svg.fonttype": "none", "svg.hashsalt": "nasgauge"}):
             figure = self._figure(draw, aspect)
             text = io.StringIO()

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 
 def draw_ranks(ax: Axes, score: Array, truth: Array, *, bins: int = 70) -> None:
-    """Accuracy against a score, (cells,) both, each point coloured by how many others are near it."""
+    """Accuracy against a score, (cells,) both, points coloured by local density."""
     known = ~(np.isnan(score) | np.isnan(truth))
     x, y = score[known], truth[known]
     if not len(x):
@@ -37,7 +37,7 @@ def draw_taus(
     ceiling: float,
     published: Mapping[str, float],
 ) -> None:
-    """Tau of each score with its interval, best on top; the noise ceiling as a line, if it is known.
+    """Tau of each score with its interval, best on top; the noise ceiling as a line where it is known.
 
     `published`: taus of papers, by score, as hollow marks.
     """
@@ -52,7 +52,7 @@ def draw_taus(
     if np.isfinite(ceiling):
         ax.axvline(ceiling, color="black", lw=0.9, ls=":")
         ax.annotate(
-            f"two trainings agree: {ceiling:.2f}", (ceiling, 1.0), xycoords=("data", "axes fraction"),
+            f"noise ceiling (two trainings) {ceiling:.2f}", (ceiling, 1.0), xycoords=("data", "axes fraction"),
             xytext=(-3, 3), textcoords="offset points", fontsize=7, ha="right", annotation_clip=False,
         )  # fmt: skip
     if any(name in published for name, *_ in rows):
@@ -85,7 +85,7 @@ def draw_heat(ax: Axes, values: pd.DataFrame) -> None:
 
 
 def draw_sizes(ax: Axes, frame: pd.DataFrame, *, ceiling: float) -> None:
-    """Tau against the number of cells fitted on, a line for each surrogate, the middle 90 % of repeats."""
+    """Tau against the number of fitted cells, a line for each surrogate, band: 5 % to 95 % quantile of repeats."""
     for name, part in frame.groupby("surrogate"):
         shown = look(str(name))
         x = part["fitted"].to_numpy(dtype=np.float64)
@@ -93,6 +93,6 @@ def draw_sizes(ax: Axes, frame: pd.DataFrame, *, ceiling: float) -> None:
         ax.fill_between(x, low, high, color=shown.colour, alpha=0.15, lw=0)
         ax.plot(x, mean, color=shown.colour, marker=shown.marker, ms=4, lw=1.5, label=str(name))
     if np.isfinite(ceiling):
-        ax.axhline(ceiling, color="black", lw=0.9, ls=":", label="two trainings agree")
+        ax.axhline(ceiling, color="black", lw=0.9, ls=":", label="noise ceiling (two trainings)")
     ax.set_xscale("log")
     ax.legend(loc="lower right")

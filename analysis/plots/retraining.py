@@ -1,4 +1,4 @@
-"""Figures of cells trained again: their accuracy beside the table's, and their learning curves."""
+"""Figures of retrained cells: accuracy beside the table's, and learning curves."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,10 +15,10 @@ THEIRS: Final = "#9a9a9a"
 
 
 def draw_bridge(ax: Axes, rows: pd.DataFrame, *, tau: str) -> None:
-    """Accuracy when trained again against the table's, a point for each cell; on the line they are equal.
+    """Accuracy of retrained cells against the table's, a point for each cell; dashed line: equality.
 
-    `rows`: columns table, ours, low, high, inside, and table's seeds (numbers as a text). The bars are where
-    a new training is expected, the ticks on them the table's own seeds. `tau`: a text for the corner.
+    `rows`: columns table, ours, low, high, inside, and table's seeds (numbers as a text). Bars:
+    prediction interval of a new training; ticks: the table's seeds. `tau`: a text for the corner.
     """
     x, y = (rows[name].to_numpy(np.float64) for name in ("table", "ours"))
     low, high = (rows[name].to_numpy(np.float64) for name in ("low", "high"))
@@ -47,16 +47,16 @@ def draw_bridge(ax: Axes, rows: pd.DataFrame, *, tau: str) -> None:
 
 
 def bridge_handles(rows: pd.DataFrame) -> list[Line2D]:
-    """What the marks of `draw_bridge` mean, of those that are there."""
+    """Legend entries of `draw_bridge`, for the marks that occur."""
     handles = [
-        Line2D([], [], color=THEIRS, lw=5, alpha=0.4, label="where 95 % of new trainings fall"),
-        _mark("o", OURS, "trained again"),
+        Line2D([], [], color=THEIRS, lw=5, alpha=0.4, label="95 % prediction interval"),
+        _mark("o", OURS, "retrained"),
     ]
     if (rows["inside"] == "no").any():
         handles.append(_mark("D", OUTSIDE, "outside"))
     if rows["table's seeds"].astype(bool).any():
         handles.append(Line2D([], [], marker="_", ls="none", ms=7, color="#555555", label="table's seeds"))
-    return [*handles, Line2D([], [], color="black", lw=0.8, ls=(0, (4, 3)), label="equal")]
+    return [*handles, Line2D([], [], color="black", lw=0.8, ls=(0, (4, 3)), label="equality")]
 
 
 def _mark(marker: str, colour: str, label: str) -> Line2D:
@@ -80,8 +80,8 @@ def draw_training(axes: Sequence[Axes], rows: pd.DataFrame, whats: Sequence[str]
 
 
 def training_handles() -> list[Line2D]:
-    """What the colours of `draw_training` mean."""
+    """Legend entries of `draw_training`."""
     return [
-        Line2D([], [], color=OURS, marker="o", ms=2.6, label="trained again"),
+        Line2D([], [], color=OURS, marker="o", ms=2.6, label="retrained"),
         Line2D([], [], color=THEIRS, marker="o", ms=2.6, label="the table's seeds"),
     ]

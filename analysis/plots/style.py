@@ -1,6 +1,6 @@
-"""How everything looks: one style for figures, and one colour, marker and dash for each searcher.
+"""One style for all figures, and one colour, marker and dash for each searcher.
 
-The colours are Okabe and Ito's and Tol's, told apart by colour-blind readers.
+The colours are Okabe and Ito's and Tol's colour-blind safe palettes.
 """
 
 import inspect
@@ -27,10 +27,10 @@ STYLE: Final[dict[Any, Any]] = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
 }
-"""One style for all figures: fonts that embed, no frame, a light grid."""
+"""One style for all figures: embedded fonts, no frame, a light grid."""
 
 OWN: Final = "page"
-"""The venue that is no venue: our own sizes and fonts."""
+"""Our own sizes and fonts instead of a venue's."""
 
 _COLOURS: Final = {
     "random": "#777777",
@@ -71,19 +71,19 @@ OPERATION_NAMES: Final = {
 
 
 _WANTED: Final = {"column": "half", "usetex": False}
-"""Of tueplots' bundles, which differ in what they take."""
+"""Arguments of tueplots' bundles, each of which takes some."""
 
 
 _GENERIC: Final = ("serif", "sans-serif")
-"""Families of fonts for which matplotlib ships one, where the venue's own is not on the machine."""
+"""Font families for which matplotlib ships a font, used where the venue's is not installed."""
 
 
 class UnknownVenue(NasgaugeError, LookupError):
-    """A conference or journal that tueplots has no bundle for."""
+    """A conference or journal without a bundle in tueplots."""
 
 
 class Look(NamedTuple):
-    """How a searcher is drawn, in every figure."""
+    """Colour, marker and dash of a searcher in every figure."""
 
     colour: str
     marker: str
@@ -112,7 +112,7 @@ def look(searcher: str) -> Look:
 
 
 def venues() -> list[str]:
-    """The venues whose column widths and fonts tueplots knows, and our own."""
+    """Venues with a bundle of column widths and fonts in tueplots, and our own."""
     from tueplots import bundles
 
     bundled = inspect.getmembers(bundles, inspect.isfunction)
@@ -121,9 +121,9 @@ def venues() -> list[str]:
 
 
 def style(venue: str = OWN) -> dict[Any, Any]:
-    """The settings of matplotlib for a venue: its column width, its sizes of fonts; LaTeX is not needed.
+    """The matplotlib settings of a venue: column width and font sizes; LaTeX is not needed.
 
-    Where the machine has not the venue's font, one like it that ships with matplotlib.
+    Where the venue's font is not installed, a similar one that ships with matplotlib is used.
 
     Raises UnknownVenue.
     """

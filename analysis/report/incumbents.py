@@ -1,4 +1,4 @@
-"""The cells that searches end with: which, how often, and what they carry on their edges."""
+"""The final incumbents: which cells, how often, and the operations on their edges."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _LISTED = 3
 
 
 def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
-    """The most frequent last leaders of each searcher, and the operations of all last leaders."""
+    """The most frequent final incumbents of each searcher, and the operations of all of them."""
     charts = []
     for dataset in campaign.datasets:
         ends = [text for runs in campaign.on(dataset).values() for text in runs.final_cells]
@@ -40,8 +40,9 @@ def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
             Chart(
                 f"operations-{dataset}",
                 "bars",
-                f"{dataset}: operations of the cells found",
-                f"Share of the {len(cells)} last leaders, by edge.",
+                f"{dataset}: operations of the final incumbents",
+                f"Share of the final incumbents with each operation, by edge; {dataset}, table {campaign.table}, n = "
+                f"{len(cells)} runs of all searchers.",
                 {
                     "edges": EDGE_NAMES,
                     "parts": [
@@ -59,16 +60,16 @@ def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
         )
     table = Table(
         "cells",
-        "Cells that searches end with",
+        f"Final incumbents (table {campaign.table})",
         found_table(campaign),
-        note=f"The {_LISTED} most frequent last leaders of each searcher, and the table's best cell. Point at a "
-        "cell to see it.",
+        note=f"The {_LISTED} most frequent final incumbents of each searcher, and the table's best cell. n: runs that "
+        "end with the cell, of how many. Hover over a cell to see it drawn.",
     )
-    return Section("cells", "Cells found", charts=charts, tables=[table])
+    return Section("cells", "Final incumbents", charts=charts, tables=[table])
 
 
 def found_table(campaign: Campaign) -> pd.DataFrame:
-    """A row for each dataset, searcher and frequent last leader."""
+    """A row for each dataset, searcher and frequent final incumbent."""
     rows = []
     for dataset in campaign.datasets:
         if reference := campaign.references.get(dataset):
@@ -77,7 +78,7 @@ def found_table(campaign: Campaign) -> pd.DataFrame:
                     "dataset": dataset,
                     "searcher": "best cell",
                     "cell": reference.optimum_cell,
-                    "share of runs, %": np.nan,
+                    "n": "",
                     "test accuracy": reference.optimum,
                 }
             )
@@ -89,7 +90,7 @@ def found_table(campaign: Campaign) -> pd.DataFrame:
                         "dataset": dataset,
                         "searcher": searcher,
                         "cell": text,
-                        "share of runs, %": 100 * count / len(runs.seeds),
+                        "n": f"{count} of {len(runs.seeds)}",
                         "test accuracy": accuracy[text],
                     }
                 )

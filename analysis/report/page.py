@@ -1,4 +1,4 @@
-"""The page: one HTML file that opens from disk with no network."""
+"""The page: one HTML file that needs no network."""
 
 import importlib.util
 import json
@@ -22,12 +22,12 @@ _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
 class NoPlotly(NasgaugeError, LookupError):
-    """The package plotly is installed without its script."""
+    """The package plotly is installed without its JavaScript file."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """An interactive figure: a kind that the page's script knows, and its numbers."""
+    """An interactive figure: its kind, of those in the page's script, and its numbers."""
 
     name: str
     """Of its element."""
@@ -36,13 +36,13 @@ class Chart:
     caption: str
     data: Mapping[str, Any]
     files: Sequence[str] = ()
-    """Beside the page: the figure for papers, and its numbers."""
+    """Files beside the page: the figure for papers, and its numbers."""
     provenance: str = ""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that does not move, as an SVG text."""
+    """A static figure, as SVG text."""
 
     title: str
     caption: str
@@ -53,7 +53,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what is under it."""
+    """A heading with its figures, tables and notes."""
 
     name: str
     title: str
@@ -75,12 +75,12 @@ class Card:
 
 @dataclass(frozen=True)
 class Page:
-    """What the page says."""
+    """The contents of the page."""
 
     title: str
     subtitle: str
     facts: Sequence[tuple[str, str]]
-    """What was run, on which table: name and text."""
+    """What was run and on which table: name and text."""
     warnings: Sequence[str]
     cards: Sequence[Card]
     verdicts: Sequence[str]
@@ -89,7 +89,9 @@ class Page:
     sections: Sequence[Section]
     searchers: Sequence[str]
     cells: Sequence[str] = field(default_factory=tuple)
-    """Official texts of all cells that are named anywhere, each to be drawn on hover."""
+    """Official texts of all cells that the page names, each drawn on hover."""
+    glossary: Mapping[str, str] = field(default_factory=dict)
+    """Terms and their meaning, at the end of the page."""
 
 
 def render(page: Page) -> str:
@@ -141,7 +143,7 @@ def drawing(cell: Cell) -> str:
 
 
 def as_json(data: object) -> str:
-    """JSON that may stand in a script element; numbers with five digits, NaN as null.
+    """JSON that is safe in a script element; numbers with six significant digits, NaN as null.
 
     >>> as_json({"a": np.array([1.0, np.nan]), "b": "</script>"})
     '{"a":[1.0,null],"b":"\\\\u003c/script>"}'
@@ -164,7 +166,7 @@ def _plain(value: Any) -> Any:
 
 @cache
 def plotly_script() -> str:
-    """Plotly's own script, as its Python package ships it; the package itself is not imported.
+    """Plotly's JavaScript, as its Python package ships it; the package itself is not imported.
 
     Raises NoPlotly.
     """
@@ -174,4 +176,6 @@ def plotly_script() -> str:
         script = place / "package_data" / "plotly.min.js"
         if script.is_file():
             return script.read_text(encoding="utf-8").replace("</script", "<\\/script")
-    raise NoPlotly("plotly's script is not there; install it again: pip install --force-reinstall plotly")
+    raise NoPlotly(
+        "the JavaScript file of plotly is missing; install it again: pip install --force-reinstall plotly"
+    )

@@ -1,4 +1,4 @@
-"""From a results folder to figures, the numbers behind them, tables, and a page that shows them all."""
+"""From a results folder to figures, the numbers behind them, tables, and the report page."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,27 +22,46 @@ from nasgauge.analysis.results.campaign import Campaign, load
 from nasgauge.analysis.results.efficiency_curves import known_clocks
 from nasgauge.analysis.results.files import save_text
 from nasgauge.analysis.results.random_equivalents import reach_table
+from nasgauge.analysis.results.recommendations import finals, recommendation_table, recommendations
 from nasgauge.analysis.results.summary import (
     aggregate_table,
     comparison_table,
+    described,
     final_table,
     scores,
     tables,
     verdicts,
 )
+from nasgauge.analysis.results.tables import Table, cell_text, decimals
 from nasgauge.analysis.statistics.curves import Clock, UnknownCost
+from nasgauge.analysis.statistics.recommendations import Rule
 
 FOLDER: Final = "report"
 PAGE: Final = "report.html"
+GLOSSARY: Final = {
+    "search metric": "The accuracy that a searcher observes at each query, as one training would show it.",
+    "incumbent": "The evaluated cell with the highest search metric so far.",
+    "smoothed cell": "The evaluated cell with the highest posterior mean of a Gaussian process over all evaluations "
+    "of its run; a rule applied afterwards to every searcher alike.",
+    "regret": "Percentage points between the reported accuracy of a cell and that of the table's best cell.",
+    "n": "Number of independent runs (seeds) of a searcher. A run that does not exist is not counted.",
+    "equivalent random-search queries": "The queries after which exact random search has the same mean accuracy.",
+    "probability of improvement": "The probability that a run of one searcher ends higher than a run of another, a "
+    "tie counting half (Vargha-Delaney A12); 0.5 means no difference.",
+    "normalised score": "Reported accuracy scaled so that a random cell has 0 on average and the best cell 1.",
+}
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a report made."""
+    """The files and tables of a report."""
 
     page: Path
     files: tuple[Path, ...]
-    final: pd.DataFrame
+    final: Table
+    """A row for each dataset and searcher; see `nasgauge.analysis.results.summary.final_table`."""
+    recommend: Rule
+    """The rule behind `final`."""
     verdicts: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -52,6 +71,7 @@ def report(
     *,
     clock: Clock = "queries",
     average: str = "mean",
+    recommend: Rule = "incumbent",
     venue: str = OWN,
     figures: bool = True,
     seed: int = 0,
@@ -59,10 +79,12 @@ def report(
 ) -> Report:
     """Make `report/` in a results folder: the page, figures (PDF, PNG, CSV) and tables (CSV, MD, TEX).
 
-    The page shows every clock that the table knows; figures in files are against `clock`. `average`: mean or
-    median over runs. `figures`: False leaves out the PDF and PNG files, which take most of the time. `seed` is
-    for resampling. `extras`: other studies, on the same page.
-    Raises OtherCampaign, NoResults, UnknownCost, UnknownVenue.
+    The page offers every clock with known costs; figures in files are against `clock`. `average`: mean or
+    median over runs. `recommend`: the rule that chooses each run's final cell in tables and tests, the same
+    for all searchers; curves always show the incumbent. `figures`: False leaves out the PDF and PNG files,
+    which take most of the time. `seed`: of the resampling. `extras`: other studies for the same page.
+
+    Raises OtherCampaign, NoResults, UnknownCost, UnknownVenue, NotSmoothed.
     """
     rc = style(venue)
     campaign = load(folder)
@@ -73,11 +95,14 @@ def report(
     inks = Inks(folder / FOLDER, rc, _provenance(campaign, seed), figures)
     inks.folder.mkdir(exist_ok=True)
     files: list[Path] = []
-    final = final_table(campaign, rng)
-    comparisons = comparison_table(campaign, rng)
-    normal = scores(campaign)
+    found = recommendations(campaign)
+    ends = finals(found, recommend)
+    final = final_table(campaign, found, recommend, rng)
+    comparisons = comparison_table(campaign, ends, rng)
+    normal = scores(campaign, ends)
     together = aggregate_table(normal, rng)
-    made = tables(campaign, final, reach_table(campaign, rng), comparisons, together)
+    made = tables(campaign, recommend, final, reach_table(campaign, rng), comparisons, together)
+    made["recommended"] = recommendation_table(found, described(campaign), rng)
     sections = [
         curves_section(campaign, inks, clock, average, rng, files),
         *statistics_sections(campaign, inks, made, normal, rng, files),
@@ -92,7 +117,7 @@ def report(
     said = verdicts(final, comparisons)
     page = Page(
         title=f"{len(campaign.searchers)} searchers on {campaign.table}",
-        subtitle=f"{', '.join(campaign.datasets)} · {campaign.settings.budget} a run · "
+        subtitle=f"{', '.join(campaign.datasets)} · {campaign.settings.budget} per run · "
         f"seeds 0 to {campaign.settings.seeds - 1}",
         facts=_facts(campaign),
         warnings=_warnings(campaign),
@@ -102,10 +127,11 @@ def report(
         sections=sections,
         searchers=campaign.searchers,
         cells=named_cells(sections),
+        glossary=GLOSSARY,
     )
     path = inks.folder / PAGE
     save_text(path, render(page))
-    return Report(path, (path, *files), final, tuple(said), campaign.notes)
+    return Report(path, (path, *files), made["final"], recommend, tuple(said), campaign.notes)
 
 
 def _provenance(campaign: Campaign, seed: int) -> str:
@@ -124,14 +150,14 @@ def _facts(campaign: Campaign) -> list[tuple[str, str]]:
     header = next(iter(campaign.headers.values()))[0]
     facts = [
         ("table", f"{campaign.table}, sha256 {settings.table_sha256[:16]}"),
-        ("its limits", settings.limits),
-        ("budget", f"{settings.budget} a run; repeated queries: {settings.repeats}"),
-        ("made by", " ".join(["nasgauge", *header.argv[1:]])),
+        ("limits of the table", settings.limits),
+        ("budget", f"{settings.budget} per run; repeated queries: {settings.repeats}"),
+        ("command", " ".join(["nasgauge", *header.argv[1:]])),
     ]
     for dataset in campaign.datasets:
         one = next(headers[0] for (key, _), headers in campaign.headers.items() if key == dataset)
         times = "" if one.seconds == "none" else f"; simulated seconds: {one.seconds}"
-        facts.append((dataset, f"searched on {one.metric}, reported on {one.report}{times}"))
+        facts.append((dataset, f"search metric {one.metric}; reported accuracy {one.report}{times}"))
     return facts
 
 
@@ -147,10 +173,12 @@ def _cards(final: pd.DataFrame) -> list[Card]:
     cards = []
     for dataset, rows in final.groupby("dataset", sort=False):
         first = rows.iloc[0]
-        sure = f"{first.low:.2f} to {first.high:.2f}" if np.isfinite(first.low) else "one run: no interval"
+        digits = decimals(first.error)
+        mean, low, high, regret = (
+            cell_text(first[name], digits) for name in ("mean", "low", "high", "regret")
+        )
+        interval = f"{low} to {high}" if np.isfinite(first.low) else "one run: no interval"
         cards.append(
-            Card(
-                str(dataset), f"{first.searcher} {first['mean']:.2f} %", f"{sure}; regret {first.regret:.2f}"
-            )
+            Card(str(dataset), f"{first.searcher} {mean} %", f"{interval}; n = {first.n}; regret {regret}")
         )
     return cards

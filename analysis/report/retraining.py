@@ -1,4 +1,4 @@
-"""The section of cells that were trained again, and its files."""
+"""The section of retrained cells, and its files."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -23,16 +23,16 @@ _WHATS: Final = {
 
 
 def bridge_section(bridge: Bridge, inks: Inks, rng: np.random.Generator, files: list[Path]) -> Section:
-    """Every cell that was trained again, beside the table's figures of it."""
+    """Every retrained cell beside the table's figures of it."""
     rows = compare(bridge)
     notes = list(bridge.notes)
     if rows.empty:
         return Section(
-            "bridge", "Trained again", notes=[*notes, "No training can be compared with the table."]
+            "bridge", "Retrained cells", notes=[*notes, "No training can be compared with the table."]
         )
     for fidelity in rows.loc[rows["inside"] == "unknown", "fidelity"].unique():
         notes.append(
-            f"{fidelity}: the table has no two trainings of one network, so what noise explains is unknown."
+            f"{fidelity}: the table has one training per network, so the noise of training is unknown."
         )
     summary = summarise(rows, rng)
     pictures = [_accuracies(bridge, rows, summary, inks, files)]
@@ -45,9 +45,9 @@ def bridge_section(bridge: Bridge, inks: Inks, rng: np.random.Generator, files: 
             pictures.append(_curves(dataset, epochs, part, inks, files))
     return Section(
         "bridge",
-        "Trained again",
-        "Cells trained for real beside the table's own trainings of them. A wrong network or recipe shows as points "
-        "off the line.",
+        "Retrained cells",
+        "Cells trained here beside the table's own trainings of them. A difference in network or recipe shows as "
+        "points outside the prediction interval.",
         pictures=pictures,
         tables=[summary_table(summary), rows_table(rows)],
         notes=notes,
@@ -58,13 +58,13 @@ def summary_table(summary: pd.DataFrame) -> Table:
     """One line for each fidelity."""
     return Table(
         "bridge-summary",
-        "Trained again, against the table",
+        "Retrained cells against the table",
         summary,
         dict.fromkeys(("tau", "tau low", "tau high"), 3),
-        "inside: cells within the 95 % prediction interval. by noise alone: the mean absolute difference that the "
-        "noise of training explains. low, high: 95 % bootstrap interval of the mean difference over cells. "
+        "cells: n. inside: cells within the 95 % prediction interval. by noise alone: the mean absolute difference "
+        "that the noise of training explains. low, high: 95 % bootstrap interval of the mean difference over cells. "
         "tau: Kendall's, with its 95 % bootstrap interval over cells. separated pairs: the table's means differ by "
-        "more than their 95 % interval; kept: ours differ the same way.",
+        "more than their 95 % interval; kept: ours differ in the same direction.",
     )
 
 
@@ -72,11 +72,11 @@ def rows_table(rows: pd.DataFrame) -> Table:
     """One line for each cell and fidelity."""
     return Table(
         "bridge",
-        "Every cell that was trained again",
+        "Every retrained cell",
         rows[[name for name in rows.columns if name not in ("freedom", "cell")] + ["cell"]],
         note="low, high: 95 % prediction interval for the mean of our runs, table mean ± t × sd × sqrt(1/our runs + "
         "1/table's runs). sd: of a single training, pooled over the table's cells of about this accuracy: between "
-        "seeds, or, where the table keeps only means, between cells that are the same network.",
+        "seeds, or, where the table has means only, between cells that are the same network.",
     )
 
 
@@ -93,7 +93,7 @@ def _accuracies(
         for ax, (name, part) in zip(axes, panels, strict=False):
             draw_bridge(ax, part, tau=corners[name])
             ax.set_title(name)
-            ax.set(xlabel=f"table {bridge.table}, %", ylabel="trained again, %")
+            ax.set(xlabel=f"table {bridge.table}, %", ylabel="retrained, %")
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         figure.legend(handles=bridge_handles(rows), loc="outside lower center", ncols=3)
@@ -102,9 +102,9 @@ def _accuracies(
     saved = inks.save("bridge-accuracy", draw, rows, aspect=shape)
     files += saved
     return Picture(
-        "Accuracy when trained again",
-        "A point is a cell. Grey: where the mean of our runs is expected, with 95 % probability, if it is the "
-        "table's network, trained by the table's recipe; dashed: equal.",
+        "Accuracy of retrained cells",
+        "Each point is a cell. Grey: 95 % prediction interval for the mean of our runs, given the same network and "
+        "recipe as the table's; dashed: equality.",
         inks.svg(draw, aspect=shape),
         [path.name for path in saved],
         inks.provenance,
@@ -139,8 +139,8 @@ def _curves(dataset: str, epochs: int, curves: pd.DataFrame, inks: Inks, files: 
     files += saved
     return Picture(
         f"Learning curves on {dataset}, {epochs} epochs",
-        "Ours in blue, the table's own seeds in grey. Training figures are means over an epoch's augmented images, "
-        "while the weights change.",
+        "Ours in blue, the table's seeds in grey. Training loss and accuracy are means over the augmented images of an "
+        "epoch, during which the weights change.",
         inks.svg(draw, aspect=shape),
         [path.name for path in saved],
         inks.provenance,

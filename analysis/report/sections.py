@@ -1,4 +1,4 @@
-"""The sections of a campaign's report: what they draw, save and say."""
+"""The sections of a campaign's report: figures, tables and captions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,8 +37,12 @@ def curves_section(
     rng: np.random.Generator,
     files: list[Path],
 ) -> Section:
-    """Efficiency curves of every dataset, and those of the leading cells; figures in files against `clock`."""
+    """Efficiency curves of every dataset, and those of the best cells; figures in files are against `clock`."""
     charts = []
+    runs_of = {
+        dataset: {name: len(runs.seeds) for name, runs in campaign.on(dataset).items()}
+        for dataset in campaign.datasets
+    }
     for dataset in campaign.datasets:
         known = known_clocks(campaign, dataset)
         drawn = {
@@ -49,9 +53,10 @@ def curves_section(
         one = drawn[clock]
         saved = _save_efficiency(inks, campaign, one)
         files += saved
+        interval = "bootstrap" if average == "mean" else "order-statistic"
         caption = (
-            f"{average.capitalize()} over {_many(one.runs.values())}, with its 95 % interval where there is "
-            "more than one. The leader is chosen by the search signal; its test accuracy is shown."
+            f"Test accuracy of the incumbent, the cell with the highest search metric: {average} over runs with a "
+            f"pointwise 95 % {interval} interval; {dataset}, table {campaign.table}, {_counts(runs_of[dataset])}."
         )
         charts.append(
             Chart(
@@ -70,17 +75,18 @@ def curves_section(
             )
         )
     for dataset in campaign.datasets:
-        leading = top(campaign, dataset)
-        saved = _save_top(inks, campaign, leading)
+        best = top(campaign, dataset)
+        saved = _save_top(inks, campaign, best)
         files += saved
         charts.append(
             Chart(
                 f"top-{dataset}",
                 "top",
-                f"{dataset}: the 1, 5 and 25 leading cells",
-                "Mean test accuracy of the 1 (solid), 5 (dashed) and 25 (dotted) cells that lead on the search signal, "
-                "mean over runs (the measure of Liu et al., 2018).",
-                {"grid": leading.grid, "curves": leading.curves},
+                f"{dataset}: the 1, 5 and 25 best cells",
+                "Mean test accuracy of the 1 (solid), 5 (dashed) and 25 (dotted) cells with the highest search metric "
+                f"(Liu et al., 2018), mean over runs, no interval; {dataset}, table {campaign.table}, "
+                f"{_counts(runs_of[dataset])}.",
+                {"grid": best.grid, "curves": best.curves},
                 _names(saved),
                 inks.provenance,
             )
@@ -88,8 +94,8 @@ def curves_section(
     return Section(
         "efficiency",
         "Efficiency",
-        "Test accuracy of the validation leader against what was spent. Curves are steps: between two "
-        "evaluations nothing is known.",
+        "Test accuracy of the incumbent against cost. A curve is constant between evaluations, and after the last "
+        "one of a run.",
         charts=charts,
     )
 
@@ -105,17 +111,17 @@ def _clock(one: Efficiency) -> dict[str, Any]:
 
 def _save_efficiency(inks: Inks, campaign: Campaign, one: Efficiency) -> list[Path]:
     suffix = "" if one.clock == "queries" else f"-{one.clock}"
-    title = f"{one.dataset} ({campaign.table}): {one.average} of {_many(one.runs.values())}"
+    title = f"{one.dataset}, table {campaign.table}: {one.average} and 95 % interval, {_counts(one.runs)}"
 
     def accuracy(figure: Figure) -> None:
         ax = figure.add_subplot()
         draw_accuracy(ax, one.grid, one.bands, random=one.random, references=one.references)
-        ax.set(xlabel=AXES[one.clock], ylabel="test accuracy of the leader, %", title=title)
+        ax.set(xlabel=AXES[one.clock], ylabel="test accuracy of the incumbent, %", title=title)
 
     def regret(figure: Figure) -> None:
         ax = figure.add_subplot()
         draw_regret(ax, one.grid, one.bands, optimum=one.optimum, random=one.random)
-        ax.set(xlabel=AXES[one.clock], ylabel="points below the best cell", title=title)
+        ax.set(xlabel=AXES[one.clock], ylabel="regret, percentage points", title=title)
 
     gaps = one.table.copy()
     for column in gaps.columns[1:]:
@@ -128,22 +134,25 @@ def _save_efficiency(inks: Inks, campaign: Campaign, one: Efficiency) -> list[Pa
 
 
 def _swapped(column: str) -> str:
-    """The low end of an accuracy is the high end of a regret."""
+    """The lower end of an accuracy is the upper end of a regret."""
     for one, other in ((" low", " high"), (" high", " low")):
         if column.endswith(one):
             return column.removesuffix(one) + other
     return column
 
 
-def _save_top(inks: Inks, campaign: Campaign, leading: Top) -> list[Path]:
+def _save_top(inks: Inks, campaign: Campaign, best: Top) -> list[Path]:
     def draw(figure: Figure) -> None:
         axes = figure.subplots(1, len(TOP))
-        draw_top(axes, leading.grid, leading.curves)
+        draw_top(axes, best.grid, best.curves)
         axes[1].set(xlabel=AXES["queries"])
         axes[0].set(ylabel="mean test accuracy, %")
-        figure.suptitle(f"{leading.dataset}, table {campaign.table}: mean of the leading cells")
+        figure.suptitle(
+            f"{best.dataset}, table {campaign.table}: mean over runs of the best cells by search metric",
+            x=0.01, ha="left", fontsize="medium",
+        )  # fmt: skip
 
-    return inks.save(f"top-{leading.dataset}", draw, leading.table, aspect=(1.6, 0.9))
+    return inks.save(f"top-{best.dataset}", draw, best.table, aspect=(1.6, 0.9))
 
 
 def statistics_sections(
@@ -156,11 +165,20 @@ def statistics_sections(
 ) -> list[Section]:
     """Final accuracies, comparisons of pairs, and all datasets together."""
     sections = [
-        Section("results", "Results", tables=[made[name] for name in ("final", "reach") if name in made])
+        Section(
+            "results",
+            "Results",
+            tables=[made[name] for name in ("final", "recommended", "reach") if name in made],
+        )
     ]
     if "comparisons" in made:
         sections.append(
-            Section("comparisons", "How sure", notes=[no_diagram(campaign)], tables=[made["comparisons"]])
+            Section(
+                "comparisons",
+                "Statistical comparison",
+                notes=[note for note in [no_diagram(campaign)] if note],
+                tables=[made["comparisons"]],
+            )
         )
     if not normal:
         return sections
@@ -170,6 +188,8 @@ def statistics_sections(
         for name, centre, low, high in together[["searcher", "iqm", "low", "high"]].to_numpy().tolist()
     ]
     levels, bands = profiles(normal, rng)
+    runs = {name: sum(len(part) for part in parts) for name, parts in normal.items()}
+    of = f"{', '.join(campaign.datasets)}; table {campaign.table}; {_counts(runs)}"
     saved = inks.save("profile", lambda figure: _ink_profile(figure, levels, bands), _profile(levels, bands))
     points = inks.save(
         "iqm",
@@ -182,15 +202,17 @@ def statistics_sections(
         Section(
             "together",
             "All datasets together" if len(campaign.datasets) > 1 else "Distribution",
-            "Final accuracies, normalised: 0 is what one random cell scores on average, 1 the best cell.",
+            "Normalised score: 0 is the mean accuracy of a random cell, 1 that of the best cell.",
             charts=[
                 Chart(
-                    "iqm", "intervals", "Interquartile mean", "With its 95 % interval, stratified by dataset.",
+                    "iqm", "intervals", "Interquartile mean",
+                    f"Interquartile mean over runs and datasets, 95 % bootstrap interval stratified by dataset; {of}.",
                     {"rows": rows, "axis": "normalised score"}, _names(points), inks.provenance,
                 ),
                 Chart(
                     "profile", "profile", "Performance profile",
-                    "Share of runs that end above a score; a curve further up and right is better.",
+                    f"Share of runs with a final score above the level, with its pointwise 95 % bootstrap interval, stratified "
+                    f"by dataset; higher is better; {of}.",
                     {"levels": levels, "bands": {name: band._asdict() for name, band in bands.items()}},
                     _names(saved), inks.provenance,
                 ),
@@ -221,21 +243,22 @@ def _profile(levels: Any, bands: dict[str, Band]) -> pd.DataFrame:
 
 
 def papers_section(campaign: Campaign) -> Section:
-    """Published tables with our rows."""
+    """Published tables with our rows beside the same methods."""
     return Section(
         "papers",
         "Beside the papers",
-        "Published figures beside ours. They were not made under the same conditions: read the notes.",
+        "Published figures beside ours. Conditions differ; see the note below each table.",
         tables=[beside(TENAS_TABLE_1, campaign), beside(NASBENCH201, campaign), pnas_efficiency()],
     )
 
 
 def runs_section(campaign: Campaign) -> Section:
-    """Settings, seeds, versions and commits of every group of result files."""
+    """Runs, seeds, settings, versions and commits of every group of result files."""
     rows = [
         {
             "dataset": dataset,
             "searcher": searcher,
+            "n": len(campaign.runs[dataset, searcher].seeds) if (dataset, searcher) in campaign.runs else 0,
             "seeds": f"{min(h.seeds[0] for h in headers)}–{max(h.seeds[1] for h in headers)}",
             "files": len(headers),
             "settings": ", ".join(f"{name}={value}" for name, value in headers[0].settings.items()),
@@ -247,18 +270,22 @@ def runs_section(campaign: Campaign) -> Section:
     ]
     return Section(
         "provenance",
-        "Where it comes from",
-        "Every result file carries the command, settings, seeds and versions that made it, and a digest of its "
-        "steps. A commit with + had changes that were not committed.",
+        "Provenance",
+        "Every result file records the command, settings, seeds and versions that made it, and a digest of its "
+        "steps. A commit with + had uncommitted changes. n: runs in the files.",
         tables=[Table("runs", "Runs", pd.DataFrame(rows))],
     )
 
 
-def _many(counts: Any) -> str:
-    values = sorted(set(counts))
-    return " to ".join(map(str, dict.fromkeys([values[0], values[-1]]))) + (
-        " run" if values == [1] else " runs"
-    )
+def _counts(runs: Mapping[str, int]) -> str:
+    """Runs of each searcher, in short where they are equally many.
+
+    >>> _counts({"random": 10, "local": 10}), _counts({"random": 10, "tenas": 4})
+    ('n = 10', 'n = 10 (tenas 4)')
+    """
+    most = max(runs.values(), default=0)
+    fewer = ", ".join(f"{name} {count}" for name, count in runs.items() if count < most)
+    return f"n = {most}" + (f" ({fewer})" if fewer else "")
 
 
 def _names(files: Sequence[Path]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Sections of other studies: scores against accuracies, surrogates by size, TE-NAS's pruning, real training."""
+"""Sections of other studies: scores against accuracies, surrogates by size, TE-NAS's pruning, retrained cells."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from nasgauge.spaces.cells import OPERATIONS, Cell
 Array = NDArray[np.float64]
 
 _DRAWN: Final = 6
-"""Scores whose scatter is drawn on each dataset."""
+"""Scores with a scatter plot on each dataset."""
 _ALWAYS: Final = ("rank sum", "kappa", "regions", "flops", "params")
 _BINS: Final = 60
 _SCALES: Final = {
@@ -36,7 +36,7 @@ _SCALES: Final = {
 
 
 class Pruning(NamedTuple):
-    """How one TE-NAS search went."""
+    """The rounds of one TE-NAS search."""
 
     name: str
     rounds: Sequence[Choices]
@@ -58,7 +58,7 @@ def ranks_section(
         noise = ceiling(study.seeds)
         if not np.isfinite(noise):
             notes.append(
-                f"{study.dataset}: the table has no two trainings of a cell, so the noise ceiling is unknown."
+                f"{study.dataset}: the table has one training per cell, so the noise ceiling is unknown."
             )
         charts += _taus(study, part, noise, inks, files)
         charts += [_density(study, name, row, inks, files) for name, row in _chosen(part)]
@@ -77,20 +77,20 @@ def ranks_section(
         table,
         dict.fromkeys([name for name in table.columns if "tau" in name], 3)
         | {"low": 3, "high": 3, "Spearman": 3},
-        "tau: Kendall's tau-b with its 95 % BCa bootstrap interval over cells; a score is higher for a better cell, "
-        "so a negative tau means that it ranks the wrong way round. tau, top k %: among the truly best cells. "
-        "undefined: cells without this score, left out.",
+        "tau: Kendall's tau-b with its 95 % BCa bootstrap interval over cells; scores are oriented so that higher is "
+        "better, so a negative tau means a reversed ranking. tau, top k %: among the k % of cells with the highest "
+        "accuracy. undefined: cells without this score, which are left out.",
     )
     return Section(
         "ranks", "Scores and predictors",
-        "Do scores rank cells as training does? No score can be expected to agree with a training much better than "
-        "another training of the same cells does: that is the noise ceiling.",
+        "Agreement of scores with the accuracy after training. The noise ceiling is the agreement of two trainings of "
+        "the same cells; no score can be expected to exceed it by much.",
         charts=charts, tables=[made], notes=notes,
     )  # fmt: skip
 
 
 def _chosen(part: pd.DataFrame) -> list[tuple[str, Mapping[str, Any]]]:
-    """The scores to draw: the best ones, and always the baselines and those of TE-NAS."""
+    """The scores to draw: the best ones, the baselines and those of TE-NAS."""
     rows = [row for row in part.to_dict("records") if np.isfinite(row["tau"])]
     always = [row for row in rows if row["score"] in _ALWAYS]
     best = [row for row in rows if row not in always][: max(_DRAWN - len(always), 0)]
@@ -112,7 +112,7 @@ def _taus(study: Study, part: pd.DataFrame, noise: float, inks: Inks, files: lis
         draw_taus(ax, rows, ceiling=noise, published=published)
         ax.set(xlabel="Kendall's tau with reported accuracy")
         figure.suptitle(
-            f"{study.dataset}: scores and the accuracy they rank", x=0.02, ha="left", fontsize="medium"
+            f"{study.dataset}: agreement of scores with accuracy", x=0.02, ha="left", fontsize="medium"
         )
 
     saved = inks.save(f"tau-{study.dataset}", draw, part, aspect=(1.0, 0.35 + 0.06 * len(rows)))
@@ -123,7 +123,7 @@ def _taus(study: Study, part: pd.DataFrame, noise: float, inks: Inks, files: lis
         Chart(
             f"tau-{study.dataset}", "intervals", f"{study.dataset}: tau of every score",
             f"Kendall's tau-b with {study.reported or 'reported accuracy'}, 95 % BCa interval over cells.{beside}",
-            {"rows": rows, "axis": "Kendall's tau", "line": noise, "line_name": "two trainings agree"},
+            {"rows": rows, "axis": "Kendall's tau", "line": noise, "line_name": "two trainings"},
             [path.name for path in saved], inks.provenance,
         )
     ]  # fmt: skip
@@ -133,7 +133,7 @@ def _density(study: Study, name: str, row: Mapping[str, Any], inks: Inks, files:
     score = by_percentile(study.scores[name])
     known = ~np.isnan(score)
     noise = ceiling(study.seeds)
-    limit = f"; two trainings agree with tau {noise:.2f}" if np.isfinite(noise) else ""
+    limit = f"; noise ceiling {noise:.2f}" if np.isfinite(noise) else ""
     told = f"tau {row['tau']:.3f} ({row['low']:.3f} to {row['high']:.3f}), {row['ties, %']:.1f} % of pairs tied{limit}"
 
     def draw(figure: Figure) -> None:
@@ -152,7 +152,7 @@ def _density(study: Study, name: str, row: Mapping[str, Any], inks: Inks, files:
     counts, x_edges, y_edges = np.histogram2d(score[known], y, bins=_BINS)
     return Chart(
         f"ranks-{study.dataset}-{_slug(name)}", "density", f"{study.dataset}: {name}",
-        f"{known.sum():,} cells: {told}. The worst 2 % of accuracies are drawn at the foot.",
+        f"{known.sum():,} cells: {told}. The lowest 2 % of accuracies are clipped to the lower edge.",
         {
             "x": (x_edges[1:] + x_edges[:-1]) / 2, "y": (y_edges[1:] + y_edges[:-1]) / 2,
             "cells": counts.T.astype(int), "scale": _SCALES,
@@ -214,7 +214,7 @@ def _heat(name: str, title: str, values: pd.DataFrame, inks: Inks, files: list[P
     saved = inks.save(name, draw, values.reset_index(), aspect=shape)
     files += saved
     return Chart(
-        name, "heat", title, "Kendall's tau-b, on the cells that both know.",
+        name, "heat", title, "Kendall's tau-b on the cells that have both.",
         {"x": list(map(str, values.columns)), "y": list(map(str, values.index)), "z": values.to_numpy()},
         [path.name for path in saved], inks.provenance,
     )  # fmt: skip
@@ -236,7 +236,7 @@ def sizes_section(trials: pd.DataFrame, noise: float, inks: Inks, files: list[Pa
 
         saved = inks.save(f"surrogates-{tested}", draw, frame)
         files += saved
-        caption = "Mean over repeats and their middle 90 %."
+        caption = "Mean over repeats; band: 5 % to 95 % quantile of repeats."
         pictures.append(
             Picture(f"Tested on {tested} cells", caption, inks.svg(draw), [p.name for p in saved])
         )
@@ -244,7 +244,7 @@ def sizes_section(trials: pd.DataFrame, noise: float, inks: Inks, files: list[Pa
 
 
 def pruning_section(searches: Sequence[Pruning], inks: Inks, files: list[Path]) -> Section:
-    """TE-NAS searches: which operations fell when, and kappa and regions on the way."""
+    """TE-NAS searches: the operations pruned in each round, and kappa and regions before it."""
     pictures = []
     for search in searches:
         titles = ["supernet", *(f"after round {place}" for place in range(1, len(search.rounds)))]
@@ -273,8 +273,8 @@ def pruning_section(searches: Sequence[Pruning], inks: Inks, files: list[Path]) 
         pictures.append(
             Picture(
                 search.name,
-                "Operations kept on each edge after each round; dotted: what the round removed. κ: condition number "
-                "of the tangent kernel before the round; regions: linear regions.",
+                "Operations kept on each edge after each round; dotted: pruned in this round. κ: condition number of "
+                "the neural tangent kernel before the round; regions: number of linear regions.",
                 inks.svg(draw, aspect=shape),
                 [path.name for path in saved],
             )
@@ -284,18 +284,18 @@ def pruning_section(searches: Sequence[Pruning], inks: Inks, files: list[Path]) 
 
 @dataclass(frozen=True)
 class Extras:
-    """Other studies to put on a campaign's page."""
+    """Other studies for a campaign's page."""
 
     ranks: Sequence[Study] = ()
     trials: pd.DataFrame | None = None
     """Rows of a predictor study; see `nasgauge.analysis.statistics.ranks.sizes`."""
     prunings: Sequence[Pruning] = ()
     bridge: Bridge | None = None
-    """Cells that were trained again."""
+    """Retrained cells."""
 
 
 def extra_sections(extras: Extras, inks: Inks, rng: np.random.Generator, files: list[Path]) -> list[Section]:
-    """The sections of what there is."""
+    """The sections of the studies given."""
     sections = []
     if extras.ranks:
         sections.append(ranks_section(extras.ranks, inks, rng, files))

@@ -1,20 +1,20 @@
-"""A results folder in memory: its runs, its yardsticks, and what is missing from it."""
+"""A results folder in memory: its runs, its references, and what is missing from it."""
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from nasgauge.analysis.statistics.curves import Runs, align
 from nasgauge.harness.records.results import Reference, Settings, records_of, references_of, settings_of
-from nasgauge.harness.records.steps import Header, Record
+from nasgauge.harness.records.steps import Header, Record, Steps
 from nasgauge.spaces.errors import NasgaugeError
 
 
 class NoResults(NasgaugeError, LookupError):
-    """A folder without a single readable result file."""
+    """A folder without a single readable run."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Campaign:
 
     settings: Settings
     references: Mapping[str, Reference]
-    """By dataset; of cells that are trained nothing is known before."""
+    """By dataset; empty where cells are trained, for then no optimum is known."""
     headers: Mapping[tuple[str, str], tuple[Header, ...]]
     """The headers of the files behind each (dataset, searcher)."""
     runs: Mapping[tuple[str, str], Runs]
-    """By (dataset, searcher)."""
+    """By (dataset, searcher); without those that have no run."""
     notes: tuple[str, ...]
-    """What is missing or damaged, in words."""
+    """What is missing or damaged, a line each."""
 
     @property
     def table(self) -> str:
@@ -44,8 +44,15 @@ class Campaign:
 
     @property
     def searchers(self) -> list[str]:
-        """In order of their names."""
+        """Those with a run, in order of their names."""
         return sorted({searcher for _, searcher in self.runs})
+
+    @property
+    def without_runs(self) -> list[tuple[str, str]]:
+        """The (dataset, searcher) of this campaign that have no run."""
+        known = sorted({searcher for _, searcher in (*self.headers, *self.runs)})
+        pairs = [(dataset, searcher) for dataset in self.datasets for searcher in known]
+        return [pair for pair in pairs if pair not in self.runs]
 
     def on(self, dataset: str) -> dict[str, Runs]:
         """The runs on a dataset, by searcher."""
@@ -53,15 +60,15 @@ class Campaign:
 
 
 def load(folder: Path) -> Campaign:
-    """Read all result files of a folder; what is damaged, foreign or missing is told, and the rest is used.
+    """Read all result files of a folder; what is damaged, foreign or missing becomes a note.
 
-    Raises OtherCampaign, NoResults.
+    A run counts once: where two files hold the same seed, the first one is used. Raises OtherCampaign, NoResults.
     """
     settings = settings_of(folder)
     references = references_of(folder)
     records, notes = records_of(folder)
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    while records:  # emptied as we go: a large campaign is in memory once
+    while records:  # emptied on the way, so that a large campaign is in memory once
         record = records.pop(0)
         groups[record.header.dataset, record.header.searcher].append(record)
     if not groups:
@@ -70,31 +77,56 @@ def load(folder: Path) -> Campaign:
     headers = {key: tuple(record.header for record in group) for key, group in sorted(groups.items())}
     runs: dict[tuple[str, str], Runs] = {}
     for key in sorted(groups):
-        aligned = align([record.steps for record in groups.pop(key)])
-        notes += _lacking(*key, aligned, settings)
+        parts, again = _distinct([record.steps for record in groups.pop(key)])
+        if again:
+            notes.append(f"{_name(key)}: {again} seeds are in two files; the first file of each is used")
+        if not parts:
+            continue
+        aligned = align(parts)
+        notes += _lacking(_name(key), aligned, settings)
         whole = np.isfinite(aligned.incumbent.sum(axis=1))
         if whole.any():
             runs[key] = aligned.only(whole)
     if not runs:
         raise NoResults(f"no run in {folder} has a reported accuracy: {'; '.join(notes)}")
-    for dataset in settings.datasets:
-        ran = {searcher for key, searcher in runs if key == dataset}
-        for searcher in sorted({searcher for _, searcher in runs} - ran):
-            notes.append(f"{searcher} on {dataset} has no readable run")
-    return Campaign(settings, references, headers, runs, tuple(notes))
+    campaign = Campaign(settings, references, headers, runs, ())
+    notes += [f"{_name(key)}: no runs" for key in campaign.without_runs]
+    return replace(campaign, notes=tuple(notes))
 
 
-def _lacking(dataset: str, searcher: str, runs: Runs, settings: Settings) -> list[str]:
-    who = f"{searcher} on {dataset}"
+def _name(key: tuple[str, str]) -> str:
+    dataset, searcher = key
+    return f"{searcher} on {dataset}"
+
+
+def _distinct(parts: list[Steps]) -> tuple[list[Steps], int]:
+    """The files that have steps, each without the seeds of those before it, and how many seeds these were."""
+    kept, seen, again = [], np.empty(0, dtype=np.int32), 0
+    for part in parts:
+        seeds = np.unique(part.seed)
+        again += len(np.intersect1d(seeds, seen))
+        fresh = ~np.isin(part.seed, seen)
+        if fresh.all():
+            kept.append(part)
+        elif fresh.any():
+            rows = {name: values[fresh] for name, values in vars(part).items() if name != "cells"}
+            kept.append(replace(part, **rows))
+        seen = np.union1d(seen, seeds)
+    return [part for part in kept if part.seed.size], again
+
+
+def _lacking(who: str, runs: Runs, settings: Settings) -> list[str]:
     notes = []
     if len(runs.seeds) < settings.seeds:
-        notes.append(f"{who} has {len(runs.seeds)} of {settings.seeds} seeds")
+        notes.append(f"{who}: {len(runs.seeds)} of {settings.seeds} runs")
     if len(runs.seeds) == 1:
-        notes.append(f"{who} has one seed: no interval can be given")
+        notes.append(f"{who}: one run, so no interval can be given")
     undefined = int((np.isneginf(runs.validation) & (runs.cell >= 0)).sum())
     if undefined:
-        notes.append(f"{who} has {undefined} steps without a validation accuracy; such a cell never leads")
+        notes.append(f"{who}: {undefined} steps have no search metric (NaN) and never set the incumbent")
     unreported = int(np.isnan(runs.incumbent).any(axis=1).sum())
     if unreported:
-        notes.append(f"{who} has {unreported} runs with a leader without reported accuracy (NaN), left out")
+        notes.append(
+            f"{who}: {unreported} runs with an incumbent without reported accuracy (NaN) are left out"
+        )
     return notes

@@ -15,13 +15,13 @@ from nasgauge.analysis.statistics.runs import Band, band
 Array = NDArray[np.float64]
 
 AXES: Final[Mapping[Clock, str]] = {
-    "queries": "queries of the table",
+    "queries": "queries",
     "epochs": "training epochs",
     "seconds": "simulated GPU seconds",
     "overhead": "measured seconds of the searcher",
 }
 TOP: Final = (1, 5, 25)
-"""The numbers of leading cells in Liu et al. (2018), Table 2."""
+"""The numbers of best cells in Liu et al. (2018), Table 2."""
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,28 @@ class Efficiency:
     average: str
     grid: Array
     bands: Mapping[str, Band]
-    """Reported accuracy of the validation leader, percent, by searcher."""
+    """Reported accuracy of the incumbent, percent, by searcher."""
     runs: Mapping[str, int]
+    """How many, by searcher."""
     optimum: float
-    leader: float
-    """Reported accuracy of the cell with the highest signal: where an endless search ends."""
+    limit: float
+    """Reported accuracy of the cell with the highest search metric, the incumbent of an unlimited search."""
     random: Array | None
-    """Exact random search on the same grid; None where it is not known on this clock."""
+    """Exact random search on the same grid; None where it is unknown on this clock."""
 
     @property
     def references(self) -> dict[str, float]:
-        """Horizontal lines: the optimum, and what the signal leads to if that is another cell."""
+        """Horizontal lines: the best cell, and the cell with the highest search metric if it is another one."""
         if np.isnan(self.optimum):
             return {}
         lines = {"best cell": self.optimum}
-        if self.optimum - self.leader > 0.005:
-            lines["leader of the signal"] = self.leader
+        if self.optimum - self.limit > 0.005:
+            lines["highest search metric"] = self.limit
         return lines
 
     @property
     def table(self) -> pd.DataFrame:
-        """The numbers as they are saved."""
+        """The saved numbers."""
         columns: dict[str, Array] = {self.clock: self.grid}
         for searcher, of in self.bands.items():
             columns |= {f"{searcher} {self.average}": of.centre}
@@ -81,7 +82,7 @@ def efficiency(
         bands={name: band(on_grid(found, clock, grid), rng, average=average) for name, found in runs.items()},
         runs={name: len(found.seeds) for name, found in runs.items()},
         optimum=np.nan if reference is None else reference.optimum,
-        leader=np.nan if reference is None else reference.leader,
+        limit=np.nan if reference is None else reference.leader,
         random=_exact(campaign, dataset, clock, grid) if average == "mean" else None,
     )
 
@@ -103,7 +104,7 @@ def _exact(campaign: Campaign, dataset: str, clock: Clock, grid: Array) -> Array
 
 @dataclass(frozen=True)
 class Top:
-    """Mean reported accuracy of the leading cells, Liu et al. (2018), section 5.3."""
+    """Mean reported accuracy of the best cells by search metric, Liu et al. (2018), section 5.3."""
 
     dataset: str
     grid: Array
@@ -112,7 +113,7 @@ class Top:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The numbers as they are saved."""
+        """The saved numbers."""
         columns = {"queries": self.grid}
         for searcher, lines in self.curves.items():
             columns |= {f"{searcher} top {count}": curve for count, curve in lines.items()}
@@ -120,7 +121,7 @@ class Top:
 
 
 def top(campaign: Campaign, dataset: str) -> Top:
-    """The curves of the 1, 5 and 25 leading cells of each searcher against queries."""
+    """The curves of the 1, 5 and 25 best cells of each searcher against queries."""
     runs = campaign.on(dataset)
     grid = grid_of(list(runs.values()), "queries")
     return Top(

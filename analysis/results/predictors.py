@@ -1,4 +1,4 @@
-"""From the rows of a predictor study to its table, beside the paper's."""
+"""The table of a predictor study, beside the paper's."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -26,15 +26,15 @@ PAPER: Final[Mapping[str, Mapping[tuple[int, str], float]]] = MappingProxyType(
         }.items()
     }
 )
-"""Spearman correlations as remembered of Liu et al., 2018, Table 1; not checked against a copy of the paper.
+"""Spearman correlations of Liu et al. (2018), Table 1, quoted from memory and not checked against the paper.
 
-They are of the paper's own space and blocks, by its own protocol (10,000 trained cells a size)."""
+They are of the paper's own search space and protocol (10,000 trained cells a size)."""
 
 PAPER_COLUMN: Final = "paper (unchecked)"
 
 
 def summary(rows: Iterable[Any], ceilings: Iterable[Any]) -> pd.DataFrame:
-    """A row for each surrogate, size and tested set: means over trials, the ceiling and the paper's rho."""
+    """A row for each surrogate, size and tested set: means over trials, noise ceiling, the paper's Spearman rho."""
     frame = pd.DataFrame(list(rows))
     columns = ["fitted", "cells", *MEASURES, "kendall_low", "kendall_high"]
     keys = ["surrogate", "size", "tested"]
@@ -60,7 +60,7 @@ def summary(rows: Iterable[Any], ceilings: Iterable[Any]) -> pd.DataFrame:
 def latex(means: pd.DataFrame) -> str:
     """The layout of the paper's Table 1: surrogates by sizes, Spearman on fitted and on larger cells.
 
-    The paper's own rows come below ours, marked as not checked.
+    The paper's own rows are below ours, marked as unchecked.
     """
     wanted = means[means["tested"] != "same"]
     theirs = wanted[wanted[PAPER_COLUMN].notna()]

@@ -1,7 +1,7 @@
 """Published figures, each with its source and whether it was checked against the paper, beside ours.
 
-`confirmed` means that the number was read in the source named; the others are quoted from memory of the
-paper, and are printed as unconfirmed.
+A `confirmed` number was read in the source named; the others are quoted from memory of the paper and are
+printed as unconfirmed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -122,7 +122,7 @@ TENAS_CORRELATIONS: Final[Mapping[str, float]] = {"kappa": -0.42, "regions": 0.5
 
 
 def beside(published: Published, campaign: Campaign) -> Table:
-    """A published table with our rows below those that they belong to, and our other searchers at its end."""
+    """A published table with our row below that of the same method, and our other searchers at its end."""
     rows = []
     placed = set()
     for row in published.rows:
@@ -141,18 +141,20 @@ def beside(published: Published, campaign: Campaign) -> Table:
         published.title,
         pd.DataFrame(rows),
         {"GPU s": 2},
-        f"{published.note} Columns `sd`: over runs. status: confirmed figures were read in a copy of the "
-        "paper, unconfirmed ones are from memory of it.",
+        f"{published.note} Ours: mean of the last incumbent over n runs. sd: over runs. status: confirmed figures "
+        "were read in a copy of the paper, unconfirmed ones are quoted from memory.",
+        errors={name: f"{name} error" for name in DATASETS.values()},
+        shown=[name for name in rows[0] if not name.endswith(" error")],
     )
 
 
 def pnas_efficiency() -> Table:
-    """Table 2 of Liu et al. (2018) as it was published, as far as it is confirmed."""
+    """Table 2 of Liu et al. (2018) as published; confirmed figures only."""
     frame = pd.DataFrame(PNAS_TABLE_2, columns=["top", "accuracy", "PNAS models", "RL models"])
     frame["ratio"] = frame["RL models"] / frame["PNAS models"]
     return Table(
         "published-pnas-2",
-        "PNAS, Table 2, as published: models trained for the same mean accuracy of the leading cells",
+        "PNAS, Table 2, as published: models trained for the same mean accuracy of the best cells",
         frame,
         {"accuracy": 4, "ratio": 1},
         "Liu et al. (2018), cells of five blocks on CIFAR-10, another space than NAS-Bench-201. Confirmed (a "
@@ -161,27 +163,37 @@ def pnas_efficiency() -> Table:
 
 
 def _line(
-    method: str, kind: str, figures: Sequence[Figure], seconds: float, status: str, source: str
+    method: str,
+    kind: str,
+    figures: Sequence[Figure],
+    seconds: float,
+    status: str,
+    source: str,
+    counts: Sequence[int] = (0, 0, 0),
 ) -> dict[str, object]:
+    """`counts`: runs behind the figures; 0 where a paper's digits are printed as they are."""
     line: dict[str, object] = {"method": method, "from": kind}
-    for name, figure in zip(DATASETS.values(), figures, strict=True):
-        line |= {name: figure.mean, f"{name} sd": figure.sd}
+    for name, figure, count in zip(DATASETS.values(), figures, counts, strict=True):
+        error = figure.sd / np.sqrt(count) if count else _NAN
+        line |= {name: figure.mean, f"{name} sd": figure.sd, f"{name} error": error}
     return line | {"GPU s": float(seconds), "status": status, "source": source}
 
 
 def _ours(campaign: Campaign, searcher: str) -> dict[str, object]:
     figures = []
-    count = set()
+    counts = []
     for dataset in DATASETS:
         runs = campaign.runs.get((dataset, searcher))
         final = np.array([]) if runs is None else runs.final
         many = len(final) > 1
-        count.add(len(final))
+        counts.append(len(final))
         figures.append(
             Figure(float(final.mean()) if final.size else _NAN, float(final.std(ddof=1)) if many else _NAN)
         )
-    runs_text = f"{max(count)} runs, {campaign.settings.budget}"
-    return _line(searcher, "ours", figures, _NAN, "measured", f"table {campaign.table}, {runs_text}")
+    made = [count for count in counts if count]
+    n = "/".join(map(str, made if len(set(made)) > 1 else made[:1])) or "0"
+    source = f"table {campaign.table}, n = {n}, {campaign.settings.budget}"
+    return _line(searcher, "ours", figures, _NAN, "measured", source, counts)
 
 
 def _optimum(campaign: Campaign) -> dict[str, object]:

@@ -1,8 +1,8 @@
-"""Cells trained again beside the table's own trainings of them: does the new figure belong to the old ones?
+"""Retrained cells beside the table's own trainings of them: is the difference explained by noise?
 
-A new training differs from the table's by the noise of training alone, if it trains the same network in the
-same way. That noise is known from the table: from a cell's several seeds, or, where the table keeps only
-means, from cells that are the same network and were each trained.
+With the same network and recipe, a new training differs from the table's by the noise of training alone.
+That noise is estimated from the table: from the seeds of a cell or, where the table has means only, from
+cells that are the same network and were each trained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ LEVEL: Final = 0.95
 _WINDOW: Final = 600
 """Degrees of freedom that the noise near one accuracy is pooled over."""
 _FEW: Final = 20
-"""Cells up to which resamples may rank nothing, which BCa does not bear."""
+"""Cells up to which a resample may be constant, for which BCa is undefined."""
 
 
 class Fidelity(NamedTuple):
-    """What is compared.
+    """Dataset, training length and images of the figures compared.
 
     >>> str(Fidelity("cifar10-valid", 12, "valid"))
     'cifar10-valid, 12 epochs, valid'
@@ -43,7 +43,7 @@ class Fidelity(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """How far single trainings of one network lie from their mean, and how well that is known."""
+    """Spread of single trainings of one network about their mean."""
 
     sd: float
     """Percentage points."""
@@ -53,21 +53,21 @@ class Noise(NamedTuple):
 
 @dataclass(frozen=True)
 class Retrained:
-    """A cell, trained once."""
+    """One training of a cell."""
 
     cell: str
     dataset: str
     epochs: int
     seed: int
     accuracy: Mapping[str, float]
-    """In the end, by split, percent; without those that were not measured."""
+    """Final accuracy by split, percent; measured splits only."""
     curves: Mapping[str, Array] = field(default_factory=dict)
     """`train loss` and others by epoch, (epochs,); NaN where an epoch was not measured."""
 
 
 @dataclass(frozen=True)
 class TableFigure:
-    """What the table says of one cell."""
+    """The table's figure of one cell."""
 
     cell: str
     fidelity: Fidelity
@@ -77,12 +77,12 @@ class TableFigure:
     """How many they are."""
     noise: Noise
     seeds: Mapping[int, float] = field(default_factory=dict)
-    """Single trainings, as far as the table keeps them."""
+    """Single trainings, where the table has them."""
 
 
 @dataclass(frozen=True)
 class OfficialCurve:
-    """A learning curve that the table keeps."""
+    """A learning curve of the table."""
 
     cell: str
     dataset: str
@@ -95,14 +95,14 @@ class OfficialCurve:
 
 @dataclass(frozen=True)
 class Bridge:
-    """What is beside what."""
+    """Retrained cells, and the table's figures and curves of them."""
 
     table: str
     runs: Sequence[Retrained]
     figures: Sequence[TableFigure]
     curves: Sequence[OfficialCurve] = ()
     notes: Sequence[str] = ()
-    """What could not be compared, and why."""
+    """Figures that cannot be compared, and why."""
 
 
 def noise_at(values: Array, group: NDArray[np.int64], runs: Array, at: float) -> Noise:
@@ -130,7 +130,7 @@ def noise_at(values: Array, group: NDArray[np.int64], runs: Array, at: float) ->
 
 
 def compare(bridge: Bridge) -> pd.DataFrame:
-    """A row for each cell and fidelity that both know, by the table's accuracy.
+    """A row for each cell and fidelity that both have, sorted by the table's accuracy.
 
     `low` and `high` are the 95 % prediction interval for the mean of m new trainings, given the mean of the
     table's n: mean ± t sd √(1/m + 1/n).
@@ -182,10 +182,10 @@ def _inside(ours: float, table: float, reach: float) -> str:
 
 
 def summarise(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """A row for each fidelity: how far ours are from the table, and whether they rank cells alike.
+    """A row for each fidelity: differences from the table, and the agreement of the two rankings.
 
     `by noise alone`: the mean absolute difference that noise explains. Pairs are separated if the table's
-    means differ by more than their 95 % interval, and kept if ours differ the same way.
+    means differ by more than their 95 % interval, and kept if ours differ in the same direction.
     """
     found = []
     for fidelity, part in rows.groupby("fidelity", sort=False):
@@ -219,8 +219,8 @@ def summarise(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 def agreement(ours: Array, table: Array, rng: np.random.Generator) -> Tau:
     """Kendall's tau-b with its bootstrap interval over cells, (cells,) both.
 
-    Up to 20 cells the percentile interval, in which resamples that rank nothing are left out; beyond, that of
-    `tau_interval`. None with fewer than four cells, nor for an order that is the same or the reverse.
+    Up to 20 cells it is the percentile interval without constant resamples; beyond, that of `tau_interval`.
+    NaN with fewer than four cells, and where one order equals the other or its reverse.
 
     >>> agreement(np.arange(4.0), np.arange(4.0), np.random.default_rng(0))
     Tau(value=1.0, low=nan, high=nan)
@@ -238,14 +238,14 @@ def agreement(ours: Array, table: Array, rng: np.random.Generator) -> Tau:
 
 
 def pairs(part: pd.DataFrame) -> tuple[int, int]:
-    """Pairs of cells that the table separates clearly, and how many of them ours order alike."""
+    """Pairs of cells that the table separates, and how many of them ours order in the same way."""
     table, runs, sd, freedom, ours = (
         part[name].to_numpy(np.float64) for name in ("table", "table's runs", "sd", "freedom", "ours")
     )
     one, other = np.triu_indices(len(part), 1)
     known = np.minimum(freedom[one], freedom[other])
     reach = _t(known) * np.sqrt(sd[one] ** 2 / runs[one] + sd[other] ** 2 / runs[other])
-    separated = np.abs(table[one] - table[other]) > reach  # never, where the noise is not known
+    separated = np.abs(table[one] - table[other]) > reach  # false where the noise is unknown
     kept = separated & ((table[one] - table[other]) * (ours[one] - ours[other]) > 0)
     return int(separated.sum()), int(kept.sum())
 
@@ -278,5 +278,5 @@ def training_curves(bridge: Bridge) -> pd.DataFrame:
 
 
 def _t(freedom: Array | float) -> Array:
-    """Quantile of Student's distribution for a two-sided interval; NaN without a degree of freedom."""
+    """Quantile of Student's t distribution for a two-sided interval; NaN for zero degrees of freedom."""
     return np.asarray(stats.t.ppf((1 + LEVEL) / 2, freedom), dtype=np.float64)

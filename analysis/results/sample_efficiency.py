@@ -1,4 +1,4 @@
-"""How many evaluations others need for what one searcher reaches: PNAS, Table 2, from results folders."""
+"""Sample efficiency in the manner of PNAS, Table 2: evaluations that other searchers need for the same accuracy."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +16,7 @@ from nasgauge.analysis.statistics.efficiency import (
     speed_up,
     top_means,
 )
+from nasgauge.analysis.statistics.runs import bootstrap_mean
 from nasgauge.harness.records.results import Curve, records_of
 from nasgauge.harness.records.steps import Steps
 from nasgauge.spaces.errors import NasgaugeError
@@ -23,46 +24,45 @@ from nasgauge.spaces.errors import NasgaugeError
 TOPS: Final = (1, 5, 25)
 
 PAPER: Final = ((1, 0.9183, 1160, 5808), (5, 0.9161, 1160, 4100), (25, 0.9136, 1160, 3654))
-"""Liu et al., 2018, Table 2, B = 5: top, its mean accuracy, models of PNAS, models of NAS (reinforcement)."""
+"""Liu et al. (2018), Table 2, B = 5: top, its mean accuracy, models of PNAS, models of NAS (reinforcement)."""
 
 
 class Line(NamedTuple):
-    """One rival at one target."""
+    """One other searcher at one target."""
 
     dataset: str
     ours: str
     rival: str
     target: str
-    """`top 5`: mean signal of a run's five best cells. `reported`: reported accuracy of its leader on the
-    signal. `answer`: that of the searcher's own answer, which is the leader where it gives none."""
+    """`top 5`: mean search metric of a run's five best cells. `reported`: reported accuracy of its incumbent.
+    `answer`: that of the cell that the searcher itself recommends, the incumbent where it records none."""
     evaluations: int
     """Ours."""
     accuracy: float
     """Mean over our runs after these, percent."""
     rival_needs: float
-    """Infinite if the rival never gets there within its own evaluations."""
+    """Infinite if the other does not reach it within its own evaluations."""
     rival_made: int
-    """Evaluations that the rival's runs have."""
+    """Evaluations in the other's runs."""
     speed_up: Ratio
-    """Rival's over ours; where the rival never gets there, counted as if its last evaluation had."""
+    """The other's over ours; where the other does not reach it, its last evaluation is counted: a lower bound."""
 
 
 class Answer(NamedTuple):
-    """What the final answer is worth when the searcher chooses it itself."""
+    """The searcher's own recommended cell beside the incumbent of the same runs."""
 
     dataset: str
     searcher: str
     queries: int
-    by_signal: float
-    """Mean reported accuracy of the cell with the best signal, percent."""
+    by_metric: float
+    """Mean reported accuracy of the incumbent, percent."""
     by_searcher: float
-    """That of the searcher's own answer."""
+    """That of the cell that the searcher recommends."""
     gain_low: float
-    """Ends of the 95 % interval of the difference, paired by run."""
+    """Lower end of the 95 % bootstrap interval of the difference, which is within a run."""
     gain_high: float
-    random_by_signal: float
-    """Queries of an exact random search for the same mean reported accuracy; infinite: never, as far as the
-    curve of the rivals' folder goes."""
+    random_by_metric: float
+    """Equivalent random-search queries; infinite beyond the known curve."""
     random_by_searcher: float
 
 
@@ -70,7 +70,7 @@ Group = Mapping[tuple[str, str], Sequence[Steps]]
 
 
 class NoRuns(NasgaugeError, LookupError):
-    """A results folder in which there is nothing to compare."""
+    """A results folder with nothing to compare."""
 
 
 def steps_of(folder: Path) -> dict[tuple[str, str], list[Steps]]:
@@ -90,7 +90,7 @@ def steps_of(folder: Path) -> dict[tuple[str, str], list[Steps]]:
 def compare(
     ours: Group, rivals: Group, evaluations: Sequence[int], rng: np.random.Generator, *, resamples: int = 1000
 ) -> list[Line]:
-    """Every rival against every searcher of ours after some numbers of evaluations, dataset by dataset."""
+    """Every other searcher against each of ours after some numbers of evaluations, dataset by dataset."""
     lines = []
     curves = {key: _curves(parts) for key, parts in rivals.items()}
     for (dataset, name), parts in ours.items():
@@ -122,20 +122,20 @@ def compare(
 def answers(
     ours: Group, queries: Sequence[int], random: Mapping[str, Curve], rng: np.random.Generator
 ) -> list[Answer]:
-    """The two ways to choose the final cell, at some numbers of queries, and what random search pays for it.
+    """Both ways to choose the final cell after some numbers of queries, and their equivalent random-search queries.
 
-    `random` is the closed-form curve of each dataset.
+    `random`: the closed-form curve of each dataset.
     """
     found = []
     for (dataset, name), parts in ours.items():
-        signal, report, answer = matrices(parts, _longest(parts))
-        leader = incumbents(signal, report)
+        metric, report, answer = matrices(parts, _longest(parts))
+        incumbent = incumbents(metric, report)
         for query in queries:
-            if query > signal.shape[1]:
+            if query > metric.shape[1]:
                 continue
-            one, other = leader[:, query - 1], answer[:, query - 1]
-            drawn = rng.integers(len(one), size=(2000, len(one)))
-            low, high = np.quantile((other - one)[drawn].mean(1), [0.025, 0.975])
+            one, other = incumbent[:, query - 1], answer[:, query - 1]
+            many = len(one) > 1
+            low, high = bootstrap_mean((other - one)[:, None], rng)[:, 0] if many else (np.nan, np.nan)
             means = float(one.mean()), float(other.mean())
             paid = [equivalent(random[dataset], mean) if dataset in random else np.nan for mean in means]
             found.append(Answer(dataset, name, query, *means, float(low), float(high), *paid))
@@ -143,7 +143,7 @@ def answers(
 
 
 def equivalent(random: Curve, accuracy: float) -> float:
-    """The fewest queries after which random search reports at least `accuracy` in the mean; else infinite.
+    """The fewest queries after which random search has a mean of at least `accuracy`; infinite beyond its curve.
 
     >>> equivalent(Curve(queries=(1, 2, 4), mean=(50.0, 60.0, 70.0), sd=(1.0, 1.0, 1.0)), 65.0)
     4.0
@@ -155,7 +155,7 @@ def equivalent(random: Curve, accuracy: float) -> float:
 
 
 def frame(lines: Sequence[Line] | Sequence[Answer]) -> pd.DataFrame:
-    """A row for each line; the three numbers of a speed-up are columns of their own."""
+    """A row for each line, the three numbers of a speed-up in columns of their own."""
     table = pd.DataFrame(lines)
     if "speed_up" in table:
         parts = pd.DataFrame(table.pop("speed_up").tolist(), columns=["speed_up", "low", "high"])
@@ -189,9 +189,9 @@ def latex(lines: pd.DataFrame) -> str:
 
 
 def _curves(parts: Sequence[Steps]) -> dict[str, Array]:
-    signal, report, answer = matrices(parts, _longest(parts))
-    curves = {f"top {top}": top_means(signal, top) for top in TOPS if signal.shape[1] >= top}
-    return {**curves, "reported": incumbents(signal, report), "answer": answer}
+    metric, report, answer = matrices(parts, _longest(parts))
+    curves = {f"top {top}": top_means(metric, top) for top in TOPS if metric.shape[1] >= top}
+    return {**curves, "reported": incumbents(metric, report), "answer": answer}
 
 
 def _longest(parts: Sequence[Steps]) -> int:

@@ -1,6 +1,5 @@
 """The tables of a campaign: final accuracies, comparisons of searchers, all datasets together."""
 
-from dataclasses import asdict
 from itertools import combinations
 from typing import Final
 
@@ -9,120 +8,162 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasgauge.analysis.results.campaign import Campaign
-from nasgauge.analysis.results.tables import Table
+from nasgauge.analysis.results.recommendations import Finals, Recommendations, finals
+from nasgauge.analysis.results.tables import Table, cell_text, decimals
 from nasgauge.analysis.statistics.aggregates import improvement, iqm, iqm_interval, normalised, profile
-from nasgauge.analysis.statistics.comparisons import compare, critical_difference, holm, seeds_needed
-from nasgauge.analysis.statistics.curves import Runs
-from nasgauge.analysis.statistics.runs import Band, bootstrap_mean, paired_p
+from nasgauge.analysis.statistics.comparisons import (
+    LEAST,
+    compare,
+    critical_difference,
+    holm,
+    rank_p,
+    seeds_needed,
+)
+from nasgauge.analysis.statistics.recommendations import Rule
+from nasgauge.analysis.statistics.runs import Band, bootstrap_mean
 
 Array = NDArray[np.float64]
 
 BASELINE: Final = "random"
 PLANNED: Final = 0.1
-"""Points of accuracy for which the seeds needed are planned."""
+"""Percentage points for which the runs needed are planned."""
+_FEW: Final = f"n < {LEAST}"
+_NORMAL: Final = 3.92
+"""Width of a 95 % interval in standard errors, for normal data."""
 
 
-def final_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
-    """A row for each dataset and searcher: accuracy of the last validation leaders, over runs, in percent.
+def final_table(
+    campaign: Campaign, found: Recommendations, rule: Rule, rng: np.random.Generator
+) -> pd.DataFrame:
+    """A row for each dataset and searcher: reported accuracy of the recommended cells over runs, percent.
 
-    `low` and `high` are of the 95 % bootstrap interval of the mean. `p` is of a Wilcoxon signed-rank test
-    against random search, paired by seed, with Holm's correction for the searchers of a dataset.
+    `mean` to `regret` are of the cells that `rule` recommends; `incumbent` and `smoothed` are the means under
+    either rule. `low` and `high`: the 95 % bootstrap interval of the mean. `p`: Brunner-Munzel test against
+    random search, Holm over all of the table; NaN below ten runs, and then `why no p` says so. A searcher
+    without a run has n = 0 and no figures.
     """
     rows = []
+    ends = finals(found, rule)
     for dataset in campaign.datasets:
-        found = campaign.on(dataset)
-        baseline = found.get(BASELINE)
-        p = [
-            np.nan if baseline is None or searcher == BASELINE else _paired(runs, baseline)
-            for searcher, runs in found.items()
-        ]
         known = campaign.references.get(dataset)
         optimum = np.nan if known is None else known.optimum
+        baseline = ends.get((dataset, BASELINE))
         block = []
-        for (searcher, runs), corrected in zip(found.items(), holm(np.array(p)), strict=True):
-            final = runs.final
+        for searcher in campaign.on(dataset):
+            final = ends[dataset, searcher]
+            made = found[dataset, searcher][-1]
             many = len(final) > 1
             low, high = bootstrap_mean(final[:, None], rng)[:, 0] if many else (np.nan, np.nan)
+            tested = baseline is not None and searcher != BASELINE
+            few = tested and baseline is not None and min(len(final), len(baseline)) < LEAST
+            sd = final.std(ddof=1) if many else np.nan
             block.append(
                 {
                     "dataset": dataset,
                     "searcher": searcher,
-                    "runs": len(final),
+                    "n": len(final),
                     "mean": final.mean(),
                     "low": low,
                     "high": high,
-                    "sd": final.std(ddof=1) if many else np.nan,
+                    "sd": sd,
+                    "error": sd / np.sqrt(len(final)),
                     "median": np.median(final),
                     "best": final.max(),
                     "regret": optimum - final.mean(),
-                    "p": corrected,
+                    "p": rank_p(final, baseline) if tested and baseline is not None else np.nan,
+                    "why no p": _FEW if few else "",
+                    "incumbent": made.incumbent.mean(),
+                    "smoothed": np.nan if made.smoothed is None else made.smoothed.mean(),
                 }
             )
         rows += sorted(block, key=lambda row: -float(row["mean"]))
-    return pd.DataFrame(rows)
+        rows += [
+            {"dataset": dataset, "searcher": searcher, "n": 0, "why no p": "no runs"}
+            for key, searcher in campaign.without_runs
+            if key == dataset
+        ]
+    frame = pd.DataFrame(rows)
+    frame["p"] = holm(frame["p"].to_numpy(np.float64))
+    return frame
 
 
-def comparison_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
-    """A row for each dataset and pair of searchers; p values are Holm's over the pairs of a dataset."""
+def comparison_table(campaign: Campaign, ends: Finals, rng: np.random.Generator) -> pd.DataFrame:
+    """A row for each dataset and pair of searchers, better mean first; p values are Holm's over all rows."""
     rows = []
     for dataset in campaign.datasets:
-        block = []
-        for one, other in combinations(_by_mean(campaign, dataset), 2):
-            ours, theirs = _pairs(campaign.runs[dataset, one], campaign.runs[dataset, other])
-            if len(ours):
-                found = compare(ours, theirs, rng)
-                plan = seeds_needed(ours - theirs, PLANNED)
-                block.append(
-                    {"dataset": dataset, "searcher": one, "against": other}
-                    | asdict(found)
-                    | {f"seeds for {PLANNED}": plan}
-                )
-        for test in ("wilcoxon", "permutation"):
-            corrected = holm(np.array([float(row[test]) for row in block]))
-            for row, p in zip(block, corrected, strict=True):
-                row[test] = p
-        rows += block
-    return pd.DataFrame(rows)
-
-
-def scores(campaign: Campaign) -> dict[str, list[Array]]:
-    """Normalised final scores, by searcher, an array for each dataset; those of every dataset alone.
-
-    None where the best accuracy of a dataset is not known, as of cells that are trained here.
-    """
-    found: dict[str, list[Array]] = {}
-    if not all(dataset in campaign.references for dataset in campaign.datasets):
-        return found
-    for searcher in campaign.searchers:
-        runs = [campaign.runs.get((dataset, searcher)) for dataset in campaign.datasets]
-        values = []
-        for dataset, aligned in zip(campaign.datasets, runs, strict=True):
-            if aligned is None:
-                break
-            reference = campaign.references[dataset]
-            values.append(
-                normalised(aligned.final, chance=reference.random.mean[0], optimum=reference.optimum)
+        order = sorted(campaign.on(dataset), key=lambda searcher: -ends[dataset, searcher].mean())
+        for one, other in combinations(order, 2):
+            ours, theirs = ends[dataset, one], ends[dataset, other]
+            found = compare(ours, theirs, rng)
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "searcher": one,
+                    "n": found.n,
+                    "against": other,
+                    "n against": found.n_against,
+                    "difference": found.difference,
+                    "low": found.low,
+                    "high": found.high,
+                    "error": found.error,
+                    "p": found.p,
+                    "why no p": "" if np.isfinite(found.p) else _FEW,
+                    "A12": found.a12,
+                    "A12 low": found.a12_low,
+                    "A12 high": found.a12_high,
+                    "runs to detect": found.seeds,
+                    f"runs for {PLANNED}": seeds_needed(ours, theirs, PLANNED),
+                }
             )
-        else:
-            if all(part.size > 1 for part in values):
-                found[searcher] = values
+    frame = pd.DataFrame(rows)
+    if rows:
+        frame["p"] = holm(frame["p"].to_numpy(np.float64))
+    return frame
+
+
+def scores(campaign: Campaign, ends: Finals) -> dict[str, list[Array]]:
+    """Normalised final scores by searcher, an array for each dataset; of searchers with two runs on each.
+
+    Empty where the best accuracy of a dataset is unknown, as where cells are trained.
+    """
+    if not all(dataset in campaign.references for dataset in campaign.datasets):
+        return {}
+    found: dict[str, list[Array]] = {}
+    for searcher in campaign.searchers:
+        values = [
+            normalised(ends[dataset, searcher], chance=known.random.mean[0], optimum=known.optimum)
+            for dataset, known in ((name, campaign.references[name]) for name in campaign.datasets)
+            if (dataset, searcher) in ends
+        ]
+        if len(values) == len(campaign.datasets) and all(part.size > 1 for part in values):
+            found[searcher] = values
     return found
 
 
 def aggregate_table(found: dict[str, list[Array]], rng: np.random.Generator) -> pd.DataFrame:
     """A row for each searcher: interquartile mean of the normalised scores over all datasets and runs.
 
-    `improvement` is the chance that its run beats one of the runner-up (for the first), of the first (for
-    the others), on a dataset drawn at random.
+    `improvement` is the probability of improvement over `against`, the mean of A12 over datasets: over the
+    second for the first searcher, over the first for the others.
     """
     rows = []
     order = sorted(found, key=lambda searcher: -iqm_of(found[searcher]))
     for searcher in order:
         low, high = iqm_interval(found[searcher], rng)
-        rows.append({"searcher": searcher, "iqm": iqm_of(found[searcher]), "low": low, "high": high})
+        count = sum(len(part) for part in found[searcher])
+        rows.append(
+            {
+                "searcher": searcher,
+                "n": count,
+                "iqm": iqm_of(found[searcher]),
+                "low": low,
+                "high": high,
+                "error": (high - low) / _NORMAL,
+            }
+        )
         if len(order) > 1:
             rival = order[1] if searcher == order[0] else order[0]
-            chance, least, most = improvement(found[searcher], found[rival], rng)
+            chance, least, most = improvement(found[searcher], found[rival])
             rows[-1] |= {
                 "against": rival,
                 "improvement": chance,
@@ -147,33 +188,41 @@ def profiles(
 
 
 def verdicts(final: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
-    """Who won on each dataset, and how sure that is, in a sentence."""
+    """The highest mean of each dataset and its comparison with the next one, a sentence each."""
     said = []
     for dataset, rows in final.groupby("dataset", sort=False):
         first = rows.iloc[0]
-        text = f"{dataset}: {first.searcher} leads with {first['mean']:.2f} %"
+        digits = decimals(first.error)
+        text = f"{dataset}: {first.searcher} has the highest mean, {cell_text(first['mean'], digits)} %"
         if np.isfinite(first.low):
-            text += f" (95 % interval {first.low:.2f} to {first.high:.2f}, {first.runs} runs)"
+            text += f" (95 % interval {cell_text(first.low, digits)} to {cell_text(first.high, digits)}, n = {first.n})"
         pair = comparisons[comparisons["dataset"] == dataset] if len(comparisons) else comparisons
         pair = pair[pair["searcher"] == first.searcher] if len(pair) else pair
         if not len(pair):
-            said.append(f"{text}; there is nothing to compare it with.")
+            said.append(f"{text}; there is no other searcher to compare it with.")
             continue
-        rival = pair.iloc[0]
-        if not np.isfinite(rival.wilcoxon):
-            said.append(f"{text}; one run is too few to say how sure that is.")
-            continue
-        tests = (rival.wilcoxon < 0.05, rival.permutation < 0.05)
-        sure = "ahead of" if all(tests) else "perhaps ahead of" if any(tests) else "not told apart from"
-        text += (
-            f"; {sure} {rival.against} (difference {rival.difference:+.2f} points, {rival.low:+.2f} to "
-            f"{rival.high:+.2f}; Holm-corrected p: signed-rank {_p(rival.wilcoxon)}, sign-flip "
-            f"{_p(rival.permutation)}; a run of it beats one of {rival.against} in {rival.a12:.0%} of cases)."
-        )
-        if not all(tests) and np.isfinite(rival.seeds):
-            text += f" About {rival.seeds:,.0f} seeds would settle a difference of this size."
-        said.append(text)
+        said.append(text + _against(pair.iloc[0]))
     return said
+
+
+def _against(row: "pd.Series[float]") -> str:
+    """The comparison with the next searcher, in words."""
+    rival = f"{row.against} (n = {row['n against']})"
+    if not np.isfinite(row.low):
+        return f"; one run is too few to compare it with {rival}."
+    digits = decimals(row.error)
+    low, high = (cell_text(row[end], digits) for end in ("low", "high"))
+    text = (
+        f"; difference from {rival}: {cell_text(row.difference, digits)} points ({low} to {high}), probability of "
+        f"improvement {row.A12:.2f} ({row['A12 low']:.2f} to {row['A12 high']:.2f}, Vargha-Delaney A12)"
+    )
+    if not np.isfinite(row.p):
+        return f"{text}; {_FEW}, so no p value is given."
+    verdict = "significant" if row.p < 0.05 else "not significant"
+    text += f"; {verdict} at 5 % (Brunner-Munzel, Holm-corrected p {_p(row.p)})."
+    if row.p >= 0.05 and np.isfinite(row["runs to detect"]):
+        text += f" About {row['runs to detect']:,.0f} runs of each would detect a difference of this size."
+    return text
 
 
 def no_diagram(campaign: Campaign) -> str:
@@ -184,83 +233,95 @@ def no_diagram(campaign: Campaign) -> str:
     critical = critical_difference(searchers, datasets)
     return (
         f"No critical-difference diagram: with {datasets} dataset{'s' * (datasets > 1)} and {searchers} "
-        f"searchers, mean ranks would have to differ by {critical:.2f}, of {searchers - 1} that are possible; "
-        "tests paired by seed on each dataset say more."
+        f"searchers, two mean ranks would have to differ by {critical:.2f}, and {searchers - 1} is the largest "
+        "difference possible. The tests below compare runs on each dataset instead."
     )
 
 
 def tables(
     campaign: Campaign,
+    rule: Rule,
     final: pd.DataFrame,
     reached: pd.DataFrame,
     comparisons: pd.DataFrame,
     together: pd.DataFrame,
 ) -> dict[str, Table]:
-    """The campaign's tables, with what a reader must know of each column."""
-    settings = campaign.settings
-    of = f"table {campaign.table}, {settings.budget}"
+    """The campaign's tables, each with what its columns mean, its intervals and its family of tests."""
+    of = described(campaign)
+    spread = ("mean", "low", "high", "median", "best", "regret", "incumbent", "smoothed")
     made = [
         Table(
             "final",
-            f"Test accuracy of the last validation leader, % ({of})",
+            f"Test accuracy of the recommended cell ({rule}), % ({of})",
             final,
             {"p": -1},
-            "Interval: 95 %, bootstrap over runs. Regret: points below the table's best cell. p: Wilcoxon "
-            "against random, paired by seed, Holm over the searchers of a dataset.",
+            "n: independent runs. low, high: 95 % bootstrap interval of the mean over runs (expanded percentile). "
+            "regret: points below the table's best cell. p: Brunner-Munzel test against random search, unpaired, "
+            f"Holm over the {int(final['p'].notna().sum())} tests of this table; none below {LEAST} runs. mean to p: "
+            f"of the {rule} cell. incumbent: mean of the cell with the highest search metric; smoothed: mean of the "
+            "cell with the highest smoothed search metric, one rule for all searchers.",
+            errors=dict.fromkeys(spread, "error"),
+            reasons={"p": "why no p"},
+            shown=_without(final, "error", "why no p"),
         )
     ]
     if len(reached):
         made.append(
             Table(
                 "reach",
-                f"What the results are worth in queries ({of})",
+                f"Equivalent random-search queries ({of})",
                 reached,
-                dict.fromkeys(reached.columns[3:], 0) | {"times": 1},
-                "random queries: after which exact random search has the searcher's final mean accuracy; times: over "
-                "its own queries. to random's: queries after which its mean reaches what exact random search has at "
-                "the end of the budget. 95 % intervals over runs; ∞: not within the known curve.",
+                dict.fromkeys(reached.columns[4:], 0) | {"ratio": 1},
+                "n: runs. equivalent queries: after which exact random search has the mean accuracy of the searcher's "
+                "final incumbent, 95 % bootstrap interval over runs; ratio: over its own queries. to match random: "
+                "queries after which the searcher's mean reaches what exact random search has at the end of the "
+                "longest run, 95 % bootstrap interval over runs. ∞: not reached on the known curve.",
             )
         )
     if len(comparisons):
         made.append(
             Table(
                 "comparisons",
-                f"Searchers compared, runs paired by seed ({of})",
+                f"Searchers compared, {rule} cell ({of})",
                 comparisons,
-                {"wilcoxon": -1, "permutation": -1, "seeds": 0, f"seeds for {PLANNED}": 0},
-                "Difference of means in points, 95 % bootstrap interval. p values: Holm over the pairs of a "
-                "dataset. a12: chance that a run of the first beats one of the second. seeds: pairs of runs "
-                "that find the observed mean difference (or 0.1 points) at 5 % with a power of 80 %.",
+                {"p": -1, "runs to detect": 0, f"runs for {PLANNED}": 0},
+                "n: independent runs; runs are not paired by seed. difference: of means, points; low, high: its 95 % "
+                "bootstrap interval, each group resampled on its own. p: Brunner-Munzel test, Holm over the "
+                f"{int(comparisons['p'].notna().sum())} tests of this table; none below {LEAST} runs. A12: probability "
+                "of improvement (Vargha and Delaney) with its 95 % interval (Newcombe, method 5). runs to detect: of "
+                f"each searcher, for the observed difference (or {PLANNED} points) at 5 % with a power of 80 %, before "
+                "any correction.",
+                errors=dict.fromkeys(("difference", "low", "high"), "error"),
+                reasons={"p": "why no p"},
+                shown=_without(comparisons, "error", "why no p"),
             )
         )
     if len(together):
         made.append(
             Table(
                 "together",
-                f"All {len(campaign.datasets)} datasets together ({of})",
+                f"All {len(campaign.datasets)} datasets together, {rule} cell ({of})",
                 together,
-                dict.fromkeys(together.columns[1:], 3),
-                "Interquartile mean of scores normalised to 0 for a random cell and 1 for the best; interval: "
-                "bootstrap stratified by dataset. improvement: chance that a run beats one of `against`.",
+                dict.fromkeys(("iqm", "low", "high"), 3),
+                "n: runs on all datasets. iqm: interquartile mean of scores normalised to 0 for a random cell and 1 "
+                "for the best; 95 % bootstrap interval, stratified by dataset. improvement: probability of "
+                "improvement over `against`, mean of A12 over datasets, with its 95 % interval (Newcombe, combined over "
+                "datasets).",
+                errors=dict.fromkeys(("iqm", "low", "high"), "error"),
+                shown=_without(together, "error"),
             )
         )
     return {table.name: table for table in made}
 
 
+def described(campaign: Campaign) -> str:
+    """Dataset, table and budget, for titles."""
+    return f"{', '.join(campaign.datasets)}; table {campaign.table}; {campaign.settings.budget}"
+
+
+def _without(frame: pd.DataFrame, *names: str) -> list[str]:
+    return [name for name in frame.columns if name not in names]
+
+
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _by_mean(campaign: Campaign, dataset: str) -> list[str]:
-    found = campaign.on(dataset)
-    return sorted(found, key=lambda searcher: -found[searcher].final.mean())
-
-
-def _pairs(ours: Runs, theirs: Runs) -> tuple[Array, Array]:
-    _, mine, other = np.intersect1d(ours.seeds, theirs.seeds, return_indices=True)
-    return ours.final[mine], theirs.final[other]
-
-
-def _paired(ours: Runs, theirs: Runs) -> float:
-    one, two = _pairs(ours, theirs)
-    return paired_p(one, two) if len(one) > 1 else np.nan

@@ -1,84 +1,110 @@
-"""Is one searcher better than another: tests of runs paired by seed, sizes of effects, seeds needed.
+"""Comparison of two searchers: unpaired tests, effect sizes, and the runs needed to detect a difference.
 
-Arrays in, numbers out. A run is paired with the other searcher's run of the same seed, on one dataset.
+Arrays in, numbers out. Runs of different searchers are independent, also where they share a seed: the seed
+starts two unrelated sequences of draws. So nothing here pairs runs, and the two groups may differ in size.
 """
 
 from dataclasses import dataclass
+from math import comb
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
+from statsmodels.stats.power import TTestIndPower
 
-from nasgauge.analysis.statistics.runs import bootstrap_mean, paired_p
+from nasgauge.analysis.statistics.runs import expanded_tails, resampled_means
 
 Array = NDArray[np.float64]
 
-PERMUTATIONS: Final = 4999
-SIGNED_RANK_EFFICIENCY: Final = 3 / np.pi
-"""Of the Wilcoxon signed-rank test to the t test, for normal differences (Hodges and Lehmann, 1956)."""
+LEAST: Final = 10
+"""Runs that each group must have for a p value."""
+RANK_TEST_EFFICIENCY: Final = 3 / np.pi
+"""Asymptotic relative efficiency of rank tests to the t test for normal data (Hodges and Lehmann, 1956)."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Our runs against theirs, paired by seed."""
+    """A group of runs against another, independent one."""
 
-    pairs: int
+    n: int
+    """Runs of the first group."""
+    n_against: int
     difference: float
-    """Mean of ours less theirs, in points."""
+    """Mean of the first group less that of the second, percentage points."""
+    error: float
+    """Standard error of the difference; NaN with fewer than two runs in a group, as the next two."""
     low: float
-    """Of the 95 % bootstrap interval of the difference; NaN with fewer than two pairs."""
+    """Lower end of the 95 % bootstrap interval of the difference."""
     high: float
-    wilcoxon: float
-    """Two-sided p of the signed-rank test."""
-    permutation: float
-    """Two-sided p of the sign-flip test of the mean difference."""
+    p: float
+    """Of the two-sided Brunner-Munzel test; NaN with fewer than `LEAST` runs in a group."""
     a12: float
-    """Chance that a run of ours beats one of theirs, a tie counting half (Vargha and Delaney, 2000)."""
+    """Probability of improvement (Vargha-Delaney A12)."""
+    a12_low: float
+    """Lower end of its 95 % interval."""
+    a12_high: float
     seeds: float
-    """Seeds that find the observed mean difference at 5 % with a power of 80 %; see `seeds_needed`."""
+    """Runs of each searcher that detect the observed difference; see `seeds_needed`."""
 
 
 def compare(ours: Array, theirs: Array, rng: np.random.Generator) -> Comparison:
-    """Compare the final accuracies of runs paired by seed; (pairs,) each."""
-    apart = ours - theirs
-    effect = a12(ours, theirs)
-    if len(apart) < 2:
-        nan = float("nan")
-        return Comparison(len(apart), float(apart.mean()), nan, nan, nan, nan, effect, nan)
-    low, high = bootstrap_mean(apart[:, None], rng)[:, 0]
+    """Compare the final accuracies of two groups of runs, one run or more each."""
+    difference = float(ours.mean() - theirs.mean())
+    error, low, high = difference_interval(ours, theirs, rng)
+    effect, least, most = a12_interval(ours, theirs)
     return Comparison(
-        pairs=len(apart),
-        difference=float(apart.mean()),
-        low=float(low),
-        high=float(high),
-        wilcoxon=paired_p(ours, theirs),
-        permutation=flip_p(apart, rng),
+        n=len(ours),
+        n_against=len(theirs),
+        difference=difference,
+        error=error,
+        low=low,
+        high=high,
+        p=rank_p(ours, theirs),
         a12=effect,
-        seeds=seeds_needed(apart, float(apart.mean())),
+        a12_low=least,
+        a12_high=most,
+        seeds=seeds_needed(ours, theirs, difference),
     )
 
 
-def flip_p(differences: Array, rng: np.random.Generator) -> float:
-    """Two-sided permutation test of a zero mean: each difference keeps or flips its sign, (pairs,).
+def difference_interval(
+    ours: Array, theirs: Array, rng: np.random.Generator, *, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Standard error of the difference of two means, and its bootstrap interval; NaN below two runs.
 
-    Exact where there are no more than `PERMUTATIONS` sign patterns.
+    Each group is resampled on its own; the percentiles are expanded for the smaller one.
 
-    >>> flip_p(np.ones(4), np.random.default_rng(0))
-    0.125
+    >>> difference_interval(np.ones(5), np.zeros(4), np.random.default_rng(0))
+    (0.0, 1.0, 1.0)
     """
-    if not differences.any():
+    least = min(len(ours), len(theirs))
+    if least < 2:
+        return (float("nan"),) * 3
+    error = np.sqrt(ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs))
+    drawn = (resampled_means(ours[:, None], rng) - resampled_means(theirs[:, None], rng))[:, 0]
+    low, high = np.quantile(drawn, expanded_tails(least, level))
+    return float(error), float(low), float(high)
+
+
+def rank_p(ours: Array, theirs: Array) -> float:
+    """Two-sided p value of the Brunner-Munzel test that neither group tends to be higher.
+
+    Unlike the Mann-Whitney test it does not take equal spreads for granted. NaN with fewer than `LEAST` runs
+    in a group. Where no run of one group reaches any of the other, the statistic is infinite, and p is that
+    of the permutation test.
+
+    >>> rank_p(np.arange(10.0), np.arange(10.0) + 0.5) > 0.5, rank_p(np.arange(9.0), np.arange(10.0))
+    (True, nan)
+    """
+    if min(len(ours), len(theirs)) < LEAST:
+        return float("nan")
+    if np.ptp(np.concatenate([ours, theirs])) == 0:
         return 1.0
-    found = stats.permutation_test(
-        (differences,),
-        lambda values, axis: values.mean(axis=axis),
-        permutation_type="samples",
-        n_resamples=PERMUTATIONS,
-        rng=rng,
-    )
-    return float(found.pvalue)
+    if a12(ours, theirs) in (0.0, 1.0):
+        return 2 / comb(len(ours) + len(theirs), len(ours))
+    return float(stats.brunnermunzel(ours, theirs).pvalue)
 
 
 def holm(p: Array) -> Array:
@@ -95,7 +121,9 @@ def holm(p: Array) -> Array:
 
 
 def a12(ours: Array, theirs: Array) -> float:
-    """Chance that one of ours is greater than one of theirs, a tie counting half; any lengths.
+    """Probability that one of ours is higher than one of theirs, a tie counting half; any lengths.
+
+    Vargha and Delaney (2000): the probability of improvement.
 
     >>> a12(np.array([1.0, 2.0]), np.array([0.0, 2.0]))
     0.625
@@ -106,25 +134,53 @@ def a12(ours: Array, theirs: Array) -> float:
     return float((below + not_above).mean() / (2 * len(theirs)))
 
 
-def seeds_needed(differences: Array, target: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Pairs of runs after which a signed-rank test finds a mean difference of `target` points.
+def a12_interval(ours: Array, theirs: Array, *, level: float = 0.95) -> tuple[float, float, float]:
+    """A12 and its interval by method 5 of Newcombe (2006), which has a width at 0 and at 1 too.
 
-    From the spread of the observed differences, (pairs,), by the power of the paired t test and the
-    asymptotic efficiency of the signed-rank test; a plan, not a promise. Infinite for a target of zero.
+    The interval holds every probability whose own standard error (Hanley and McNeil, 1982) explains the
+    observed one.
 
-    >>> seeds_needed(np.array([-1.0, 0.0, 1.0] * 20), 0.5)
-    25.0
+    >>> [round(end, 3) for end in a12_interval(np.ones(10), np.zeros(10))]
+    [1.0, 0.8, 1.0]
     """
-    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    m, n = len(ours), len(theirs)
+    value = a12(ours, theirs)
+    z = stats.norm.ppf((1 + level) / 2)
+    extra = (m + n) / 2 - 1
+
+    def beyond(theta: float) -> float:
+        spread = 1 + extra * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+        return float((theta - value) ** 2 - z**2 * theta * (1 - theta) * spread / (m * n))
+
+    low = 0.0 if value == 0 else float(optimize.brentq(beyond, 0.0, value - 1e-9))
+    high = 1.0 if value == 1 else float(optimize.brentq(beyond, value + 1e-9, 1.0))
+    return value, low, high
+
+
+def seeds_needed(
+    ours: Array, theirs: Array, target: float, *, power: float = 0.8, alpha: float = 0.05
+) -> float:
+    """Runs of each of two searchers after which a rank test detects a difference of `target` points.
+
+    From the spread within the observed groups, by the power of the unpaired t test and the asymptotic
+    efficiency of rank tests: an estimate for planning, never below `LEAST`. Infinite for a target of zero,
+    NaN where the spread is zero or unknown.
+
+    >>> seeds_needed(np.array([-1.0, 0.0, 1.0] * 20), np.array([-1.0, 0.0, 1.0] * 20), 0.5)
+    46.0
+    """
+    if min(len(ours), len(theirs)) < 2:
+        return float("nan")
+    spread = float(np.sqrt((ours.var(ddof=1) + theirs.var(ddof=1)) / 2))
     if spread == 0:
         return float("nan")
     size = abs(target) / spread
     if size < 1e-4:
         return float("inf")
-    if size > 3:  # beyond what the solver takes: the smallest number of pairs that can reach 5 %
-        return 6.0
-    pairs = TTestPower().solve_power(effect_size=size, alpha=alpha, power=power)
-    return float(max(np.ceil(float(np.squeeze(pairs)) / SIGNED_RANK_EFFICIENCY), 6))
+    if size > 3:  # beyond what the solver takes
+        return float(LEAST)
+    runs = TTestIndPower().solve_power(effect_size=size, alpha=alpha, power=power)
+    return float(max(np.ceil(float(np.squeeze(runs)) / RANK_TEST_EFFICIENCY), LEAST))
 
 
 def critical_difference(searchers: int, datasets: int, *, alpha: float = 0.05) -> float:

@@ -15,10 +15,10 @@ MEASURES: Final = ("spearman", "kendall", "weighted_tau", "precision", "regret")
 def agreement(predicted: Array, true: Array, *, top: int) -> dict[str, float]:
     """Each of `MEASURES` for predictions of some cells, (cells,) both.
 
-    `weighted_tau` weighs the exchange of good cells most, by rank in `true` (Vigna, 2015). `precision` is
-    the share of the `top` best predicted cells that are among the `top` truly best. `regret` is how far, in
-    the unit of `true`, the truly best of the `top` best predicted stays behind the best of all. A
-    correlation with a constant is NaN.
+    `weighted_tau` gives exchanges among good cells the most weight, by rank in `true` (Vigna, 2015).
+    `precision`: share of the `top` cells by prediction that are among the `top` cells by `true`. `regret`:
+    highest `true` of all cells less that of the `top` cells by prediction. A correlation with a constant is
+    NaN.
 
     >>> agreement(np.array([1.0, 2.0, 3.0]), np.array([10.0, 30.0, 20.0]), top=1)["regret"]
     10.0

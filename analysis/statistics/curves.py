@@ -1,4 +1,4 @@
-"""From steps to curves: the accuracy of the validation leader, on a common grid of a chosen clock."""
+"""From steps to curves: the accuracy of the incumbent on a common grid of costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,39 +22,41 @@ class UnknownCost(NasgaugeError, LookupError):
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of one searcher on one dataset, (runs, steps) each, padded behind the end of a run."""
+    """The runs of one searcher on one dataset, (runs, steps) each, padded after the end of a run."""
 
     seeds: NDArray[np.int32]
     lengths: NDArray[np.int64]
     incumbent: Array
-    """Reported accuracy of the cell that led on validation at this step, percent; last value repeated."""
+    """Reported accuracy of the incumbent, percent; the last value is repeated after the end of a run."""
     spent: dict[Clock, Array]
-    """Spent so far on each clock; infinite behind the end of a run."""
+    """Spent so far on each clock; infinite after the end of a run."""
     cells: tuple[str, ...]
     """The distinct cells of all runs."""
     cell: NDArray[np.int32]
-    """Place in `cells`; -1 behind the end of a run."""
-    leader: NDArray[np.int64]
-    """Step, from 0, of the cell that led at this step."""
+    """Place in `cells`; -1 after the end of a run."""
+    held: NDArray[np.int64]
+    """Step, from 0, at which the incumbent was evaluated."""
+    answer: NDArray[np.int32]
+    """Place in `cells` of the cell that the searcher itself recommends; -1 where it records none."""
     validation: Array
-    """Validation accuracy of each step; minus infinity behind the end of a run, and where it was NaN."""
+    """Search metric of each step; minus infinity after the end of a run, and where it was NaN."""
     test: Array
     """Reported accuracy of each step."""
 
     @property
     def final(self) -> Array:
-        """Reported accuracy of each run's last leader, (runs,)."""
+        """Reported accuracy of each run's last incumbent, (runs,)."""
         return self.incumbent[:, -1]
 
     @property
     def final_cells(self) -> list[str]:
-        """Each run's last leader, (runs,)."""
-        places = np.take_along_axis(self.cell, self.leader[:, -1:], axis=1)[:, 0]
+        """Each run's last incumbent, (runs,)."""
+        places = np.take_along_axis(self.cell, self.held[:, -1:], axis=1)[:, 0]
         return [self.cells[place] for place in places.tolist()]
 
     def only(self, kept: NDArray[np.bool_]) -> "Runs":
         """Some of the runs, (runs,)."""
-        arrays = ("seeds", "lengths", "incumbent", "cell", "leader", "validation", "test")
+        arrays = ("seeds", "lengths", "incumbent", "cell", "held", "answer", "validation", "test")
         return replace(
             self,
             spent={clock: values[kept] for clock, values in self.spent.items()},
@@ -67,7 +69,7 @@ class Runs:
         One searcher's runs at a time; None too where the clock is unknown.
         """
         before = np.concatenate([np.zeros((len(self.seeds), 1)), self.spent[clock][:, :-1]], axis=1)
-        with np.errstate(invalid="ignore"):  # behind the end of a run: infinity less infinity
+        with np.errstate(invalid="ignore"):  # after the end of a run: infinity less infinity
             paid = (self.spent[clock] - before)[np.isfinite(self.spent[clock])]
         paid = paid[paid > 0]
         return float(paid[0]) if paid.size and np.allclose(paid, paid[0]) else None
@@ -76,9 +78,9 @@ class Runs:
 def align(parts: Sequence[Steps]) -> Runs:
     """Put the runs of several files side by side, in order of seeds.
 
-    The leader is the first cell with the highest validation accuracy so far: no later figure and no test
-    accuracy has a say, and a cell whose validation accuracy is NaN never leads but where nothing else was
-    seen.
+    The incumbent is the first cell with the highest search metric so far; test accuracy plays no part. A
+    cell whose search metric is NaN is the incumbent only while nothing else was evaluated. Each seed must
+    be in one file only.
     """
     seed = np.concatenate([part.seed for part in parts])
     order = np.argsort(seed, kind="stable")
@@ -97,18 +99,21 @@ def align(parts: Sequence[Steps]) -> Runs:
         for part in parts
     ]
     cell = np.full(inside.shape, -1, dtype=np.int32)
-    cell[inside] = np.concatenate([number[part.cell] for number, part in zip(numbers, parts, strict=True)])[
-        order
-    ]
+    answer = cell.copy()
+    numbered = list(zip(numbers, parts, strict=True))
+    cell[inside] = np.concatenate([number[part.cell] for number, part in numbered])[order]
+    answer[inside] = np.concatenate(
+        [np.where(part.answer >= 0, number[part.answer], -1) for number, part in numbered]
+    )[order]
     validation = matrix("validation", -np.inf)
     validation[np.isnan(validation)] = -np.inf
     best = np.maximum.accumulate(validation, axis=1)
-    leads = np.concatenate([np.ones((len(seeds), 1), bool), validation[:, 1:] > best[:, :-1]], axis=1)
-    leader = np.maximum.accumulate(np.where(leads, np.arange(width), 0), axis=1)
+    better = np.concatenate([np.ones((len(seeds), 1), bool), validation[:, 1:] > best[:, :-1]], axis=1)
+    held = np.maximum.accumulate(np.where(better, np.arange(width), 0), axis=1)
     charged = matrix("charged", 0.0) > 0
 
     def paid(name: str) -> Array:
-        """Sum of what the charged steps cost; a cost that the table does not know is endless."""
+        """Sum of what the charged steps cost; a cost that the table does not know is infinite."""
         return np.where(charged, np.nan_to_num(matrix(name, 0.0), nan=np.inf), 0.0).cumsum(axis=1)
 
     spent: dict[Clock, Array] = {
@@ -121,11 +126,12 @@ def align(parts: Sequence[Steps]) -> Runs:
     return Runs(
         seeds=seeds,
         lengths=lengths,
-        incumbent=np.take_along_axis(test, leader, axis=1),
+        incumbent=np.take_along_axis(test, held, axis=1),
         spent={clock: np.where(inside, values, np.inf) for clock, values in spent.items()},
         cells=tuple(places),
         cell=cell,
-        leader=leader,
+        held=held,
+        answer=answer,
         validation=validation,
         test=test,
     )
@@ -134,7 +140,7 @@ def align(parts: Sequence[Steps]) -> Runs:
 def on_grid(runs: Runs, clock: Clock, grid: Array, values: Array | None = None) -> Array:
     """Incumbent of each run at each point of a clock, (runs, points): a step function, no look-ahead.
 
-    `values`, (runs, steps): something else than the incumbent that is known at each step. NaN before a
+    `values`, (runs, steps): other figures of each step than the incumbent's. NaN before a
     run's first step is paid for.
     """
     known = runs.incumbent if values is None else values
@@ -165,10 +171,10 @@ def grid_of(runs: Sequence[Runs], clock: Clock, *, points: int = 200) -> Array:
 
 
 def top_mean(runs: Runs, count: int) -> Array:
-    """Mean reported accuracy of the `count` cells that lead on validation at each step, (runs, steps).
+    """Mean reported accuracy of the `count` best cells by search metric at each step, (runs, steps).
 
     The measure of relative efficiency of Liu et al. (2018), section 5.3. A cell counts once in a run; NaN
-    until a run has seen `count` of them.
+    until a run has evaluated `count` of them.
     """
     rows, width = runs.cell.shape
     fresh = _first_seen(runs.cell)
@@ -177,11 +183,11 @@ def top_mean(runs: Runs, count: int) -> Array:
     seen = np.zeros(rows, dtype=np.int64)
     means = np.full((rows, width), np.nan)
     every = np.arange(rows)
-    for step in range(width):  # over steps: all runs at once
+    for step in range(width):  # all runs at once
         worst = best.argmin(axis=1)
-        signal = runs.validation[:, step]
-        enters = fresh[:, step] & ((signal > best[every, worst]) | (seen < count))
-        best[every[enters], worst[enters]] = signal[enters]
+        metric = runs.validation[:, step]
+        enters = fresh[:, step] & ((metric > best[every, worst]) | (seen < count))
+        best[every[enters], worst[enters]] = metric[enters]
         held[every[enters], worst[enters]] = runs.test[enters, step]
         seen += fresh[:, step]
         means[:, step] = np.where(seen >= count, held.mean(axis=1), np.nan)
@@ -189,7 +195,7 @@ def top_mean(runs: Runs, count: int) -> Array:
 
 
 def _first_seen(cell: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Where a run meets a cell for the first time; false behind its end."""
+    """Where a run evaluates a cell for the first time; false after its end."""
     rows, _ = cell.shape
     keys = (cell.astype(np.int64) + 1) * rows + np.arange(rows)[:, None]
     _, first = np.unique(keys, return_index=True)

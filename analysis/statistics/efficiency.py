@@ -1,4 +1,4 @@
-"""Sample efficiency: how many evaluations a searcher needs for what another one reaches."""
+"""Sample efficiency: evaluations that a searcher needs for the accuracy of another one."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nasgauge.analysis.statistics.runs import expanded_tails, resampled_means
 from nasgauge.harness.records.steps import Steps
 
 Array = NDArray[np.float64]
@@ -20,29 +21,29 @@ class Ratio(NamedTuple):
 
 
 def matrices(parts: Sequence[Steps], queries: int) -> tuple[Array, Array, Array]:
-    """Signal, reported accuracy, and that of the searcher's own answer, of the first `queries` steps.
+    """Search metric, reported accuracy, and that of the searcher's recommended cell, of the first `queries` steps.
 
-    (runs, queries) each, percent. A run that ended earlier repeats its last step; a searcher without
-    answers gives the leader on the signal.
+    (runs, queries) each, percent. A run that ended earlier repeats its last step; where a searcher records no
+    recommendation it is the incumbent.
     """
-    signal, report, answer = [], [], []
+    metric, report, answer = [], [], []
     for part in parts:
         for seed in np.unique(part.seed):
             rows = np.flatnonzero(part.seed == seed)[:queries]
             rows = np.concatenate([rows, np.full(queries - len(rows), rows[-1])])
             known = dict(zip(part.cell[rows].tolist(), part.test[rows].tolist(), strict=True))
-            leader = _leader(part.validation[rows])
+            held = _incumbent(part.validation[rows])
             own = part.answer[rows].tolist()
             test = part.test[rows]
-            signal.append(part.validation[rows])
+            metric.append(part.validation[rows])
             report.append(test)
-            answer.append([known[cell] if cell >= 0 else test[leader[q]] for q, cell in enumerate(own)])
-    return np.array(signal), np.array(report), np.array(answer)
+            answer.append([known[cell] if cell >= 0 else test[held[q]] for q, cell in enumerate(own)])
+    return np.array(metric), np.array(report), np.array(answer)
 
 
-def incumbents(signal: Array, report: Array) -> Array:
-    """Reported accuracy of the cell with the highest signal so far, (runs, queries)."""
-    return np.stack([row[_leader(values)] for values, row in zip(signal, report, strict=True)])
+def incumbents(metric: Array, report: Array) -> Array:
+    """Reported accuracy of the cell with the highest search metric so far, (runs, queries)."""
+    return np.stack([row[_incumbent(values)] for values, row in zip(metric, report, strict=True)])
 
 
 def top_means(values: Array, top: int) -> Array:
@@ -82,9 +83,10 @@ def speed_up(
     level: float = 0.95,
     resamples: int = 1000,
 ) -> Ratio:
-    """Evaluations that theirs need for what ours have after `at`, over `at`; (runs, queries) each.
+    """Evaluations that theirs need for the mean accuracy of ours after `at`, over `at`; (runs, queries) each.
 
-    The interval resamples the runs of both. Where theirs never get there within their queries, these count.
+    The interval resamples the runs of both groups independently; NaN with one run in a group. Where theirs do
+    not reach the accuracy, all their queries are counted: a lower bound.
 
     >>> ours, theirs = np.array([[1.0, 2.0]]), np.array([[0.0, 1.0, 1.0, 2.0]])
     >>> speed_up(ours, theirs, 2, np.random.default_rng(0)).value
@@ -94,18 +96,18 @@ def speed_up(
     def ratio(one: Array, other: Array) -> float:
         return min(evaluations_for(other, float(one[at - 1])), float(len(other))) / at
 
-    def means(runs: Array) -> Array:
-        n = len(runs)
-        return np.asarray(rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n @ runs)
+    value = ratio(ours.mean(0), theirs.mean(0))
+    fewest = min(len(ours), len(theirs))
+    if fewest < 2:
+        return Ratio(value, float("nan"), float("nan"))
+    means = [resampled_means(runs, rng, resamples=resamples) for runs in (ours, theirs)]
+    drawn = [ratio(one, other) for one, other in zip(*means, strict=True)]
+    low, high = np.quantile(drawn, expanded_tails(fewest, level))
+    return Ratio(value, float(low), float(high))
 
-    drawn = [ratio(one, other) for one, other in zip(means(ours), means(theirs), strict=True)]
-    tail = (1 - level) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Ratio(ratio(ours.mean(0), theirs.mean(0)), float(low), float(high))
 
-
-def _leader(signal: Array) -> NDArray[np.intp]:
+def _incumbent(metric: Array) -> NDArray[np.intp]:
     """Place of the first highest value so far, (queries,) to (queries,)."""
-    highest = np.maximum.accumulate(signal)
+    highest = np.maximum.accumulate(metric)
     new = np.concatenate([[True], highest[1:] > highest[:-1]])
-    return np.maximum.accumulate(np.where(new, np.arange(len(signal)), 0))
+    return np.maximum.accumulate(np.where(new, np.arange(len(metric)), 0))

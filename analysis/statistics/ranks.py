@@ -1,6 +1,7 @@
 """How well scores rank cells, with intervals: arrays in, numbers out.
 
-A score is higher for a better cell. Cells without a score (NaN) are left out of its figures, and counted.
+Scores are oriented so that higher is better. Cells without a score (NaN) are left out of its figures, and
+counted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +22,9 @@ Array = NDArray[np.float64]
 SHARES: Final = (5, 10, 25)
 """Percent of the best cells within which tau is measured too."""
 TOP: Final = 25
-"""Cells that precision and regret look at."""
+"""Number of best cells for precision and regret."""
 FEW: Final = 200
-"""Cells up to which tau itself is resampled; its linear part beyond."""
+"""Cells up to which tau itself is resampled; beyond, its linear part is."""
 
 
 class Tau(NamedTuple):
@@ -48,14 +49,14 @@ class Study:
     cells: Sequence[str] = ()
     """Official texts, if the cells are of NAS-Bench-201."""
     reported: str = ""
-    """What the truth is, in words."""
+    """Description of the reported accuracy."""
 
 
 def tau_interval(score: Array, truth: Array, rng: np.random.Generator, *, level: float = 0.95) -> Tau:
     """Kendall's tau-b with its BCa bootstrap interval over cells, (cells,) both, none NaN.
 
     Up to `FEW` cells the statistic itself is resampled, by scipy; beyond, its linear part (the infinitesimal
-    jackknife of Efron, 1987), which many cells make exact enough and 15,625 of them make affordable.
+    jackknife of Efron, 1987), which is close for many cells and much faster.
 
     >>> tau_interval(np.arange(9.0), np.arange(9.0), np.random.default_rng(0)).value
     1.0
@@ -145,7 +146,7 @@ def rank_table(studies: Sequence[Study], rng: np.random.Generator) -> pd.DataFra
 
 
 def top_taus(score: Array, truth: Array) -> dict[int, float]:
-    """Tau among the truly best 5, 10 and 25 percent of cells."""
+    """Tau among the 5, 10 and 25 percent of cells with the highest accuracy."""
     found = {}
     order = np.argsort(-truth, kind="stable")
     for share in SHARES:
@@ -156,14 +157,14 @@ def top_taus(score: Array, truth: Array) -> dict[int, float]:
 
 
 def _tied(score: Array) -> float:
-    """Share of pairs of cells with one score."""
+    """Share of pairs of cells with equal scores."""
     _, counts = np.unique(score, return_counts=True)
     pairs = len(score) * (len(score) - 1)
     return float((counts * (counts - 1)).sum() / pairs) if pairs else 0.0
 
 
 def between(scores: Mapping[str, Array]) -> pd.DataFrame:
-    """Kendall's tau of every two scores, on the cells that both know."""
+    """Kendall's tau of every two scores, on the cells that have both."""
     frame = pd.DataFrame(dict(scores))
     return frame.corr(method="kendall", min_periods=3)
 
@@ -180,14 +181,8 @@ def by_percentile(score: Array) -> Array:
     return ranks
 
 
-def rank_sum(*scores: Array) -> Array:
-    """Sum of the ranks by several scores (Chen et al., 2021, section 3.3); NaN where any is."""
-    total = np.sum([stats.rankdata(score, nan_policy="omit") for score in scores], axis=0)
-    return np.asarray(total, dtype=np.float64)
-
-
 def sizes(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Of a predictor study's rows, for each set of tested cells: tau against the cells fitted on.
+    """For each set of tested cells of a predictor study: tau against the number of fitted cells.
 
     Takes columns surrogate, fitted, tested and kendall, a row for each fit; gives, for each of `tested`,
     columns surrogate, fitted, repeats, mean, low and high (the middle 90 % of repeats).

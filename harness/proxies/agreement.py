@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from nasgauge.harness.proxies.scores import Score, mean_by_cell, members, nan_last
+from nasgauge.spaces.ranks import rank_sum
 
 Array = NDArray[np.float64]
 
@@ -25,17 +26,6 @@ class Agreement(NamedTuple):
     cells: int
 
 
-def rank_sum(kappa: Array, regions: Array) -> Array:
-    """TE-NAS's combination: the sum of two ranks, higher is better; ties share the lower rank.
-
-    >>> rank_sum(np.array([-9.0, -2.0, np.nan]), np.array([50.0, 90.0, np.nan])).tolist()
-    [4.0, 6.0, 2.0]
-    """
-    both = [stats.rankdata(nan_last(scores), method="min") for scores in (kappa, regions)]
-    total: Array = both[0] + both[1]
-    return total.astype(np.float64)
-
-
 def agreements(
     scores: Sequence[Score],
     accuracies: Mapping[str, Array],
@@ -44,7 +34,7 @@ def agreements(
     over: Literal["classes", "cells"] = "classes",
     resamples: int = 300,
 ) -> list[Agreement]:
-    """Every proxy, and TE-NAS's rank sum, on every dataset; what has no score is ranked last, tied.
+    """Every proxy, and TE-NAS's rank sum, on every dataset; cells without a score are tied for the last rank.
 
     `accuracies` holds one figure for each cell by `Cell.rank`, percent. Over classes, each structural class
     counts once, with the accuracy of its first cell. Over cells, each cell of the scored classes counts, with

@@ -11,12 +11,20 @@ from nasgauge.cli import console
 if TYPE_CHECKING:
     from nasgauge.analysis.report.report import Report
     from nasgauge.analysis.report.studies import Extras
+    from nasgauge.analysis.statistics.recommendations import Rule
 
-_PRINTED = ("dataset", "searcher", "runs", "mean", "low", "high", "sd", "regret", "p")
+_PRINTED = ("dataset", "searcher", "n", "mean", "low", "high", "regret", "p")
+
+
+class Recommend(StrEnum):
+    """The rule that chooses the final cell of every run."""
+
+    incumbent = "incumbent"
+    smoothed = "smoothed"
 
 
 class Average(StrEnum):
-    """The middle of several runs."""
+    """The average over runs."""
 
     mean = "mean"
     median = "median"
@@ -26,40 +34,53 @@ def report(
     folder: Annotated[Path, typer.Argument(help="A results folder of bench or search.")],
     clock: Annotated[
         str,
-        typer.Option(help="Cost axis of the files: queries, epochs, seconds or overhead; the page has all."),
+        typer.Option(
+            help="Cost axis of figures in files: queries, epochs, seconds or overhead; the page has all."
+        ),
     ] = "queries",
-    average: Annotated[Average, typer.Option(help="Of several runs.")] = Average.mean,
+    average: Annotated[Average, typer.Option(help="Average over runs in curves.")] = Average.mean,
+    recommend: Annotated[
+        Recommend,
+        typer.Option(
+            help="Final cell of every run in tables and tests: the incumbent by search metric, or the best by a "
+            "smoothed search metric."
+        ),
+    ] = Recommend.incumbent,
     venue: Annotated[
         str, typer.Option(help="Column width and fonts of a venue: icml2024, neurips2024, cvpr2024, …")
     ] = "page",
     figures: Annotated[
-        bool, typer.Option(help="PDF and PNG files; without them the page and tables are made in no time.")
+        bool, typer.Option(help="Write PDF and PNG files, which take most of the time.")
     ] = True,
     scores: Annotated[
         str,
-        typer.Option(help="File of cells' scores (.parquet or .csv), or shipped: ranks against the table."),
+        typer.Option(
+            help="File of cells' scores (.parquet or .csv), or 'shipped': their agreement with accuracy."
+        ),
     ] = "",
     trials: Annotated[
-        str, typer.Option(help="Files of `nasgauge score predictors` (trials.parquet), by comma.")
+        str, typer.Option(help="Files of nasgauge score predictors (trials.parquet), comma-separated.")
     ] = "",
     pruning: Annotated[
         str, typer.Option(help="File of TE-NAS searches (.json), or shipped: 3 of each preset.")
     ] = "",
     trained: Annotated[
         Path | None,
-        typer.Option(help="Records of nasgauge train: trained cells beside the table.", metavar="DIR"),
+        typer.Option(help="Records of nasgauge train: retrained cells beside the table.", metavar="DIR"),
     ] = None,
     curves: Annotated[
-        str, typer.Option(help="With --trained: the table of learning curves to draw beside ours.")
+        str, typer.Option(help="With --trained: table of learning curves to draw beside ours.")
     ] = "",
 ) -> None:
-    """Draw the figures, tables and the page of a results folder again.
+    """Make the figures, tables and report page of a results folder.
 
     Examples:
 
       nasgauge report results/bench
 
       nasgauge report results/bench --clock seconds --average median --venue icml2024
+
+      nasgauge report results/bench --recommend smoothed
 
       nasgauge report results/bench --scores shipped
     """
@@ -68,7 +89,17 @@ def report(
         from nasgauge.cli.studies import gather
 
         extras = gather(folder, scores, trials, pruning, trained, curves)
-    show(draw(folder, clock=clock, average=average.value, venue=venue, figures=figures, extras=extras))
+    show(
+        draw(
+            folder,
+            clock=clock,
+            average=average.value,
+            recommend=recommend.value,
+            venue=venue,
+            figures=figures,
+            extras=extras,
+        )
+    )
 
 
 def draw(
@@ -76,6 +107,7 @@ def draw(
     *,
     clock: str = "queries",
     average: str = "mean",
+    recommend: "Rule" = "incumbent",
     venue: str = "page",
     figures: bool = True,
     extras: "Extras | None" = None,
@@ -91,6 +123,7 @@ def draw(
                 folder,
                 clock=known,
                 average=average,
+                recommend=recommend,
                 venue=venue,
                 figures=figures,
                 extras=extras or Extras(),
@@ -99,32 +132,31 @@ def draw(
 
 
 def show(made: "Report") -> None:
-    """Print who won, what is missing, and where everything is."""
+    """Print the final accuracies, the comparison, notes on missing runs, and where the files are."""
+    from dataclasses import replace
+
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as Grid
 
-    from nasgauge.analysis.results.tables import cell_text
-
     say = console.out().print
-    grid = Grid(
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        title="test accuracy of the last validation leader, %",
-        title_justify="left",
+    final = replace(
+        made.final, shown=(*_PRINTED, "smoothed" if made.recommend == "incumbent" else "incumbent")
     )
-    shown = made.final[list(_PRINTED)]
-    for column in shown.columns:
+    grid = Grid(
+        box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=final.title, title_justify="left"
+    )
+    for column in final.columns:
         left = column in ("dataset", "searcher")
         grid.add_column(column, justify="left" if left else "right", no_wrap=True, min_width=4)
-    for row in shown.itertuples(index=False):
-        grid.add_row(
-            *(cell_text(value, -1 if name == "p" else 2) for name, value in zip(_PRINTED, row, strict=True))
-        )
+    for row in final.rows():
+        grid.add_row(*row)
     say(grid)
-    say("low, high: 95 % interval of the mean; regret: to the table's best cell; p: Wilcoxon against random,")
-    say("paired by seed, with Holm's correction")
+    say(
+        "low, high: 95 % bootstrap interval of the mean over n runs; regret: to the table's best cell; p: "
+        "Brunner-Munzel test against random, unpaired, Holm over this table; last column: mean by the other rule"
+    )
     for text in made.verdicts:
         say(text, markup=False)
     for note in made.notes:
         say(f"note: {note}", markup=False)
-    say(f"{len(made.files)} files in {made.page.parent}; begin with {made.page}", markup=False)
+    say(f"{len(made.files)} files in {made.page.parent}; open {made.page}", markup=False)

@@ -77,10 +77,11 @@ def _studies(table: "AccuracyTable", datasets: tuple[str, ...], path: Path) -> "
     """Proxy scores, FLOPs and parameters of cells with their accuracy in the table, for each dataset."""
     import numpy as np
 
-    from nasgauge.analysis.statistics.ranks import Study, rank_sum
+    from nasgauge.analysis.statistics.ranks import Study
     from nasgauge.data.ceilings import single_trainings
     from nasgauge.spaces.costs import TASKS, multiply_adds, parameters
     from nasgauge.spaces.nb201 import NB201
+    from nasgauge.spaces.ranks import rank_sum
 
     frame = wide(_frame(path), path)
     ranks = frame.index.to_numpy()

@@ -2,7 +2,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const root = document.documentElement;
 
-// Light or dark: what the system says, until the reader says otherwise.
+// Light or dark: the system setting, until the reader chooses.
 const asked = matchMedia("(prefers-color-scheme: dark)");
 let chosen = null;
 const theme = () => chosen ?? (asked.matches ? "dark" : "light");
@@ -87,11 +87,11 @@ const DRAW = {
     let yaxis;
     if (regret) {
       const seen = lines.flat().filter((v) => v !== null).map((v) => chart.optimum - v).filter((v) => v > 0);
-      yaxis = logAxis(Math.min(...seen) / 1.4, Math.max(...seen) * 1.1, { title: { text: "points below the best cell" } });
+      yaxis = logAxis(Math.min(...seen) / 1.4, Math.max(...seen) * 1.1, { title: { text: "regret, percentage points" } });
     } else {
       const floor = Math.min(...lines.flatMap((line) => line.slice(early)).filter((v) => v !== null), chart.optimum - 1e-3);
       const room = chart.optimum - floor;
-      yaxis = { title: { text: "test accuracy, %" }, range: [floor - 0.02 * room, chart.optimum + 0.13 * room] };
+      yaxis = { title: { text: "test accuracy of the incumbent, %" }, range: [floor - 0.02 * room, chart.optimum + 0.13 * room] };
       for (const [name, value] of Object.entries(chart.references)) {
         const crowded = Object.values(chart.references).some((other) => other > value && other - value < 0.09 * room);
         const made = level(value, `${name} ${value.toFixed(2)}`);
@@ -113,7 +113,7 @@ const DRAW = {
     const known = traces.flatMap((trace) => trace.y).filter((v) => v !== null).sort((a, b) => a - b);
     const floor = known[Math.floor(known.length / 10)] ?? 0, top = known.at(-1) ?? 100;
     const last = chart.grid.at(-1);
-    const xaxis = logAxis(Math.max(1, last / 100), last, { title: { text: "queries of the table", standoff: 6 } });
+    const xaxis = logAxis(Math.max(1, last / 100), last, { title: { text: "queries", standoff: 6 } });
     return { traces, layout: layout({ xaxis, yaxis: { title: { text: "mean test accuracy, %" }, range: [floor, top + 0.06 * (top - floor)] } }) };
   },
   profile(chart) {
@@ -185,9 +185,9 @@ if (clocks) {
   measure.onchange = () => { state.measure = measure.value; show(); };
 }
 
-// Tables: a click on a head sorts by it, another turns the order; what is missing stays at the foot.
+// Tables: a click on a header sorts by it, a second one reverses the order; missing values stay last.
 const number = (text) => {
-  if (text === "∞") return Infinity;
+  if (text.endsWith("∞")) return text[0] === "-" ? -Infinity : Infinity;
   const found = /^[<+]?(-?[\d,]*\.?\d+(?:e[+-]?\d+)?)/.exec(text);
   return found ? Number(found[1].replaceAll(",", "")) - (text[0] === "<" ? 1e-9 : 0) : NaN;
 };
@@ -210,7 +210,7 @@ for (const table of document.querySelectorAll("table")) {
   });
 }
 
-// Cells are drawn where they are named: on hover, on touch, on focus.
+// A named cell is drawn on hover, touch or focus.
 const hover = document.getElementById("hover");
 function reveal(event) {
   const named = event.target.closest?.("[data-cell]");
