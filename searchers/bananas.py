@@ -60,11 +60,11 @@ class Bananas(Generic[C]):
         return chosen
 
     def tell(self, cell: C, accuracy: float) -> None:
-        """Remember what the cell is worth."""
+        """Record the evaluation."""
         self.ranking.tell(cell, accuracy)
 
     def recommend(self) -> C | None:
-        """The best evaluated cell by its accuracy and the surrogate's estimate together."""
+        """The evaluated cell with the highest mean of accuracy and prediction."""
         return self.ranking.recommend()
 
     def _mutations(self) -> list[C]:

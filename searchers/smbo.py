@@ -57,11 +57,11 @@ class SMBO(Generic[C]):
         return chosen
 
     def tell(self, cell: C, accuracy: float) -> None:
-        """Remember what the cell is worth."""
+        """Record the evaluation."""
         self.ranking.tell(cell, accuracy)
 
     def recommend(self) -> C | None:
-        """The best evaluated cell by its accuracy and the surrogate's estimate together."""
+        """The evaluated cell with the highest mean of accuracy and prediction."""
         return self.ranking.recommend()
 
     def _fresh(self, count: int, *, draws: int) -> list[C]:

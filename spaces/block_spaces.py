@@ -1,6 +1,6 @@
 """The space of PNAS: cells of up to five blocks, grown a block at a time (Liu et al., 2018, section 3.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import combinations_with_replacement
 from typing import Final
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nasgauge.spaces.block_cells import CELL_INPUTS, OPERATORS, Arm, Block, BlockCell, arms
 from nasgauge.spaces.features import Code, Layout
 
-_CODES: Final = ("one_hot", "path", "tokens", "structure")
+_CODES: Final = ("one_hot", "path", "tokens", "operations", "structure")
 _OPERATOR_PLACE: Final = {operator: place for place, operator in enumerate(OPERATORS)}
 
 
@@ -32,7 +32,9 @@ class BlockSpace:
         if blocks < 1:
             raise ValueError(f"a cell needs at least one block, not {blocks}")
         self.blocks = blocks
-        self.layout = Layout(blocks, 4, len(CELL_INPUTS) + blocks - 1 + len(OPERATORS))
+        layout = Layout(blocks, 4, len(CELL_INPUTS) + blocks - 1 + len(OPERATORS))
+        self.layouts: Mapping[Code, Layout] = {"tokens": layout, "operations": layout}
+        self._vocabulary = layout.vocabulary
         self.decisions = tuple(
             options
             for place in range(blocks)
@@ -104,8 +106,8 @@ class BlockSpace:
     def features(self, cells: Sequence[BlockCell], code: Code = "tokens") -> NDArray[np.float64]:
         """Features of many cells, (cells, features).
 
-        `tokens`: the paper's four for each block, two inputs and two operators, see `layout`. `one_hot`:
-        those tokens, one-hot. `path`: how often each operator reads each input. `structure`: the latter
+        `tokens` and `operations`: the paper's four for each block, two inputs and two operators, see `layouts`.
+        `one_hot`: those tokens, one-hot. `path`: how often each operator reads each input. `structure`: the latter
         two and the number of blocks.
 
         Raises ValueError for an unknown code.
@@ -113,9 +115,9 @@ class BlockSpace:
         if code not in _CODES:
             raise ValueError(f"unknown encoding {code!r}; choose from {', '.join(_CODES)}")
         tokens = self._tokens(cells)
-        if code == "tokens":
+        if code in self.layouts:
             return tokens.astype(np.float64)
-        one_hot = np.eye(self.layout.vocabulary + 1)[tokens][..., 1:].reshape(len(cells), -1)
+        one_hot = np.eye(self._vocabulary + 1)[tokens][..., 1:].reshape(len(cells), -1)
         if code == "one_hot":
             return one_hot
         inputs = len(CELL_INPUTS) + self.blocks - 1

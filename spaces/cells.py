@@ -6,7 +6,8 @@ operations to its source node, and a node is the sum of its incoming edges.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 from types import MappingProxyType
 from typing import Final
@@ -24,6 +25,9 @@ ROUTES: Final = ((3,), (0, 4), (1, 5), (0, 2, 5))
 
 N_CELLS: Final = 15_625
 """Number of cells: five operations on six edges."""
+
+STRIDES: Final = (3125, 625, 125, 25, 5, 1)
+"""How far the next operation of `OPERATIONS` on each of `EDGES` moves `Cell.rank`."""
 
 _OPS_TO_RANK: Final = {ops: rank for rank, ops in enumerate(product(OPERATIONS, repeat=len(EDGES)))}
 _TEXT: Final = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
@@ -61,10 +65,17 @@ nor_conv_3x3, avg_pool_3x3
 
     ops: tuple[str, ...]
     """The operation of each of `EDGES`."""
+    rank: int = field(init=False, repr=False, compare=False)
+    """The cell's place in lexicographic order of operations, 0 to 15,624."""
 
     def __post_init__(self) -> None:
-        if self.ops not in _OPS_TO_RANK:
+        rank = _OPS_TO_RANK.get(self.ops)
+        if rank is None:
             raise InvalidCell(_complaint(self.ops))
+        object.__setattr__(self, "rank", rank)
+
+    def __hash__(self) -> int:
+        return self.rank
 
     @classmethod
     def parse(cls, text: str) -> "Cell":
@@ -83,18 +94,19 @@ nor_conv_3x3, avg_pool_3x3
             )
         return cls(match.groups())
 
-    @property
-    def rank(self) -> int:
-        """Index of the cell, 0 to 15,624, when cells are sorted by the positions of their operations in `OPERATIONS`.
-
-        >>> Cell(("none",) * 6).rank, Cell(("avg_pool_3x3",) * 6).rank
-        (0, 15624)
-        """
-        return _OPS_TO_RANK[self.ops]
-
     def __str__(self) -> str:
         a, b, c, d, e, f = self.ops
         return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
+
+
+@cache
+def all_cells() -> tuple[Cell, ...]:
+    """The 15,625 cells by `Cell.rank`, made once.
+
+    >>> all_cells()[-1].ops[0], len(all_cells())
+    ('avg_pool_3x3', 15625)
+    """
+    return tuple(Cell(ops) for ops in _OPS_TO_RANK)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,9 @@
-"""What surrogates see of NAS-Bench-201 cells: one matrix over all 15,625 for each code, made at once."""
+"""Features of NAS-Bench-201 cells for surrogates: for each code one matrix over all 15,625, made once."""
 
+from collections.abc import Mapping
 from functools import cache
 from itertools import product
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from nasgauge.spaces.cells import EDGES, OPERATIONS, ROUTES
 
-Code = Literal["one_hot", "path", "tokens", "structure"]
+Code = Literal["one_hot", "path", "tokens", "operations", "structure"]
 
 _REAL: Final = len(OPERATIONS) - 1  # operations that are not `none`
 _FIRST_PATH: Final = {1: 0, 2: _REAL, 3: _REAL + _REAL**2}  # place of the first sequence of each length
@@ -18,9 +20,9 @@ N_PATHS: Final = _REAL + _REAL**2 + _REAL**3
 
 
 class Layout(NamedTuple):
-    """The shape of the code `tokens`: a cell is up to `blocks` blocks of `slots` tokens.
+    """The shape of a code of tokens: a cell is up to `blocks` blocks of `slots` tokens.
 
-    Tokens are 1 to `vocabulary`; 0 fills the place of a block that the cell does not have. Blocks come
+    Tokens are 1 to `vocabulary`; 0 fills the place of a token that the cell does not have. Blocks come
     first and slots second in a row of (blocks * slots,).
     """
 
@@ -29,8 +31,20 @@ class Layout(NamedTuple):
     vocabulary: int
 
 
-LAYOUT: Final = Layout(blocks=len(ROUTES), slots=1, vocabulary=N_PATHS)
-"""A block of a NAS-Bench-201 cell is a path; its one token is the sequence of operations along it."""
+_SOURCES: Final = 3  # nodes that an edge may leave
+
+LAYOUTS: Final[Mapping[Code, Layout]] = MappingProxyType(
+    {
+        "tokens": Layout(blocks=len(ROUTES), slots=1, vocabulary=N_PATHS),
+        "operations": Layout(blocks=3, slots=2 * _SOURCES, vocabulary=_SOURCES + _REAL),
+    }
+)
+"""The codes of tokens.
+
+`tokens`: a block is a path; its one token is the sequence of operations along it. `operations`: a block is a
+node with the edges into it; like a block of the PNAS paper it is first the inputs, one token an edge, and
+then their operations. An edge that is `none` has no tokens.
+"""
 
 
 @cache
@@ -61,6 +75,12 @@ def live_edges() -> NDArray[np.bool_]:
     return live
 
 
+@cache
+def connected() -> tuple[bool, ...]:
+    """Whether a path without `none` leads from input to output, by `Cell.rank`."""
+    return tuple((live_edges().sum(1) > 0).tolist())
+
+
 def _one_hot() -> NDArray[np.float64]:
     return np.eye(len(OPERATIONS))[codes()].reshape(len(codes()), -1)
 
@@ -72,6 +92,17 @@ def _tokens() -> NDArray[np.float64]:
         place = sequence @ (_REAL ** np.arange(len(route) - 1, -1, -1)) + _FIRST_PATH[len(route)]
         columns.append(np.where((sequence >= 0).all(1), place + 1, 0))
     return np.sort(np.stack(columns, axis=1), axis=1)[:, ::-1].astype(np.float64)
+
+
+def _operations() -> NDArray[np.float64]:
+    layout = LAYOUTS["operations"]
+    tokens = np.zeros((len(codes()), layout.blocks, 2, _SOURCES))
+    for place, (source, into) in enumerate(EDGES):
+        operation = codes()[:, place]
+        there = operation > 0
+        tokens[there, into - 1, 0, source] = 1 + source
+        tokens[there, into - 1, 1, source] = _SOURCES + operation[there]
+    return tokens.reshape(len(tokens), -1)
 
 
 def _path_counts() -> NDArray[np.float64]:
@@ -99,4 +130,10 @@ def _structure() -> NDArray[np.float64]:
     return np.hstack([_one_hot(), _path_counts(), counts, sums]).astype(np.float64)
 
 
-_CODES: Final = {"one_hot": _one_hot, "path": _path, "tokens": _tokens, "structure": _structure}
+_CODES: Final = {
+    "one_hot": _one_hot,
+    "path": _path,
+    "tokens": _tokens,
+    "operations": _operations,
+    "structure": _structure,
+}

@@ -3,17 +3,16 @@
 A searcher is handed a space and never builds one, so the same searcher works on any of them.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import cache, lru_cache
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.spaces import features, progressions
-from nasgauge.spaces.cells import EDGES, N_CELLS, OPERATIONS, ROUTES, Cell
-from nasgauge.spaces.features import LAYOUT, Code, Layout
+from nasgauge.spaces.cells import EDGES, N_CELLS, OPERATIONS, STRIDES, Cell, all_cells
+from nasgauge.spaces.features import LAYOUTS, Code, Layout
 from nasgauge.spaces.progressions import PROGRESSIONS
 
 __all__ = ["NB201", "Code", "Layout", "Space"]
@@ -63,12 +62,12 @@ class Space(Protocol[C]):
         ...
 
     @property
-    def layout(self) -> Layout:
-        """The shape of the code `tokens` of `features`."""
+    def layouts(self) -> Mapping[Code, Layout]:
+        """The codes of `features` that are tokens, and their shapes."""
         ...
 
     def features(self, cells: Sequence[C], code: Code) -> NDArray[np.float64]:
-        """What a surrogate sees of cells, (cells, features)."""
+        """Features of cells for surrogates, (cells, features)."""
         ...
 
     def canonical(self, cell: C) -> str:
@@ -76,7 +75,6 @@ class Space(Protocol[C]):
         ...
 
 
-_STRIDES: Final = (3125, 625, 125, 25, 5, 1)  # how far one operation more moves `Cell.rank`
 _NODES: Final = (1, 2, 3)
 _EDGES_INTO: Final = {
     node: tuple(place for place, (_, into) in enumerate(EDGES) if into == node) for node in _NODES
@@ -93,28 +91,28 @@ class NB201:
 
     decisions: Final = (len(OPERATIONS),) * len(EDGES)
     progressions: Final[tuple[str, ...]] = PROGRESSIONS
-    layout: Final[Layout] = LAYOUT
+    layouts: Final[Mapping[Code, Layout]] = LAYOUTS
 
     def __len__(self) -> int:
         return N_CELLS
 
     def __iter__(self) -> Iterator[Cell]:
         """All cells by `Cell.rank`: the same order in every process and version."""
-        return iter(_cells())
+        return iter(all_cells())
 
     def __getitem__(self, rank: int) -> Cell:
-        return _cells()[rank]
+        return all_cells()[rank]
 
     def decide(self, choices: tuple[int, ...]) -> Cell:
         """The cell with operation `OPERATIONS[choice]` on each edge."""
         rank = 0
         for choice in choices:
             rank = rank * len(OPERATIONS) + choice
-        return _cells()[rank]
+        return all_cells()[rank]
 
     def sample(self, rng: np.random.Generator) -> Cell:
         """A cell drawn uniformly from all 15,625, as the paper's random search does."""
-        return _cells()[int(rng.integers(N_CELLS))]
+        return all_cells()[int(rng.integers(N_CELLS))]
 
     def mutate(self, cell: Cell, rng: np.random.Generator) -> Cell:
         """Change one edge: a node drawn uniformly, then one of its edges, then another operation.
@@ -126,9 +124,9 @@ class NB201:
         into = _EDGES_INTO[_NODES[int(draw[0] * 3)]]
         place = into[int(draw[1] * len(into))]
         shift = 1 + int(draw[2] * (len(OPERATIONS) - 1))
-        stride = _STRIDES[place]
+        stride = STRIDES[place]
         code = cell.rank // stride % len(OPERATIONS)
-        return _cells()[cell.rank + ((code + shift) % len(OPERATIONS) - code) * stride]
+        return all_cells()[cell.rank + ((code + shift) % len(OPERATIONS) - code) * stride]
 
     def neighbours(self, cell: Cell) -> tuple[Cell, ...]:
         """The 24 cells that differ in the operation of one edge, edge by edge in official order."""
@@ -161,7 +159,7 @@ class NB201:
 
     def is_connected(self, cell: Cell) -> bool:
         """Whether a path without `none` leads from input to output (341 cells have none)."""
-        return any(all(cell.ops[place] != "none" for place in route) for route in ROUTES)
+        return features.connected()[cell.rank]
 
     def encode(self, cell: Cell, code: Code = "one_hot") -> NDArray[np.float64]:
         """Features of one cell for surrogates, a row of `features`.
@@ -177,33 +175,29 @@ class NB201:
 
         `one_hot`: 30, five for each edge in official order. `path`: 84, one for each sequence of one to
         three operations, `none` left out, that leads from input to output (White et al., 2021, section 3:
-        BANANAS). `tokens`: those sequences themselves, see `layout`. `structure`: 122, `one_hot`, how
-        often each sequence occurs, how often each operation is in use, and the edges in use, the longest
-        path, the most convolutions on a path and the number of paths.
+        BANANAS). `tokens`: 4, those sequences themselves; `operations`: 18, the input and the operation of
+        each edge (for both see `nasgauge.spaces.features.LAYOUTS`). `structure`: 122, `one_hot`, how often
+        each sequence occurs, how often each operation is in use, and the edges in use, the longest path, the
+        most convolutions on a path and the number of paths.
         """
         return np.asarray(features.matrix(code)[[cell.rank for cell in cells]])
 
 
-@cache
-def _cells() -> tuple[Cell, ...]:
-    return tuple(Cell(ops) for ops in product(OPERATIONS, repeat=len(EDGES)))
-
-
 @lru_cache(maxsize=N_CELLS)
 def _neighbours(rank: int) -> tuple[Cell, ...]:
-    ops = _cells()[rank].ops
+    codes = features.codes()[rank].tolist()
     return tuple(
-        Cell((*ops[:place], other, *ops[place + 1 :]))
-        for place, op in enumerate(ops)
-        for other in OPERATIONS
-        if other != op
+        all_cells()[rank + (other - code) * stride]
+        for code, stride in zip(codes, STRIDES, strict=True)
+        for other in range(len(OPERATIONS))
+        if other != code
     )
 
 
 @lru_cache(maxsize=N_CELLS)
 def _structure(rank: int) -> str:
     nodes = ["0"]
-    ops = _cells()[rank].ops
+    ops = all_cells()[rank].ops
     for node in _NODES:
         terms = []
         for place in _EDGES_INTO[node]:

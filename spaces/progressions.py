@@ -16,7 +16,10 @@ from functools import cache
 from itertools import combinations, product
 from typing import Final, Literal
 
-from nasgauge.spaces.cells import EDGES, OPERATIONS, ROUTES, Cell
+import numpy as np
+
+from nasgauge.spaces.cells import EDGES, OPERATIONS, ROUTES, STRIDES, Cell, all_cells
+from nasgauge.spaces.features import codes, live_edges
 
 Progression = Literal["nodes", "paths"]
 PROGRESSIONS: Final[tuple[Progression, ...]] = ("nodes", "paths")
@@ -31,10 +34,7 @@ def level(cell: Cell, by: str) -> int:
 
     Raises ValueError for an unknown progression.
     """
-    if _known(by) == "nodes":
-        used = (any(cell.ops[edge] != "none" for edge in edges) for edges in _NODES)
-        return max((size for size, some in enumerate(used, 1) if some), default=1)
-    return max(1, _paths(_in_use(cell)))
+    return _levels(by)[cell.rank]
 
 
 def grow(cell: Cell | None, by: str) -> tuple[Cell, ...]:
@@ -45,11 +45,17 @@ def grow(cell: Cell | None, by: str) -> tuple[Cell, ...]:
 
     Raises ValueError for an unknown progression.
     """
+    rank = 0 if cell is None else cell.rank
     if _known(by) == "nodes":
         size = 0 if cell is None else level(cell, by)
-        return _filled(cell, frozenset(_NODES[size]), OPERATIONS) if size < len(_NODES) else ()
-    used = frozenset() if cell is None else _in_use(cell)
-    return tuple(child for edges in _larger(used) for child in _filled(cell, edges - used, OPERATIONS[1:]))
+        added = _NODES[size : size + 1]
+        return tuple(all_cells()[child] for edges in added for child in _filled(rank, edges, first=0))
+    used = frozenset(np.flatnonzero(live_edges()[rank]).tolist())
+    return tuple(
+        all_cells()[child]
+        for edges in _larger(used)
+        for child in _filled(rank, tuple(sorted(edges - used)), first=1)
+    )
 
 
 def _known(by: str) -> str:
@@ -58,23 +64,29 @@ def _known(by: str) -> str:
     return by
 
 
-def _filled(cell: Cell | None, edges: Edges, operations: tuple[str, ...]) -> tuple[Cell, ...]:
-    ops = ["none"] * len(EDGES) if cell is None else list(cell.ops)
-    children = []
-    for added in product(operations, repeat=len(edges)):
-        for place, op in zip(sorted(edges), added, strict=True):
-            ops[place] = op
-        children.append(Cell(tuple(ops)))
-    return tuple(children)
+@cache
+def _levels(by: str) -> tuple[int, ...]:
+    """The size of every cell, by `Cell.rank`."""
+    if _known(by) == "nodes":
+        used = np.stack([(codes()[:, edges] > 0).any(1) for edges in _NODES], axis=1)
+        sizes = (used * np.arange(1, len(_NODES) + 1)).max(1)
+    else:
+        live = live_edges()
+        inner = [[edge for edge, ends in enumerate(EDGES) if node in ends] for node in (1, 2)]
+        sizes = live.sum(1) - sum(live[:, edges].any(1).astype(np.intp) for edges in inner)
+    return tuple(np.maximum(sizes, 1).tolist())
 
 
-def _in_use(cell: Cell) -> Edges:
-    return frozenset(edge for route in ROUTES if all(cell.ops[e] != "none" for e in route) for edge in route)
+def _filled(rank: int, edges: tuple[int, ...], *, first: int) -> list[int]:
+    """The ranks of the cells with every operation from `first` on each of the given edges."""
+    bare = rank - sum(rank // STRIDES[edge] % len(OPERATIONS) * STRIDES[edge] for edge in edges)
+    return [bare + offset for offset in _offsets(edges, first)]
 
 
-def _paths(edges: Edges) -> int:
-    inner = {node for edge in edges for node in EDGES[edge]} - {0, 3}
-    return len(edges) - len(inner)
+@cache
+def _offsets(edges: tuple[int, ...], first: int) -> tuple[int, ...]:
+    choices = [[code * STRIDES[edge] for code in range(first, len(OPERATIONS))] for edge in edges]
+    return tuple(map(sum, product(*choices)))
 
 
 @cache

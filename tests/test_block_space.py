@@ -111,11 +111,11 @@ def test_decisions_make_every_cell() -> None:
 
 def test_predictors_see_four_tokens_a_block_and_zeros_for_blocks_that_are_not_there() -> None:
     small = BlockCell(PNASNET_5.blocks[:2])
-    tokens = space.features([PNASNET_5, small], "tokens").reshape(2, *space.layout[:2])
+    tokens = space.features([PNASNET_5, small], "tokens").reshape(2, *space.layouts["tokens"][:2])
     assert (tokens[0] > 0).all()
     assert (tokens[1, 2:] == 0).all()
     assert (tokens[0, :2] == tokens[1, :2]).all()
-    assert tokens.max() <= space.layout.vocabulary
+    assert tokens.max() <= space.layouts["tokens"].vocabulary
     inputs = 6
     assert tokens[..., :2].max() <= inputs < tokens[0, :, 2:].min()
     assert space.features([small], "path").sum() == 4

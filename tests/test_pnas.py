@@ -13,7 +13,7 @@ from nasgauge.harness.records.steps import Evaluation, gather
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.runner import Budget, InvalidBudget, run
 from nasgauge.harness.search.specs import InvalidOption, Spec
-from nasgauge.searchers.pnas import PNAS
+from nasgauge.searchers.pnas import PNAS, PNAS_PUBLISHED
 from nasgauge.searchers.surrogates import BadPrediction
 from nasgauge.searchers.surrogates.ranking import Ranking
 from nasgauge.spaces.block_cells import BlockCell
@@ -214,6 +214,23 @@ def test_at_the_paper_s_size_1160_cells_of_hundreds_of_thousands_are_evaluated()
     assert max(step.evaluation.validation for step in steps) == 50 + 10 * (4 + 1), "the best there is"
 
 
+def test_the_published_search_stops_at_the_largest_size(toy: AccuracyTable) -> None:
+    """All cells of one and of two nodes, 4 + 55, as K = 256 keeps them all, and the best 256 of three nodes."""
+    searcher = PNAS_PUBLISHED(space, np.random.default_rng(0))
+    fits = []
+    learn = searcher.ranking.predictor.learn
+
+    def noted(cells: Sequence[Cell], accuracies: Sequence[float], **training: object) -> None:
+        fits.append((len(cells), training["learning_rate"], training["falling"]))
+        learn(cells, accuracies, **training)
+
+    searcher.ranking.predictor.learn = noted  # type: ignore[method-assign]
+    cells = [step.cell for step in run(searcher, Table(toy, "toy"), Budget(400))]
+    assert [space.level(cell) for cell in cells] == [1] * 4 + [2] * 55 + [3] * 256
+    assert fits == [(4, 0.01, False), (59, 0.002, False)]
+    assert searcher.ranking.predictor.code == "operations"
+
+
 def test_a_space_whose_first_level_is_all_ends_there() -> None:
     searcher = PNAS(BlockSpace(1), np.random.default_rng(0), beam=136, surrogate="forest")
     first = searcher.ask()
@@ -305,6 +322,12 @@ def test_a_cell_that_failed_to_train_is_left_out_of_the_fit() -> None:
         ("pnas:beam=3", "beam must be at least 4, the cells of the first level, not 3"),
         ("pnas:progression=paths", "beam must be at least 65"),
         ("pnas:batch=0", "batch must be at least 1, not 0"),
+        ("pnas:tokens=edges", "tokens must be one of paths, operations, not 'edges'"),
+        ("pnas:schedule=step", "schedule must be one of cosine, published, not 'step'"),
+        (
+            "pnas:surrogate=forest:tokens=operations",
+            "tokens=operations and schedule=cosine take a surrogate of lstm, .*, not forest",
+        ),
         ("pnas:surrogate=tree", "surrogate must be one of"),
         ("pnas:explore=often", "explore must be one of none, ucb, thompson, not 'often'"),
         ("pnas:kappa=-1", "kappa must be a number from 0"),

@@ -1,22 +1,28 @@
 """Surrogates: what each one learns, in what form, and what is said of one that misbehaves."""
 
+import os
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge
 
 from nasgauge.searchers.surrogates import SURROGATES, BadPrediction, InvalidSurrogate, Predictor, installed
-from nasgauge.searchers.surrogates.neural import NeuralSurrogate, Perceptron, Recurrent
+from nasgauge.searchers.surrogates.networks import Network, Perceptron, Recurrent
+from nasgauge.searchers.surrogates.neural import Adam, NeuralSurrogate
 from nasgauge.spaces.block_spaces import BlockSpace
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import MissingExtra
-from nasgauge.spaces.features import LAYOUT
+from nasgauge.spaces.features import LAYOUTS, Layout
 from nasgauge.spaces.nb201 import NB201
 
 space = NB201()
 Array = NDArray[np.float64]
+LAYOUT = LAYOUTS["tokens"]
 
 
 def accuracy(cell: Cell) -> float:
@@ -127,11 +133,99 @@ def test_any_regressor_of_scikit_learn_is_a_surrogate() -> None:
     assert predictor.predict(new) == pytest.approx([c.ops.count("nor_conv_3x3") for c in new], abs=0.3)
 
 
-def test_torch_is_left_as_it_was_found() -> None:
-    threads, state = torch.get_num_threads(), torch.get_rng_state()
-    fitted("mlp-ensemble", connected(20)).predict(connected(5))
-    assert torch.get_num_threads() == threads
-    assert torch.equal(torch.get_rng_state(), state)
+# networks
+
+
+def in_double_precision(network: Network) -> None:
+    """So that differences of a loss are exact enough to be slopes."""
+    for weights in (network.weights, network.gradients):
+        ends = np.cumsum([part.size for part in weights.values()])
+        weights.vector = weights.vector.astype(np.float64)  # type: ignore[assignment]
+        for name, part in zip(weights, np.split(weights.vector, ends[:-1]), strict=True):
+            weights[name] = part.reshape(weights[name].shape)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("kind", [Perceptron, Recurrent])
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_backward_pass_gives_the_slopes_of_the_forward_pass(
+    kind: type[Perceptron | Recurrent], slots: int, shared: bool
+) -> None:
+    """Of a weighted sum of outputs, by central differences; inputs common to the members, or each its own."""
+    rng = np.random.default_rng(0)
+    network: Network = kind(Layout(3, slots, 5), 2, rng)
+    in_double_precision(network)
+    tokens = rng.integers(1, 6, (7, 3, slots))
+    tokens[2, 1:] = tokens[4, 2] = 0
+    inputs = network.encode(tokens)
+    if not shared:
+        inputs = np.stack([inputs, inputs[::-1]])
+    parts_MN = rng.standard_normal((2, 7))
+    network.forward(inputs)
+    network.backward(parts_MN)  # type: ignore[arg-type]
+    for name, weights in network.weights.items():
+        flat, slopes = weights.reshape(-1), network.gradients[name].reshape(-1)
+        for place in rng.choice(flat.size, min(5, flat.size), replace=False) if flat.size else ():
+            kept, sums = flat[place], []
+            for step in (1e-6, -1e-6):
+                flat[place] = kept + step
+                sums.append(float((network.forward(inputs) * parts_MN).sum()))
+            flat[place] = kept
+            assert slopes[place] == pytest.approx((sums[0] - sums[1]) / 2e-6, abs=1e-7), name
+
+
+def test_adam_moves_weights_as_torch_does() -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    ours, slopes = rng.standard_normal((2, 50)).astype(np.float32)
+    theirs = torch.tensor(ours.copy(), requires_grad=True)
+    adam, reference = Adam(ours, slopes), torch.optim.Adam([theirs], lr=0.01)
+    for _ in range(20):
+        slopes[:] = rng.standard_normal(50)
+        theirs.grad = torch.tensor(slopes.copy())
+        adam.step(0.01)
+        reference.step()
+    assert ours == pytest.approx(theirs.detach().numpy(), abs=1e-5)
+
+
+def test_a_node_s_tokens_are_its_inputs_and_their_operations() -> None:
+    cell = Cell(("nor_conv_3x3", "none", "skip_connect", "avg_pool_3x3", "none", "nor_conv_1x1"))
+    rows = space.features([cell], "operations").reshape(3, 2, 3)
+    assert rows[0].tolist() == [[1, 0, 0], [6, 0, 0]], "node 1 reads node 0 through a 3x3 convolution"
+    assert rows[1].tolist() == [[0, 2, 0], [0, 4, 0]]
+    assert rows[2].tolist() == [[1, 0, 3], [7, 0, 5]]
+
+
+def test_predictions_depend_on_no_number_of_threads_and_need_no_torch() -> None:
+    script = textwrap.dedent("""
+        import hashlib, sys
+        import numpy as np
+        from nasgauge.searchers.surrogates import Predictor
+        from nasgauge.spaces.nb201 import NB201
+        space, found = NB201(), hashlib.sha256()
+        cells = [space[rank] for rank in range(0, 15_625, 25)]
+        for name in ("mlp-ensemble", "lstm"):
+            predictor = Predictor(space, np.random.default_rng(0), name)
+            predictor.learn(cells[::7], [float(rank % 50 + 40) for rank in range(len(cells[::7]))])
+            found.update(predictor.predict(cells).tobytes())
+        assert "torch" not in sys.modules
+        print(found.hexdigest())
+    """)
+    printed = set()
+    for threads, hashes in (("1", "0"), ("4", "12345")):
+        environment = os.environ | {
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            "PYTHONHASHSEED": hashes,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        )
+        printed.add(done.stdout)
+    assert len(printed) == 1
+
+
+# what is refused
 
 
 class Broken:

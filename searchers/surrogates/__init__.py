@@ -1,8 +1,8 @@
 """Surrogates: models that predict a cell's accuracy from those of others.
 
-A surrogate is anything with `fit(X, y)` and `predict(X)`, so every scikit-learn regressor is one. One that
-also has `members(X)`, (members, cells), says how much it disagrees with itself, which exploration needs.
-`Predictor` is how a searcher uses one: cells in, accuracies in percent out, both checked.
+A surrogate is any object with `fit(X, y)` and `predict(X)`, such as a regressor of scikit-learn. Exploration
+needs one that also has `members(X)`, the predictions of each member of an ensemble, (members, cells).
+`Predictor` is how a searcher uses a surrogate: cells in, accuracies in percent out, both checked.
 """
 
 import importlib
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 
 class InvalidSurrogate(NasgaugeError, ValueError):
-    """A surrogate that does not exist, cannot be had, or cannot do what is asked of it."""
+    """A surrogate that does not exist, is not installed, or cannot do what is asked of it."""
 
 
 class BadPrediction(NasgaugeError, ValueError):
@@ -32,10 +32,10 @@ class BadPrediction(NasgaugeError, ValueError):
 
 
 class Surrogate(Protocol):
-    """What predicts; X is (cells, features), y is (cells,) accuracies in percent."""
+    """A regression model; X is (cells, features), y is (cells,) accuracies in percent."""
 
     def fit(self, X: Array, y: Array, /) -> Any:
-        """Learn from scratch; what was learnt before is forgotten."""
+        """Fit from scratch, independently of earlier fits."""
         ...
 
     def predict(self, X: Array, /) -> Array:
@@ -48,16 +48,17 @@ class Kind:
     """A surrogate of the registry: its factory, the code it reads, and the packages it needs."""
 
     target: str
-    """`module:factory`; the factory takes a seed and the layout of `tokens`."""
+    """`module:factory`; the factory takes a seed, a layout of tokens, and options of training."""
     code: Code
+    """The features that it reads; `tokens` stands for any code of tokens."""
     package: str
     members: bool = False
     """Whether it has `members`."""
 
-    def make(self, seed: int, layout: Layout) -> Surrogate:
-        """A new one; its module is imported now and not earlier."""
+    def make(self, seed: int, layout: Layout, **training: Any) -> Surrogate:
+        """A new surrogate; its module is imported only now."""
         module, _, name = self.target.partition(":")
-        surrogate: Surrogate = getattr(importlib.import_module(module), name)(seed, layout)
+        surrogate: Surrogate = getattr(importlib.import_module(module), name)(seed, layout, **training)
         return surrogate
 
 
@@ -67,13 +68,13 @@ SURROGATES: Final[Mapping[str, Kind]] = MappingProxyType(
         "forest": Kind("nasgauge.searchers.surrogates.library:Forest", "structure", "sklearn", members=True),
         "gp": Kind("nasgauge.searchers.surrogates.library:GaussianProcess", "path", "sklearn", members=True),
         "lightgbm": Kind("nasgauge.searchers.surrogates.library:lightgbm", "structure", "lightgbm"),
-        "lstm": Kind("nasgauge.searchers.surrogates.neural:lstm", "tokens", "torch"),
+        "lstm": Kind("nasgauge.searchers.surrogates.neural:lstm", "tokens", "numpy"),
         "lstm-ensemble": Kind(
-            "nasgauge.searchers.surrogates.neural:lstm_ensemble", "tokens", "torch", members=True
+            "nasgauge.searchers.surrogates.neural:lstm_ensemble", "tokens", "numpy", members=True
         ),
-        "mlp": Kind("nasgauge.searchers.surrogates.neural:mlp", "tokens", "torch"),
+        "mlp": Kind("nasgauge.searchers.surrogates.neural:mlp", "tokens", "numpy"),
         "mlp-ensemble": Kind(
-            "nasgauge.searchers.surrogates.neural:mlp_ensemble", "tokens", "torch", members=True
+            "nasgauge.searchers.surrogates.neural:mlp_ensemble", "tokens", "numpy", members=True
         ),
     }
 )
@@ -84,7 +85,7 @@ class Predictor(Generic[C]):
     """A surrogate over the cells of a space: made anew and fitted from scratch at every `learn`.
 
     `surrogate` is a name of `SURROGATES`, or an object with `fit` and `predict`, which is fitted again and
-    reads `code`.
+    reads `code`. `tokens` is the code of those of `SURROGATES` that read tokens.
 
     Raises InvalidSurrogate, MissingExtra.
     """
@@ -96,6 +97,7 @@ class Predictor(Generic[C]):
         surrogate: str | Surrogate,
         *,
         code: Code = "structure",
+        tokens: Code = "tokens",
         members: bool = False,
     ) -> None:
         self.space = space
@@ -104,9 +106,10 @@ class Predictor(Generic[C]):
         self.code = code
         self._given = None if isinstance(surrogate, str) else surrogate
         self._fitted: Surrogate | None = None
+        self._layout = space.layouts[tokens]
         if isinstance(surrogate, str):
             kind = _known(surrogate)
-            self.code = kind.code
+            self.code = tokens if kind.code == "tokens" else kind.code
             able = kind.members
         else:
             able = hasattr(surrogate, "members")
@@ -117,11 +120,15 @@ class Predictor(Generic[C]):
                 f"choose from {names}, or turn exploration off"
             )
 
-    def learn(self, cells: Sequence[C], accuracies: Sequence[float]) -> None:
-        """Fit to evaluated cells and their accuracies in percent."""
+    def learn(self, cells: Sequence[C], accuracies: Sequence[float], **training: Any) -> None:
+        """Fit to evaluated cells and their accuracies in percent.
+
+        `training` are options of the surrogate's factory, as of `NeuralSurrogate`.
+        """
         surrogate = self._given
         if surrogate is None:
-            surrogate = SURROGATES[self.name].make(int(self.rng.integers(1 << 31)), self.space.layout)
+            seed = int(self.rng.integers(1 << 31))
+            surrogate = SURROGATES[self.name].make(seed, self._layout, **training)
         X, y = self.space.features(cells, self.code), np.array(accuracies, dtype=np.float64)
         surrogate.fit(X, y)
         self._fitted = surrogate
@@ -134,7 +141,7 @@ class Predictor(Generic[C]):
         return self._checked(self._surrogate.predict(self.space.features(cells, self.code)), (len(cells),))
 
     def members(self, cells: Sequence[C]) -> Array:
-        """What each member of an ensemble predicts, (members, cells).
+        """Predictions of each member of an ensemble in percent, (members, cells).
 
         Raises BadPrediction.
         """
@@ -164,7 +171,7 @@ class Predictor(Generic[C]):
 
 
 def installed() -> tuple[str, ...]:
-    """The names of `SURROGATES` whose packages are there."""
+    """The names of `SURROGATES` whose packages are installed."""
     return tuple(name for name, kind in SURROGATES.items() if find_spec(kind.package) is not None)
 
 

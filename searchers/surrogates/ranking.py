@@ -1,8 +1,8 @@
-"""What a predictor search has evaluated, and how it ranks what it has not."""
+"""The evaluated cells of a predictor search, and the ranking of others by a surrogate."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, Literal, TypeVar, get_args
+from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -16,7 +16,7 @@ _EXPLORE: Final = get_args(Explore)
 
 
 class Ranking(Generic[C]):
-    """Told what cells are worth; ranks others by a surrogate that is fitted to that.
+    """Keeps evaluations; ranks other cells by a surrogate that is fitted to them.
 
     `explore="none"` ranks by the prediction, `"ucb"` by the members' mean plus `kappa` times their standard
     deviation, `"thompson"` by a draw from the normal distribution with that mean and deviation, one for
@@ -34,6 +34,7 @@ class Ranking(Generic[C]):
         explore: Explore = "none",
         kappa: float = 0.0,
         code: Code = "structure",
+        tokens: Code = "tokens",
     ) -> None:
         if explore not in _EXPLORE:
             raise ValueError(f"explore must be one of {', '.join(_EXPLORE)}, not {explore!r}")
@@ -43,25 +44,28 @@ class Ranking(Generic[C]):
         self.rng = rng
         self.explore = explore
         self.kappa = kappa
-        self.predictor = Predictor(space, rng, surrogate, code=code, members=explore != "none")
+        self.predictor = Predictor(space, rng, surrogate, code=code, tokens=tokens, members=explore != "none")
         self.cells: list[C] = []
         self.accuracies: list[float] = []
-        self._estimates: dict[C, float] = {}  # what the surrogate made of a cell when it last saw it
+        self._estimates: dict[C, float] = {}  # the latest prediction for a cell
 
     def tell(self, cell: C, accuracy: float) -> None:
-        """The accuracy of a cell; one that failed to train, NaN, is left out of the fit."""
+        """Record an evaluation; a cell that failed to train (NaN) is left out of the fit."""
         if math.isfinite(accuracy):
             self.cells.append(cell)
             self.accuracies.append(accuracy)
 
-    def refit(self) -> None:
-        """Fit the surrogate to all that was told, and estimate the evaluated cells anew."""
-        self.predictor.learn(self.cells, self.accuracies)
+    def refit(self, **training: Any) -> None:
+        """Fit the surrogate to all evaluations, and predict the evaluated cells anew.
+
+        `training` are options of the surrogate's factory.
+        """
+        self.predictor.learn(self.cells, self.accuracies, **training)
         estimates = self.predictor.predict(self.cells)
         self._estimates = dict(zip(self.cells, estimates.tolist(), strict=True))
 
     def order(self, cells: Sequence[C], count: int) -> tuple[list[C], list[C]]:
-        """The `count` cells that are worth most, best first, and the others, likewise."""
+        """The `count` cells with the highest score, best first, and the others, best first."""
         means, scores = self._scores(cells)
         places = np.argsort(-scores, kind="stable").tolist()
         for place in places[:count]:
@@ -81,10 +85,10 @@ class Ranking(Generic[C]):
         return list(found.values())
 
     def recommend(self) -> C | None:
-        """The best evaluated cell by the mean of its accuracy and the surrogate's estimate of it.
+        """The evaluated cell with the highest mean of its accuracy and the surrogate's prediction.
 
-        One training's accuracy is noisy; the estimate leans on what similar cells reached. None before
-        there is an estimate.
+        The accuracy of one training is noisy; the prediction also rests on similar cells. None before the
+        first fit.
         """
         if not self._estimates:
             return None
