@@ -94,7 +94,7 @@ def test_a_searcher_can_be_added_to_a_folder(tmp_path: Path) -> None:
         (("bench", "--dataset", "cifar11"), "table nb201 has no dataset 'cifar11'; choose from cifar10"),
         (("bench", "--searchers", "random,evo"), "unknown searcher 'evo'; choose from"),
         (("bench", "--searchers", "evolution:population=0"), "population and tournament must be at least 1"),
-        (("bench", "--workers", "0"), "0 workers run nothing"),
+        (("bench", "--workers", "0"), "--workers 0 runs nothing"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:

@@ -118,7 +118,7 @@ def report(
     page = Page(
         title=f"{len(campaign.searchers)} searchers on {campaign.table}",
         subtitle=f"{', '.join(campaign.datasets)} · {campaign.settings.budget} per run · "
-        f"seeds 0 to {campaign.settings.seeds - 1}",
+        f"{campaign.settings.seed_range}",
         facts=_facts(campaign),
         warnings=_warnings(campaign),
         cards=_cards(final),
@@ -139,7 +139,7 @@ def _provenance(campaign: Campaign, seed: int) -> str:
     commits = sorted({header.commit[:12] or "no commit" for header in headers})
     return (
         f"Table {campaign.table}, sha256 {campaign.settings.table_sha256[:16]}; {len(headers)} result files of "
-        f"{', '.join(campaign.searchers)}, seeds 0 to {campaign.settings.seeds - 1}, budget "
+        f"{', '.join(campaign.searchers)}, {campaign.settings.seed_range}, budget "
         f"{campaign.settings.budget}, repeated queries {campaign.settings.repeats}; commit {', '.join(commits)}; "
         f"resampling seed {seed}."
     )

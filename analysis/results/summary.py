@@ -1,5 +1,6 @@
 """The tables of a campaign: final accuracies, comparisons of searchers, all datasets together."""
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Final
 
@@ -87,12 +88,21 @@ def final_table(
     return frame
 
 
-def comparison_table(campaign: Campaign, ends: Finals, rng: np.random.Generator) -> pd.DataFrame:
-    """A row for each dataset and pair of searchers, better mean first; p values are Holm's over all rows."""
+def comparison_table(
+    campaign: Campaign,
+    ends: Finals,
+    rng: np.random.Generator,
+    pairs: Sequence[tuple[str, str]] = (),
+) -> pd.DataFrame:
+    """A row for each dataset and pair of searchers; p values are Holm's over all rows.
+
+    Without `pairs` all are compared, the better mean first.
+    """
     rows = []
     for dataset in campaign.datasets:
         order = sorted(campaign.on(dataset), key=lambda searcher: -ends[dataset, searcher].mean())
-        for one, other in combinations(order, 2):
+        both = [pair for pair in pairs if set(pair) <= set(order)]
+        for one, other in both if pairs else combinations(order, 2):
             ours, theirs = ends[dataset, one], ends[dataset, other]
             found = compare(ours, theirs, rng)
             rows.append(

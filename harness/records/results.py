@@ -70,6 +70,11 @@ class Settings(BaseModel):
     training: TrainingSettings | None = None
     """None: cells are looked up in `table`. Otherwise they are trained, and `table` is a name for that."""
 
+    @property
+    def seed_range(self) -> str:
+        """The seeds in words: `seeds 0 to 99`."""
+        return f"seeds {self.first_seed} to {self.first_seed + self.seeds - 1}"
+
 
 class Curve(BaseModel):
     """Accuracy of the leader of an exact random search, in percent, after some numbers of queries."""

@@ -189,10 +189,8 @@ class Campaign:
 
         Each result file is written, whole, by its worker.
 
-        Raises InvalidCampaign, OtherCampaign, DamagedRecord, DamagedTable.
+        Raises OtherCampaign, DamagedRecord, DamagedTable.
         """
-        if workers == 0:
-            raise InvalidCampaign("0 workers run nothing; give a number, or -1 for one a core")
         todo = self.missing()
         known = claimed(self.folder, self.settings)
         fresh = {name: oracle for name, oracle in self.oracles.items() if known is None or name not in known}

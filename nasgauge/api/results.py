@@ -2,6 +2,7 @@
 
 import shutil
 import weakref
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from nasgauge.analysis.results.campaign import Campaign, load
+from nasgauge.analysis.results.recommendations import Recommendations, finals, recommendations
 from nasgauge.analysis.results.summary import comparison_table, final_table
+from nasgauge.analysis.statistics.recommendations import Rule
 from nasgauge.harness.records.results import records_of
 from nasgauge.spaces.errors import NasgaugeError
 
@@ -103,17 +106,25 @@ class Results:
             ["dataset", "searcher", "seed", "query"], ignore_index=True
         )
 
-    def summary(self) -> pd.DataFrame:
-        """One row for each dataset and searcher: accuracy at the end of the budget, over runs.
+    def summary(self, *, recommend: Rule = "incumbent") -> pd.DataFrame:
+        """One row for each dataset and searcher: reported accuracy at the end of the budget, over runs.
+
+        `recommend` is the rule that chooses each run's final cell, the same for every searcher:
+        `"incumbent"`, the cell with the best search metric, or `"smoothed"`, the best posterior mean of one
+        Gaussian process fitted to the run's evaluations. The columns `incumbent` and `smoothed` give both means.
 
         >>> import nasgauge as ng
         >>> results = ng.search("random", dataset="cifar10", seeds=3, budget=20, progress=False)
         >>> results.summary()[["searcher", "n"]].to_dict("records")
         [{'searcher': 'random', 'n': 3}]
         """
-        return final_table(self._campaign, np.random.default_rng(0))
+        return final_table(self._campaign, self._recommended, recommend, np.random.default_rng(0))
 
-    def compare(self, searcher: str, against: str) -> pd.DataFrame:
+    @cached_property
+    def _recommended(self) -> Recommendations:
+        return recommendations(self._campaign)
+
+    def compare(self, searcher: str, against: str, *, recommend: Rule = "incumbent") -> pd.DataFrame:
         """One row for each dataset: how one searcher compares with another at the end of the budget.
 
         Runs of different searchers are independent, so the tests and intervals are those of two independent
@@ -127,8 +138,8 @@ class Results:
         for name in (searcher, against):
             if name not in self.searchers:
                 raise NoSuchRuns(f"no runs of {name!r}; choose from {', '.join(self.searchers)}")
-        rng = np.random.default_rng(0)
-        return comparison_table(self._campaign, rng, pairs=[(searcher, against)])
+        ends = finals(self._recommended, recommend)
+        return comparison_table(self._campaign, ends, np.random.default_rng(0), [(searcher, against)])
 
     def plot_efficiency(
         self,
@@ -166,8 +177,8 @@ class Results:
     def report(self, **options: Any) -> "Report":
         """Write the report into `folder / "report"`: one HTML page, figures (PDF, PNG) and tables (CSV, TeX).
 
-        `options` are those of `nasgauge.analysis.report.report.report`: `clock`, `average`, `venue`,
-        `figures`, `extras`. Results that are kept in memory only have no folder to write to.
+        `options` are those of `nasgauge.analysis.report.report.report`: `clock`, `average`, `recommend`,
+        `venue`, `figures`, `extras`. Results that are kept in memory only have no folder to write to.
 
         Raises NoSuchRuns, UnknownCost, UnknownVenue.
 

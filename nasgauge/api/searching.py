@@ -13,7 +13,7 @@ from nasgauge.api.results import Results
 from nasgauge.data.sources import DEFAULT_TABLE
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.results import TRAINED
-from nasgauge.harness.search.campaign import Campaign, Rules
+from nasgauge.harness.search.campaign import Campaign, InvalidCampaign, Rules
 from nasgauge.harness.search.runner import Budget, Repeats
 from nasgauge.harness.search.specs import Searchable
 
@@ -152,6 +152,8 @@ def run_campaign(campaign: Campaign, *, workers: int = -1, progress: bool = True
 
     Raises what `Campaign.run` raises.
     """
+    if workers == 0:
+        raise InvalidCampaign("0 workers run nothing; give a number, or -1 for one a core")
     todo = sum(unit.runs for unit in campaign.missing())
     total = campaign.runs
     with progress_bar("runs", total, done=total - todo, shown=progress) as bar:

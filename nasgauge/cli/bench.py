@@ -183,11 +183,13 @@ def _on_table(
 def _run(campaign: "Campaign", workers: int) -> None:
     from nasgauge.api.searching import run_campaign
 
+    if workers == 0:
+        raise console.BadOption("--workers 0 runs nothing; give a number, or -1 for one a core")
     say = console.err().print
     for note in campaign.notes:
         say(note, markup=False)
     settings = campaign.settings
-    say(f"budget {settings.budget}, repeated queries: {settings.repeats}, seeds 0 to {settings.seeds - 1}")
+    say(f"budget {settings.budget}, repeated queries: {settings.repeats}, {settings.seed_range}")
     if kept := campaign.runs - sum(unit.runs for unit in campaign.missing()):
         say(f"{kept} finished runs are kept")
     run_campaign(campaign, workers=workers)

@@ -9,13 +9,14 @@ from typing import Final
 import numpy as np
 from pydantic import ValidationError
 
+from nasgauge.data import DEFAULT_TABLE
 from nasgauge.gate.baseline import BadBaseline, BadSettings, Baseline, Settings, assemble, checked, load, save
 from nasgauge.gate.compare import Report, compare
 from nasgauge.gate.measure import Crew, Measured, accuracies, crew, datasets_of, describe, measure, truth
 from nasgauge.gate.verdicts import seeds_needed
 from nasgauge.harness.search.specs import Searchable
 
-DEFAULTS: Final = Settings(table="bundled", budgets=(50, 150), first_seed=0, seeds=400, margin="25%")
+DEFAULTS: Final = Settings(table=DEFAULT_TABLE, budgets=(50, 150), first_seed=0, seeds=400, margin="25%")
 SEARCHERS: Final = ("random", "evolution", "local", "reinforce")
 TIME_LIMIT: Final = 120.0
 """Seconds for ten runs of one searcher."""
