@@ -2,8 +2,8 @@
 
 >>> import nasgauge as ng
 >>> table = ng.open_table()
->>> table.query(0, dataset="cifar10", epochs=200, split="test")
-85.863
+>>> round(table.query(0, dataset="cifar10", epochs=200, split="test"), 2)
+85.86
 >>> results = ng.search("evolution", table, dataset="cifar10", budget=20, seeds=2, progress=False)
 >>> len(results.frame())
 40

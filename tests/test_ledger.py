@@ -143,8 +143,8 @@ def test_what_a_searcher_charges_is_in_the_seconds_of_its_next_charged_query(tab
     assert [step.evaluation.epochs for step in steps] == [12] * 4
 
     limits = (price[1] + 100, sum(price) + 100, sum(price) + price[1] + 150)
-    for bought, limit in enumerate(limits, 1):
-        assert len(list(run(Measuring(), oracle, Budget(limit, "seconds")))) == bought
+    for bought, limit in enumerate(limits, 1):  # a microsecond more: sums of floats depend on their order
+        assert len(list(run(Measuring(), oracle, Budget(limit + 1e-6, "seconds")))) == bought
         assert len(list(run(Measuring(), oracle, Budget(limit - 1, "seconds")))) == bought - 1
 
 
@@ -196,7 +196,7 @@ def test_runs_without_steps_are_absent(file: Path, tmp_path: Path, budget: str, 
     assert made.missing() == []
     assert len(read(tmp_path / units[-1].file).steps.seed) == 0
     if ran == 0:
-        with pytest.raises(NoResults, match=f"tenas on cifar10 has 0 of {seeds} seeds"):
+        with pytest.raises(NoResults, match="tenas on cifar10: no runs"):
             load(tmp_path)
         return
     campaign = load(tmp_path)
@@ -204,7 +204,7 @@ def test_runs_without_steps_are_absent(file: Path, tmp_path: Path, budget: str, 
     assert runs.seeds.tolist() == list(range(ran))
     assert runs.lengths.tolist() == [1] * ran
     assert runs.final_cells == [stored()[seed].cell for seed in range(ran)]
-    assert f"tenas on cifar10 has {ran} of {seeds} seeds" in campaign.notes
+    assert f"tenas on cifar10: {ran} of {seeds} runs" in campaign.notes
 
 
 def test_noise_is_the_same_with_any_number_of_workers(file: Path, tmp_path: Path) -> None:

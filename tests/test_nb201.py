@@ -12,13 +12,13 @@ import pytest
 from scipy.stats import kendalltau
 from typer.testing import CliRunner
 
-from nasgauge.analysis.statistics.runs import random_search
 from nasgauge.cli import app
 from nasgauge.data.ceilings import noise_ceiling, single_trainings
 from nasgauge.data.importers import EXPORTS, TRAININGS, ImportFailed, import_trainings, trainings_path
 from nasgauge.data.shipped import FILE, FOLDER, MANIFEST, NB201_FILES, build, open_shipped
 from nasgauge.data.tables import AccuracyTable, Column, DamagedTable
 from nasgauge.harness.search.oracle import SearchMetric, Table
+from nasgauge.harness.search.reference import random_search
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.costs import multiply_adds, of_every_cell, parameters
 

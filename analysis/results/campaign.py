@@ -88,6 +88,7 @@ def load(folder: Path) -> Campaign:
         if whole.any():
             runs[key] = aligned.only(whole)
     if not runs:
+        notes += [f"{_name(key)}: no runs" for key in headers]
         raise NoResults(f"no run in {folder} has a reported accuracy: {'; '.join(notes)}")
     campaign = Campaign(settings, references, headers, runs, ())
     notes += [f"{_name(key)}: no runs" for key in campaign.without_runs]

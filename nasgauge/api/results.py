@@ -157,7 +157,7 @@ class Results:
         >>> import nasgauge as ng
         >>> results = ng.search("random", dataset="cifar10", seeds=3, budget=20, progress=False)
         >>> results.plot_efficiency("cifar10").get_xlabel()
-        'queries of the table'
+        'queries'
         """
         from matplotlib.figure import Figure
 

@@ -63,8 +63,9 @@ def search(
     ...         return [next(self.cells)]
     ...     def tell(self, cell, accuracy):
     ...         pass
-    >>> ng.search(Mine, "nb201", dataset="cifar100", budget=20, seeds=range(2), progress=False)
-    <Results: __main__:Mine on cifar100, 2 runs>
+    >>> results = ng.search(Mine, "nb201", dataset="cifar100", budget=20, seeds=range(2), progress=False)
+    >>> len(results.frame()), results.datasets
+    (40, ['cifar100'])
     """
     return bench([searcher], table, dataset=dataset, budget=budget, seeds=seeds, **{"workers": 1, **options})
 

@@ -24,9 +24,9 @@ def open_table(table: str | Path | AccuracyTable = sources.DEFAULT_TABLE) -> Acc
     --------
     >>> import nasgauge as ng
     >>> table = ng.open_table("nb201")
-    >>> table.query("|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
-    ...             dataset="cifar100", epochs=200, split="test")
-    52.913
+    >>> cell = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
+    >>> round(table.query(cell, dataset="cifar100", epochs=200, split="test"), 2)
+    52.91
     >>> len(table.frame())
     15625
     """

@@ -27,7 +27,9 @@ def check(
     if queries < 2:
         raise console.BadOption(f"--queries {queries} is too few; give at least 2")
     if not time_limit > 0:
-        raise console.BadOption(f"--time-limit {time_limit:g} allows nothing; give seconds")
+        raise console.BadOption(
+            f"--time-limit {time_limit:g} is too short; give a positive number of seconds"
+        )
     from nasgauge.conformance.check import check as findings
     from nasgauge.conformance.laws import LAWS
 

@@ -64,7 +64,9 @@ def gate(
     if workers == 0 or workers < -1:
         raise console.BadOption(f"--workers {workers} does nothing; give a number, or -1 for one a core")
     if not time_limit > 0:
-        raise console.BadOption(f"--time-limit {time_limit:g} allows nothing; give seconds")
+        raise console.BadOption(
+            f"--time-limit {time_limit:g} is too short; give a positive number of seconds"
+        )
     from nasgauge.gate import commands
 
     given = {
