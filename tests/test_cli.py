@@ -54,7 +54,10 @@ def test_everything_printed_names_the_table_and_its_limits(
 
 def test_report_draws_again_and_says_what_is_missing(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert nasgauge("search", "random", "--seeds", "20", "--budget", "10", "--out", str(out)).returncode == 0
+    assert (
+        nasgauge("search", "random", "-d", "cifar10", "-n", "20", "-b", "10", "--out", str(out)).returncode
+        == 0
+    )
     (out / Unit("random", "cifar10", 10, 19).file).unlink()
     done = nasgauge("report", str(out))
     assert done.returncode == 0

@@ -459,7 +459,8 @@ def test_broken_proxies_are_left_out_with_a_warning_and_named_when_asked_for(pac
 def test_a_scorer_takes_some_proxies_alone() -> None:
     from nasgauge.data.images import open_images
     from nasgauge.harness.proxies import proxies
-    from nasgauge.harness.proxies.scores import Recipe, Scorer
+    from nasgauge.harness.proxies.score_files import Recipe
+    from nasgauge.harness.proxies.scores import Scorer
 
     recipe = Recipe(kappa_batch=4, kappa_repeats=1, region_samples=40, region_repeats=1, channels=2, batch=4)
     cell = NB201()[15624]

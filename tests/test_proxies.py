@@ -17,20 +17,15 @@ from nasgauge.harness.proxies import Batch, proxies
 from nasgauge.harness.proxies.activations import distinct, naswot, relu_codes, zen
 from nasgauge.harness.proxies.agreement import RANK_SUM, agreements
 from nasgauge.harness.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, synflow, zico
+from nasgauge.harness.proxies.score_files import Recipe, Score, UnfitScores, gather, read, shipped
 from nasgauge.harness.proxies.scores import (
     NO_PATH,
-    Recipe,
-    Score,
     Scorer,
-    UnfitScores,
     classes,
-    gather,
     mean_by_cell,
     members,
     nan_last,
-    read,
     score_classes,
-    shipped,
 )
 from nasgauge.harness.proxies.tenas import regions
 from nasgauge.spaces.cells import Cell

@@ -30,9 +30,9 @@ from nasgauge.analysis.results.summary import (
     final_table,
     scores,
     tables,
-    verdicts,
 )
 from nasgauge.analysis.results.tables import Table, cell_text, decimals
+from nasgauge.analysis.results.verdicts import verdicts
 from nasgauge.analysis.statistics.curves import Clock, UnknownCost
 from nasgauge.analysis.statistics.recommendations import Rule
 

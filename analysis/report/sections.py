@@ -23,8 +23,9 @@ from nasgauge.analysis.results.efficiency_curves import (
     top,
 )
 from nasgauge.analysis.results.published import NASBENCH201, TENAS_TABLE_1, beside, pnas_efficiency
-from nasgauge.analysis.results.summary import no_diagram, profiles
+from nasgauge.analysis.results.summary import profiles
 from nasgauge.analysis.results.tables import Table
+from nasgauge.analysis.results.verdicts import no_diagram
 from nasgauge.analysis.statistics.curves import Clock
 from nasgauge.analysis.statistics.runs import Band
 

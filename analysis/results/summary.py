@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from nasgauge.analysis.results.campaign import Campaign
 from nasgauge.analysis.results.recommendations import Finals, Recommendations, finals
-from nasgauge.analysis.results.tables import Table, cell_text, decimals
+from nasgauge.analysis.results.tables import Table
 from nasgauge.analysis.statistics.aggregates import improvement, iqm, iqm_interval, normalised, profile
 from nasgauge.analysis.statistics.comparisons import (
     LEAST,
     compare,
-    critical_difference,
     holm,
     rank_p,
     seeds_needed,
@@ -28,7 +27,8 @@ Array = NDArray[np.float64]
 BASELINE: Final = "random"
 PLANNED: Final = 0.1
 """Percentage points for which the runs needed are planned."""
-_FEW: Final = f"n < {LEAST}"
+FEW: Final = f"n < {LEAST}"
+"""Stands in tables where there are too few runs for a p value."""
 _NORMAL: Final = 3.92
 """Width of a 95 % interval in standard errors, for normal data."""
 
@@ -72,7 +72,7 @@ def final_table(
                     "best": final.max(),
                     "regret": optimum - final.mean(),
                     "p": rank_p(final, baseline) if tested and baseline is not None else np.nan,
-                    "why no p": _FEW if few else "",
+                    "why no p": FEW if few else "",
                     "incumbent": made.incumbent.mean(),
                     "smoothed": np.nan if made.smoothed is None else made.smoothed.mean(),
                 }
@@ -117,7 +117,7 @@ def comparison_table(
                     "high": found.high,
                     "error": found.error,
                     "p": found.p,
-                    "why no p": "" if np.isfinite(found.p) else _FEW,
+                    "why no p": "" if np.isfinite(found.p) else FEW,
                     "A12": found.a12,
                     "A12 low": found.a12_low,
                     "A12 high": found.a12_high,
@@ -195,57 +195,6 @@ def profiles(
     pooled = np.concatenate([part for values in found.values() for part in values])
     levels = np.linspace(float(np.quantile(pooled, 0.01)), min(1.0, float(pooled.max())) + 1e-9, points)
     return levels, {searcher: profile(values, levels, rng) for searcher, values in found.items()}
-
-
-def verdicts(final: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
-    """The highest mean of each dataset and its comparison with the next one, a sentence each."""
-    said = []
-    for dataset, rows in final.groupby("dataset", sort=False):
-        first = rows.iloc[0]
-        digits = decimals(first.error)
-        text = f"{dataset}: {first.searcher} has the highest mean, {cell_text(first['mean'], digits)} %"
-        if np.isfinite(first.low):
-            text += f" (95 % interval {cell_text(first.low, digits)} to {cell_text(first.high, digits)}, n = {first.n})"
-        pair = comparisons[comparisons["dataset"] == dataset] if len(comparisons) else comparisons
-        pair = pair[pair["searcher"] == first.searcher] if len(pair) else pair
-        if not len(pair):
-            said.append(f"{text}; there is no other searcher to compare it with.")
-            continue
-        said.append(text + _against(pair.iloc[0]))
-    return said
-
-
-def _against(row: "pd.Series[float]") -> str:
-    """The comparison with the next searcher, in words."""
-    rival = f"{row.against} (n = {row['n against']})"
-    if not np.isfinite(row.low):
-        return f"; one run is too few to compare it with {rival}."
-    digits = decimals(row.error)
-    low, high = (cell_text(row[end], digits) for end in ("low", "high"))
-    text = (
-        f"; difference from {rival}: {cell_text(row.difference, digits)} points ({low} to {high}), probability of "
-        f"improvement {row.A12:.2f} ({row['A12 low']:.2f} to {row['A12 high']:.2f}, Vargha-Delaney A12)"
-    )
-    if not np.isfinite(row.p):
-        return f"{text}; {_FEW}, so no p value is given."
-    verdict = "significant" if row.p < 0.05 else "not significant"
-    text += f"; {verdict} at 5 % (Brunner-Munzel, Holm-corrected p {_p(row.p)})."
-    if row.p >= 0.05 and np.isfinite(row["runs to detect"]):
-        text += f" About {row['runs to detect']:,.0f} runs of each would detect a difference of this size."
-    return text
-
-
-def no_diagram(campaign: Campaign) -> str:
-    """Why there is no critical-difference diagram."""
-    searchers, datasets = len(campaign.searchers), len(campaign.datasets)
-    if searchers < 3:
-        return ""
-    critical = critical_difference(searchers, datasets)
-    return (
-        f"No critical-difference diagram: with {datasets} dataset{'s' * (datasets > 1)} and {searchers} "
-        f"searchers, two mean ranks would have to differ by {critical:.2f}, and {searchers - 1} is the largest "
-        "difference possible. The tests below compare runs on each dataset instead."
-    )
 
 
 def tables(
@@ -331,7 +280,3 @@ def described(campaign: Campaign) -> str:
 
 def _without(frame: pd.DataFrame, *names: str) -> list[str]:
     return [name for name in frame.columns if name not in names]
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from nasgauge.harness.proxies.scores import Score, mean_by_cell, members, nan_last
+from nasgauge.harness.proxies.score_files import Score
+from nasgauge.harness.proxies.scores import mean_by_cell, members, nan_last
 from nasgauge.spaces.ranks import rank_sum
 
 Array = NDArray[np.float64]

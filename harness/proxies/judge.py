@@ -58,7 +58,7 @@ class Judge:
 
     >>> from dataclasses import replace
     >>> from nasgauge.searchers.pruning import PRESETS
-    >>> judge = Judge(replace(PRESETS["paper"], batch=4, repeats=1, region_samples=50), seed=0)
+    >>> judge = Judge(replace(PRESETS["paper-settings"], batch=4, repeats=1, region_samples=50), seed=0)
     >>> supernet = (("skip_connect", "nor_conv_3x3"),) * 6
     >>> pruned = (("skip_connect",), *supernet[1:])
     >>> [comparison] = judge(supernet, [pruned])

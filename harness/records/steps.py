@@ -173,7 +173,7 @@ def write(path: Path, header: Header, steps: Steps) -> None:
     >>> import tempfile
     >>> header = Header(
     ...     argv=("nasgauge", "search", "random"), commit="", versions={}, table="toy", table_sha256="", limits="",
-    ...     dataset="toy", signal="toy/12/valid", report="toy/200/test", warning="", searcher="random", settings={},
+    ...     dataset="toy", metric="toy/12/valid", report="toy/200/test", warning="", searcher="random", settings={},
     ...     budget="1 queries", repeats="charge", seeds=(0, 0),
     ... )
     >>> step = Step("a cell", Evaluation(91.2, 93.9, 12.0, 340.0), charged=True, overhead=0.01)

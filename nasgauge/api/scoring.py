@@ -49,7 +49,8 @@ def score(
     from nasgauge.data.images import open_images
     from nasgauge.harness.network.inputs import open_device
     from nasgauge.harness.proxies.registry import proxy_named
-    from nasgauge.harness.proxies.scores import Recipe, Scorer
+    from nasgauge.harness.proxies.score_files import Recipe
+    from nasgauge.harness.proxies.scores import Scorer
 
     named = None if proxies is None else {name: proxy_named(name) for name in sorted(proxies)}
     several = (cells,) if isinstance(cells, (Cell, str)) else tuple(cells)

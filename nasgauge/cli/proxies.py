@@ -35,7 +35,8 @@ def cells(
 
     from nasgauge.data.images import open_images
     from nasgauge.harness.network.inputs import open_device
-    from nasgauge.harness.proxies.scores import Recipe, Scorer, UnfitScores, gather, score_classes
+    from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather
+    from nasgauge.harness.proxies.scores import Scorer, score_classes
     from nasgauge.spaces.cells import Cell
 
     chosen = [Cell.parse(text) for text in texts or ()]
@@ -195,7 +196,7 @@ def agreement(
     from nasgauge.data.atomic import replacing
     from nasgauge.data.sources import open_table
     from nasgauge.harness.proxies.agreement import agreements
-    from nasgauge.harness.proxies.scores import read, shipped
+    from nasgauge.harness.proxies.score_files import read, shipped
 
     figures = open_table(table)
     accuracies = {dataset: figures.column(view.report) for dataset, view in figures.views.items()}
