@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 
 from nasgauge.analysis.statistics.curves import Runs
 from nasgauge.spaces.cells import EDGES, Cell, InvalidCell
@@ -75,15 +76,13 @@ def recommended(runs: Runs, rule: Rule, queries: float = np.inf) -> NDArray[np.i
     if rule == "incumbent":
         return incumbent
     ranks = _ranks(runs.cells)
-    return np.array(
-        [
-            _smoothed(ranks[cell[:steps]], metric[:steps], int(held))
-            for cell, metric, steps, held in zip(
-                runs.cell, runs.validation, done.tolist(), incumbent, strict=True
-            )
-        ],
-        dtype=np.int64,
-    )
+    histories = zip(runs.cell, runs.validation, done.tolist(), incumbent, strict=True)
+    with threadpool_limits(limits=1):  # matrices this small lose more by waiting for threads than they gain
+        steps = [
+            _smoothed(ranks[cell[:count]], metric[:count], int(held))
+            for cell, metric, count, held in histories
+        ]
+    return np.array(steps, dtype=np.int64)
 
 
 def own(runs: Runs, queries: float = np.inf) -> Array | None:
