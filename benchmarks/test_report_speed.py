@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasgauge.cli.bench import _reference
 from nasgauge.data.sources import open_table
 from nasgauge.harness.records.results import Settings, claim, plan
 from nasgauge.harness.records.steps import Header, Steps, write
 from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.reference import reference as reference_of
 from nasgauge.harness.search.runner import Budget
 from nasgauge.spaces.nb201 import NB201
 
@@ -27,15 +27,15 @@ SEEDS, QUERIES = 500, 200
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random draws from the bundled table, each searcher a little luckier than the one before."""
+    """Random draws from the shipped table, each searcher a little luckier than the one before."""
     out = tmp_path_factory.mktemp("report") / "out"
-    table = open_table("bundled")
+    table = open_table("nb201")
     oracle = Table(table, "cifar10")
     settings = Settings(
-        table="bundled", table_sha256=table.sha256, limits=table.limits, datasets=DATASETS, seeds=SEEDS,
+        table="nb201", table_sha256=table.sha256, limits=table.limits, datasets=DATASETS, seeds=SEEDS,
         budget=f"{QUERIES} queries",
     )  # fmt: skip
-    reference = _reference(oracle, Budget(QUERIES))
+    reference = reference_of(oracle, Budget(QUERIES))
     claim(out, settings, dict.fromkeys(DATASETS, reference))
     rng = np.random.default_rng(0)
     order = np.argsort(oracle.test)
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             overhead=rng.exponential(1e-3, size=count),
         )
         header = Header(
-            argv=("nasgauge",), commit="", versions={}, table="bundled", table_sha256=table.sha256,
+            argv=("nasgauge",), commit="", versions={}, table="nb201", table_sha256=table.sha256,
             limits=table.limits, dataset=unit.dataset, metric="s", report="r", warning="", searcher=unit.searcher,
             settings={}, budget=settings.budget, repeats="charge", seeds=(unit.first, unit.last),
         )  # fmt: skip

@@ -295,7 +295,8 @@ def test_an_untrained_seed_stays_missing(nb201: AccuracyTable) -> None:
         columns = [
             nb201.column(Column.parse(f"{dataset}/200/{split}/{seed}/accuracy")) for seed in (777, 888, 999)
         ]
-        return np.bincount((~np.isnan(np.stack(columns))).sum(axis=0)).tolist()
+        counts: list[int] = np.bincount((~np.isnan(np.stack(columns))).sum(axis=0)).tolist()
+        return counts
 
     assert [trained(training, "valid") for training in TRAININGS] == [[0, 0, 7456, 8169]] * 3
     assert trained("cifar10", "test") == [2433, 0, 5231, 7961]

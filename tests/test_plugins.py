@@ -15,6 +15,7 @@ from nasgauge.data.plugins import Group, NameClash, PluginFailed, UnknownName, b
 from nasgauge.harness.search.specs import InvalidOption, Searchable, Spec, UnknownSearcher, text_of
 from nasgauge.searchers.evolution import Evolution
 from nasgauge.searchers.pnas import PNAS
+from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 
 FIXED = """
@@ -315,7 +316,7 @@ def test_options_of_a_constructor_need_not_be_keyword_only(folder: Path) -> None
 
 
 def test_a_class_that_another_process_cannot_import_has_no_text() -> None:
-    class Local(Evolution):
+    class Local(Evolution[Cell]):
         pass
 
     assert str(Spec.of(Local)).endswith("<locals>.Local")
@@ -337,6 +338,7 @@ import joblib
 import numpy as np
 
 from nasgauge.harness.search.specs import Spec
+from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 {fixed}
 

@@ -140,7 +140,7 @@ def in_double_precision(network: Network) -> None:
     """So that differences of a loss are exact enough to be slopes."""
     for weights in (network.weights, network.gradients):
         ends = np.cumsum([part.size for part in weights.values()])
-        weights.vector = weights.vector.astype(np.float64)  # type: ignore[assignment]
+        weights.vector = weights.vector.astype(np.float64)
         for name, part in zip(weights, np.split(weights.vector, ends[:-1]), strict=True):
             weights[name] = part.reshape(weights[name].shape)
 

@@ -24,7 +24,7 @@ CAPTIONS = {
     "ranks-cifar10-regions": "Number of linear regions against test accuracy.",
     "tau-between": "Kendall's tau between pairs of proxies.",
     "preference-cifar10": "Shares of operations in the best 10 % of cells, by accuracy and by each proxy.",
-    "pruning-paper-seed-0": "A TE-NAS search: the supernet and its remaining operations after each round.",
+    "pruning-paper-settings-seed-0": "A TE-NAS search: the supernet and its remaining operations after each round.",
     "bridge-accuracy": "Retraining check: cells trained for 12 epochs against the table `nb201`, with 95 % prediction intervals.",
     "bridge-curves-cifar10-valid-12": "Learning curves of these trainings and of the official records.",
 }
@@ -54,9 +54,11 @@ def main() -> None:
         lines = [
             "# Gallery",
             "",
-            "Made by `python docs/gallery/make.py` from the table `bundled`. In this table, search metric and reported accuracy",
+            "Made by `python docs/gallery/make.py` from the table `nb201`: the search metric is the 200-epoch validation",
+            "accuracy of one training seed drawn at each query, the reported accuracy the mean 200-epoch test accuracy.",
+            "Proxy scores are those in the package, computed on a small network: see [their page](../results/proxies.md).",
+            "",
         ]
-        lines += ["are the same value.", ""]
         for name, caption in CAPTIONS.items():
             picture = out / "report" / f"{name}.png"
             if picture.is_file():

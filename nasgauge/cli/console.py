@@ -1,6 +1,7 @@
 """The consoles that the command line prints to, and the errors that it prints as one line."""
 
 import os
+import sys
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -25,7 +26,8 @@ def out() -> "Console":
     """The terminal, for results."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    # in a file or a log nothing is shortened to the 80 columns that a terminal may have
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 @cache
