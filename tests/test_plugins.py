@@ -338,7 +338,6 @@ import joblib
 import numpy as np
 
 from nasgauge.harness.search.specs import Spec
-from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 {fixed}
 
