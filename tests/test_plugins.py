@@ -86,10 +86,14 @@ def nasgauge(folder: Path, toy_file: Path) -> Nasgauge:
     """The command line, in a new process in the current folder."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = "import sys; sys.path[0] = sys.prefix; from nasgauge.cli import main; main()"
+        command = "from nasgauge.cli import main; main()"
         filled = [str(toy_file) if argument == "TOY" else argument for argument in arguments]
         return subprocess.run(
-            [sys.executable, "-c", command, *filled], cwd=folder, capture_output=True, text=True, check=False
+            [sys.executable, "-P", "-c", command, *filled],  # as the installed script: not the current folder
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     return run
