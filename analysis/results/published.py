@@ -89,7 +89,8 @@ TENAS_TABLE_1: Final = Published(
         _row("TE-NAS", (93.9, 0.47, 71.24, 0.56, 42.38, 0.46), 1558, searcher="tenas"),
         _row("optimal", (94.37, 73.51, 47.31), searcher="optimum"),
     ),
-    note="The paper's TE-NAS searches on each dataset, its other methods on CIFAR-10 alone; our tenas rows are stored searches on CIFAR-10 images.",
+    note="The paper's TE-NAS searches on each dataset, its other methods on CIFAR-10 alone; our tenas rows are stored "
+    "searches on CIFAR-10 images.",
 )
 
 NASBENCH201: Final = Published(

@@ -28,7 +28,7 @@ from nasgauge.data.tables import AccuracyTable
 from nasgauge.spaces.cells import N_CELLS, Cell, InvalidCell
 
 CellProgress = Callable[[int, int], None]
-"""Told how many cells are done, and of how many."""
+"""Called with the number of cells that are done, and of all."""
 
 _TORCH_MAGIC: Final = 0x1950A86A20F9469CFC6C
 _TORCH_PROTOCOL: Final = 1001

@@ -13,7 +13,7 @@ _WEIGHTS: Final = (1.0, 0.7, 0.9, 1.3, 0.8, 1.1)  # of each edge: no two of them
 class Landscape:
     """Validation accuracy rises with convolutions and late edges; all figures from a formula.
 
-    With `known`, everything that a searcher is not told is another: the validation accuracy of all other
+    With `known`, everything that a searcher does not observe is different: the validation accuracy of all other
     cells, and the test accuracy and the costs of every cell.
     """
 

@@ -31,7 +31,7 @@ LAWS: Final = MappingProxyType(
         "no global generator": "draws only from the generator that it was given",
         "batches": "survives results that come in batches of any size",
         "budget": "evaluates nothing that its budget does not pay for, and does not know the budget",
-        "told alone": "sees only the validation accuracies of the cells that it asked for",
+        "validation only": "sees only the validation accuracies of the cells that it asked for",
         "picklable": "can be pickled in the middle of a search and goes on alike",
         "resume": "goes on alike in another process after it was killed",
     }
@@ -68,12 +68,12 @@ def same_seed(trial: Trial, base: Sequence[Step[Cell]]) -> None:
 
 
 def batches(trial: Trial, base: Sequence[Step[Cell]]) -> None:  # noqa: ARG001 - one signature for all laws
-    """Raises Broken if a searcher that is told late raises or asks for something invalid."""
+    """Raises Broken if a searcher whose results come late raises or asks for something invalid."""
     for size in BATCHES:
         try:
             _in_batches(Watched(trial, trial.make()), size, trial.queries)
         except Broken as broken:
-            raise Broken("batches", f"told {size} results at a time: {broken.evidence}") from broken
+            raise Broken("batches", f"given {size} results at a time: {broken.evidence}") from broken
 
 
 def _in_batches(searcher: Watched, size: int, queries: int) -> None:
@@ -110,17 +110,17 @@ def budget(trial: Trial, base: Sequence[Step[Cell]]) -> None:
             )
 
 
-def told_alone(trial: Trial, base: Sequence[Step[Cell]]) -> None:
+def validation_only(trial: Trial, base: Sequence[Step[Cell]]) -> None:
     """Raises Broken if it reads a file, or if accuracies that it should not see change the search."""
     other = Landscape(known={step.cell for step in base})
     compare(
-        "told alone",
+        "validation only",
         cells_of(base),
         cells_of(search(trial, other, trial.queries)),
-        "told the same, with other figures of everything that it is not told",
+        "with the same validation accuracies and all other figures changed",
     )
     if trial.read:
-        raise Broken("told alone", f"{trial.read[0]}, where it can learn more than it is told")
+        raise Broken("validation only", f"{trial.read[0]}, which holds more than validation accuracies")
 
 
 def picklable(trial: Trial, base: Sequence[Step[Cell]]) -> None:
@@ -180,7 +180,7 @@ IN_ONE_PROCESS: Final[tuple[tuple[str, Callable[[Trial, Sequence[Step[Cell]]], N
     ("same seed", same_seed),
     ("batches", batches),
     ("budget", budget),
-    ("told alone", told_alone),
+    ("validation only", validation_only),
     ("picklable", picklable),
 )
 
