@@ -26,10 +26,10 @@ from nasgauge.data.curves import Curves
 from nasgauge.data.importers import SETS
 from nasgauge.data.sources import DEFAULT_TABLE, open_curves, open_table
 from nasgauge.data.tables import AccuracyTable, Column, NotInTable, Split
-from nasgauge.harness.search.trials import Trials, mean
 from nasgauge.spaces.cells import Cell, InvalidCell
 from nasgauge.spaces.costs import TASKS, multiply_adds, parameters
 from nasgauge.spaces.nb201 import NB201
+from nasgauge.trials import Trials, mean
 
 Info = dict[str, float | str | None]
 

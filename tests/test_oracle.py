@@ -9,11 +9,11 @@ import pytest
 from nasgauge.data.curves import RANK, Curves
 from nasgauge.data.tables import AccuracyTable, Column, NotInTable, Split, View
 from nasgauge.harness.search.oracle import Fidelity, InvalidMetric, LeakyQuery, SearchMetric, Table
-from nasgauge.harness.search.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from nasgauge.harness.search.units import generators
-from nasgauge.harness.search.yardsticks import yardstick
+from nasgauge.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from nasgauge.spaces.cells import N_CELLS
 from nasgauge.spaces.nb201 import NB201
+from nasgauge.studies.yardsticks import yardstick
 
 RANKS = np.arange(N_CELLS, dtype=float)
 EVEN = RANKS % 2 == 0

@@ -15,7 +15,6 @@ from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.network.inputs import InvalidBatch
 from nasgauge.harness.proxies import Batch, proxies
 from nasgauge.harness.proxies.activations import distinct, naswot, relu_codes, zen
-from nasgauge.harness.proxies.agreement import RANK_SUM, agreements
 from nasgauge.harness.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, synflow, zico
 from nasgauge.harness.proxies.score_files import Recipe, Score, UnfitScores, gather, read, shipped
 from nasgauge.harness.proxies.scores import (
@@ -30,6 +29,7 @@ from nasgauge.harness.proxies.scores import (
 from nasgauge.harness.proxies.tenas import regions
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
+from nasgauge.studies.agreement import RANK_SUM, agreements
 
 PROXIES = proxies(built_in("nasgauge.proxies"))
 MIXED = Cell(("nor_conv_3x3", "avg_pool_3x3", "nor_conv_1x1", "skip_connect", "none", "nor_conv_3x3"))

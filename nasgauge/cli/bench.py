@@ -152,8 +152,8 @@ def search(
 
 def _rules(protocol: ProtocolName, metric: str, budget: str, repeats: Repeats) -> "Rules":
     from nasgauge.harness.search.campaign import Rules
-    from nasgauge.harness.search.protocols import PROTOCOLS
     from nasgauge.harness.search.runner import Budget
+    from nasgauge.protocols import PROTOCOLS
 
     preset = PROTOCOLS[protocol.value]
     by_default = "" if protocol is ProtocolName.default else str(preset.metric)  # a table knows its own

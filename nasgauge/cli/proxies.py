@@ -195,8 +195,8 @@ def agreement(
 
     from nasgauge.data.atomic import replacing
     from nasgauge.data.sources import open_table
-    from nasgauge.harness.proxies.agreement import agreements
     from nasgauge.harness.proxies.score_files import read, shipped
+    from nasgauge.studies.agreement import agreements
 
     figures = open_table(table)
     accuracies = {dataset: figures.column(view.report) for dataset, view in figures.views.items()}
