@@ -9,8 +9,14 @@ from house import MODULES
 
 from nasgauge.spaces.errors import MissingExtra, extras_explained
 
+WITH_TORCH = ("nasgauge.api.scoring", "nasgauge.api.training")
+"""Modules that import without torch and whose examples need it."""
 
-@pytest.mark.parametrize("name", sorted(MODULES))
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.torch if name in WITH_TORCH else ()) for name in sorted(MODULES)],
+)
 def test_the_examples_of_a_module_hold(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -423,6 +423,7 @@ LIGHTEST = Proxy(weights, higher_is_better=False, needs_path=False)
 """
 
 
+@pytest.mark.torch
 def test_a_proxy_of_another_package_scores_cells(package: Package, nasgauge: Nasgauge) -> None:
     package("scoring", PROXY, {"nasgauge.proxies": {"lightest": "scoring:LIGHTEST"}})
     cells = [str(NB201()[0]), str(NB201()[15624])]
@@ -436,6 +437,7 @@ def test_a_proxy_of_another_package_scores_cells(package: Package, nasgauge: Nas
     assert values["lightest"] == [-value for value in values["params"]]
 
 
+@pytest.mark.torch
 def test_broken_proxies_are_left_out_with_a_warning_and_named_when_asked_for(package: Package) -> None:
     from nasgauge.harness.proxies import BrokenProxy, InvalidProxy, proxies, proxy_named
 
@@ -461,6 +463,7 @@ def test_broken_proxies_are_left_out_with_a_warning_and_named_when_asked_for(pac
     assert list(proxies(["snip", "lightest"])) == ["snip", "lightest"]
 
 
+@pytest.mark.torch
 def test_a_scorer_takes_some_proxies_alone() -> None:
     from nasgauge.data.images import open_images
     from nasgauge.harness.proxies import proxies

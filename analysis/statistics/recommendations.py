@@ -116,4 +116,5 @@ def _smoothed(ranks: NDArray[np.intp], metric: Array, incumbent: int) -> int:
         return incumbent
     if len(known) > MOST:
         known = np.sort(known[np.argsort(-metric[known], kind="stable")[:MOST]])
-    return int(known[smooth(ranks[known], metric[known]).argmax()])
+    mean = smooth(ranks[known], metric[known])
+    return int(known[mean.round(9).argmax()])  # the first of equal ones, whatever the last bits are
