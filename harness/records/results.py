@@ -172,8 +172,9 @@ def claim(folder: Path, settings: Settings, references: Mapping[str, Reference])
         if set(references) - known:
             both = dict(references) | references_of(folder)
             _write_json(folder / REFERENCE_FILE, _References(datasets=both))
-        grown = _grown(settings_of(folder), settings)
-        if grown != settings_of(folder):
+        found = settings_of(folder)
+        grown = _grown(found, settings)
+        if grown != found:
             _write_json(folder / SETTINGS_FILE, grown)
     for partial in folder.glob(f"{PARTIAL}*"):
         partial.unlink(missing_ok=True)

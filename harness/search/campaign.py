@@ -184,14 +184,14 @@ class Campaign:
             return plan(self.settings, map(str, self.specs))
         return missing(self.folder, self.settings, {str(spec): spec.settings() for spec in self.specs})
 
-    def run(self, *, workers: int = -1) -> Iterator[Unit]:
+    def run(self, todo: Sequence[Unit] | None = None, *, workers: int = -1) -> Iterator[Unit]:
         """Run what is missing in `workers` processes (-1 for one a core); yields units as they finish.
 
-        Each result file is written, whole, by its worker.
+        Each result file is written, whole, by its worker. `todo` is `missing()` where the caller has it already.
 
         Raises OtherCampaign, DamagedRecord, DamagedTable.
         """
-        todo = self.missing()
+        todo = self.missing() if todo is None else todo
         known = claimed(self.folder, self.settings)
         fresh = {name: oracle for name, oracle in self.oracles.items() if known is None or name not in known}
         budget = Budget.parse(self.settings.budget)

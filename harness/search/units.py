@@ -83,15 +83,6 @@ def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
     return np.random.default_rng(searcher), np.random.default_rng(oracle)
 
 
-def table_in(folder: Path, name: str) -> AccuracyTable:
-    """The table of a campaign: by its name or path, or the file of that name in the campaign's folder.
-
-    Raises UnknownTable, DamagedTable, and what `open_table` raises.
-    """
-    own = folder / name
-    return open_table(own if name.endswith(".npz") and own.is_file() else name)
-
-
 class _Evaluator(NamedTuple):
     """What evaluates the cells of a unit, and what the unit's header says of it."""
 
@@ -100,8 +91,10 @@ class _Evaluator(NamedTuple):
 
 
 def _table_evaluator(folder: Path, settings: Settings, dataset: str) -> _Evaluator:
-    table = _table(folder, settings.table)
-    oracle = _oracle(folder, settings.table, dataset, settings.metric)
+    own = folder / settings.table  # a table that cannot be opened by name is kept in the campaign's folder
+    name = str(own) if own.suffix == ".npz" and own.is_file() else settings.table
+    table = _table(name)
+    oracle = _oracle(name, dataset, settings.metric)
     header = {
         "table": table.name,
         "table_sha256": table.sha256,
@@ -139,11 +132,11 @@ def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Eval
 
 
 @lru_cache(maxsize=4)
-def _table(folder: Path, name: str) -> AccuracyTable:
-    return table_in(folder, name)
+def _table(name: str) -> AccuracyTable:
+    return open_table(name)
 
 
 @lru_cache(maxsize=16)
-def _oracle(folder: Path, name: str, dataset: str, metric: str) -> Table:
+def _oracle(name: str, dataset: str, metric: str) -> Table:
     chosen = SearchMetric.parse(metric) if metric else None
-    return Table(_table(folder, name), dataset, metric=chosen, curves=open_curves(name))
+    return Table(_table(name), dataset, metric=chosen, curves=open_curves(name))

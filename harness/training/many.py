@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 import joblib
 import torch
@@ -16,6 +16,9 @@ from nasgauge.data.images import open_splits
 from nasgauge.harness.records.trainings import Epoch
 from nasgauge.harness.training.machine import Machine
 from nasgauge.harness.training.units import Loaded, TrainingUnit, train_unit
+
+PACKAGES: Final = ("torch", "torchvision", "lightning-fabric", "numpy")
+"""Packages whose versions a training record states."""
 
 
 def machines(machine: Machine, workers: int) -> list[Machine]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 
@@ -29,13 +30,18 @@ def progress_bar(what: str, total: float, *, done: float = 0.0, shown: bool = Tr
         yield _Html(what, total, done)
     else:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.progress import TimeRemainingColumn as Remaining
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        console = Console(stderr=True, highlight=False)
-        with Progress(*columns, TextColumn("left"), Remaining(), console=console) as progress:
+        with terminal_progress(Console(stderr=True, highlight=False)) as progress:
             yield _Terminal(progress, progress.add_task(what, total=total, completed=int(done)))
+
+
+def terminal_progress(console: "Console") -> "Progress":
+    """Bars with counts, the elapsed and the remaining time, on a console."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TextColumn("left"), Remaining(), console=console)
 
 
 class _Silent:

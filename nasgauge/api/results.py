@@ -167,7 +167,7 @@ class Results:
         chosen = dataset or (self.datasets[0] if len(self.datasets) == 1 else "")
         if chosen not in self.datasets:
             raise NoSuchRuns(f"no runs on {dataset!r}; choose the dataset from {', '.join(self.datasets)}")
-        axes = ax if ax is not None else _new_axes(Figure)
+        axes = ax if ax is not None else Figure(figsize=(6.4, 4.0), layout="constrained").add_subplot()
         numbers = efficiency(self._campaign, chosen, clock, np.random.default_rng(0), average=average)
         draw_accuracy(axes, numbers.grid, numbers.bands, random=numbers.random, references=numbers.references)
         axes.set_xlabel(AXES[clock])
@@ -215,8 +215,3 @@ def open_results(folder: str | Path) -> Results:
     <Results: random on cifar10, 2 runs>
     """
     return Results(Path(folder))
-
-
-def _new_axes(figure: Any) -> Any:
-    made = figure(figsize=(6.4, 4.0), layout="constrained")
-    return made.add_subplot()

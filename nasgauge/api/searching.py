@@ -1,7 +1,7 @@
 """Searches on a table, or on real training, for the public API."""
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
@@ -12,7 +12,7 @@ from nasgauge.api.progress import Bar, progress_bar
 from nasgauge.api.results import Results
 from nasgauge.data.sources import DEFAULT_TABLE
 from nasgauge.data.tables import AccuracyTable
-from nasgauge.harness.records.results import TRAINED
+from nasgauge.harness.records.results import TRAINED, Unit
 from nasgauge.harness.search.campaign import Campaign, InvalidCampaign, Rules
 from nasgauge.harness.search.runner import Budget, Repeats
 from nasgauge.harness.search.specs import Searchable
@@ -118,27 +118,22 @@ def bench(
     >>> results.frame().groupby("searcher").size().to_dict()
     {'evolution': 40, 'random': 40}
     """
-    if out is None:
-        folder = Path(mkdtemp(prefix="nasgauge-"))
-        try:
-            bench(
-                searchers, table, dataset=dataset, budget=budget, seeds=seeds, metric=metric, repeats=repeats,
-                out=folder, workers=workers, progress=progress,
-            )  # fmt: skip
-        except BaseException:
+    folder = Path(mkdtemp(prefix="nasgauge-") if out is None else out)
+    try:
+        campaign = Campaign.on_table(
+            folder,
+            several(searchers),
+            table,
+            datasets=() if dataset is None else (dataset,) if isinstance(dataset, str) else tuple(dataset),
+            seeds=seeds,
+            rules=Rules(budget=Budget.parse(str(budget)), metric=metric, repeats=repeats),
+        )
+        run_campaign(campaign, workers=workers, progress=progress)
+        return Results(folder, temporary=out is None)
+    except BaseException:
+        if out is None:
             shutil.rmtree(folder, ignore_errors=True)
-            raise
-        return Results(folder, temporary=True)
-    campaign = Campaign.on_table(
-        Path(out),
-        several(searchers),
-        table,
-        datasets=() if dataset is None else (dataset,) if isinstance(dataset, str) else tuple(dataset),
-        seeds=seeds,
-        rules=Rules(budget=Budget.parse(str(budget)), metric=metric, repeats=repeats),
-    )
-    run_campaign(campaign, workers=workers, progress=progress)
-    return Results(Path(out))
+        raise
 
 
 def several(searchers: Searchable | Iterable[Searchable]) -> tuple[Searchable, ...]:
@@ -148,19 +143,24 @@ def several(searchers: Searchable | Iterable[Searchable]) -> tuple[Searchable, .
     return tuple(searchers)
 
 
-def run_campaign(campaign: Campaign, *, workers: int = -1, progress: bool = True) -> None:
+def run_campaign(
+    campaign: Campaign, todo: Sequence[Unit] | None = None, *, workers: int = -1, progress: bool = True
+) -> None:
     """Run what a campaign lacks, with a progress bar that counts runs.
 
-    Raises what `Campaign.run` raises.
+    `todo` is `campaign.missing()` where the caller has it already: to find it, every result file is read.
+
+    Raises what `Campaign.missing` and `Campaign.run` raise.
     """
     if workers == 0:
         raise InvalidCampaign("0 workers run nothing; give a number, or -1 for one a core")
-    todo = sum(unit.runs for unit in campaign.missing())
+    todo = campaign.missing() if todo is None else todo
     total = campaign.runs
-    with progress_bar("runs", total, done=total - todo, shown=progress) as bar:
+    left = sum(unit.runs for unit in todo)
+    with progress_bar("runs", total, done=total - left, shown=progress) as bar:
         watched = campaign.settings.training is not None and todo
         with _count_trainings(campaign.folder / TRAINED, bar) if watched else nullcontext():
-            for unit in campaign.run(workers=workers):
+            for unit in campaign.run(todo, workers=workers):
                 bar.advance(unit.runs)
 
 

@@ -13,8 +13,6 @@ from nasgauge.harness.records.trainings import TrainingRecord
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import extras_explained
 
-VERSIONS = ("torch", "torchvision", "lightning-fabric", "numpy")
-
 
 @extras_explained()
 def train(
@@ -71,7 +69,7 @@ def train(
     [1]
     """
     from nasgauge.harness.training import Machine, TrainingUnit
-    from nasgauge.harness.training.many import machines, train_units
+    from nasgauge.harness.training.many import PACKAGES, machines, train_units
 
     chosen = recipe_named(recipe, epochs=epochs)
     several = (cells,) if isinstance(cells, (Cell, str)) else cells
@@ -86,7 +84,7 @@ def train(
             folder,
             todo,
             places,
-            provenance(*VERSIONS),
+            provenance(*PACKAGES),
             images=None if images is None else Path(images),
             on_step=bar.advance,
         ):

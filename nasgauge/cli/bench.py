@@ -190,6 +190,7 @@ def _run(campaign: "Campaign", workers: int) -> None:
         say(note, markup=False)
     settings = campaign.settings
     say(f"budget {settings.budget}, repeated queries: {settings.repeats}, {settings.seed_range}")
-    if kept := campaign.runs - sum(unit.runs for unit in campaign.missing()):
+    todo = campaign.missing()
+    if kept := campaign.runs - sum(unit.runs for unit in todo):
         say(f"{kept} finished runs are kept")
-    run_campaign(campaign, workers=workers)
+    run_campaign(campaign, todo, workers=workers)

@@ -40,11 +40,9 @@ def err() -> "Console":
 
 def progress() -> "Progress":
     """A bar with counts, elapsed time and what is left, on standard error."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.progress import TimeRemainingColumn as Eta
+    from nasgauge.api.progress import terminal_progress
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, TextColumn("left"), Eta(), console=err())
+    return terminal_progress(err())
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def _train(
 
     from nasgauge.harness.records.provenance import provenance
     from nasgauge.harness.records.trainings import Epoch
-    from nasgauge.harness.training.many import train_units
+    from nasgauge.harness.training.many import PACKAGES, train_units
 
     def say(epoch: Epoch) -> None:
         progress.console.print(_line(epoch), markup=False)
@@ -151,7 +151,7 @@ def _train(
                 out,
                 units,
                 places,
-                provenance("torch", "torchvision", "lightning-fabric", "numpy"),
+                provenance(*PACKAGES),
                 images=images,
                 evaluate_every=evaluate_every,
                 checkpoint_every=checkpoint_every,
