@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from nasgauge.data.sources import open_table
-from nasgauge.harness.records.results import Settings, claim, plan
+from nasgauge.harness.records.claims import claim
+from nasgauge.harness.records.results import Settings, plan
 from nasgauge.harness.records.steps import Header, Steps, write
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.reference import reference as reference_of

@@ -154,8 +154,10 @@ class SearchFile(BaseModel):
 
 
 @cache
-def stored(preset: str = "paper-settings") -> Mapping[int, StoredSearch]:
-    """The searches of a preset that ship with the package, by seed.
+def stored(preset: str = "paper-settings", path: Path = SHIPPED) -> Mapping[int, StoredSearch]:
+    """The searches of a preset in a file, by seed; by default those that ship with the package.
+
+    Raises UnreadableSearches.
 
     >>> search = stored("paper-settings")[0]
     >>> search.cell
@@ -163,7 +165,7 @@ def stored(preset: str = "paper-settings") -> Mapping[int, StoredSearch]:
     >>> [round(step.kappa) for step in search.rounds]
     [346, 86, 117]
     """
-    return MappingProxyType(SearchFile.read(SHIPPED).by_seed(preset))
+    return MappingProxyType(SearchFile.read(path).by_seed(preset))
 
 
 class TENAS(Generic[C]):
@@ -181,15 +183,23 @@ class TENAS(Generic[C]):
     the seed of the run is the entropy of its `numpy.random.SeedSequence`. No number is drawn.
 
     `preset`: `paper-settings` or `released`, see `nasgauge.searchers.pruning.PRESETS`.
+    `searches`: a file of your own searches, made by `nasgauge score tenas --out`; empty for those of the package.
 
-    Raises ValueError for an unknown preset, or a generator that was not made from a single seed.
+    Raises ValueError for an unknown preset, or a generator that was not made from a single seed; UnreadableSearches.
     """
 
-    def __init__(self, space: Space[C], rng: np.random.Generator, *, preset: str = "paper-settings") -> None:
+    def __init__(
+        self,
+        space: Space[C],
+        rng: np.random.Generator,
+        *,
+        preset: str = "paper-settings",
+        searches: str = "",
+    ) -> None:
         if preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
         self.space = space
-        self.search = stored(preset).get(_seed_of(rng))
+        self.search = stored(preset, Path(searches) if searches else SHIPPED).get(_seed_of(rng))
         self._asked = False
 
     def ask(self) -> list[C]:

@@ -1,10 +1,11 @@
 """The consoles that the command line prints to, and the errors that it prints as one line."""
 
+import errno
 import os
 import sys
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nasgauge.spaces.errors import NasgaugeError
 
@@ -66,6 +67,34 @@ def expected_errors() -> tuple[type[Exception], ...]:
     return NasgaugeError, OSError
 
 
-def fail(error: BaseException) -> None:
+def explained(error: BaseException) -> str:
+    """An error in a sentence; of the operating system's, without its number.
+
+    >>> explained(PermissionError(13, "Permission denied", "results"))
+    'results: permission denied; give another path, or change its permissions'
+    """
+    if not isinstance(error, OSError) or isinstance(error, NasgaugeError) or error.strerror is None:
+        return str(error)
+    remedy = {
+        errno.EACCES: "; give another path, or change its permissions",
+        errno.ENOENT: "; give a path that exists",
+        errno.ENOSPC: "; free some space and run the same command again",
+    }.get(error.errno or 0, "; give another path")
+    what = error.filename2 or error.filename
+    where = "" if what is None else f"{what}: "
+    return f"{where}{error.strerror.lower()}{remedy}"
+
+
+def fail(message: str) -> None:
     """One line on stderr that says what came, what is allowed and what to do."""
-    err().print(f"error: {' '.join(str(error).split())}", markup=False, style="red")
+    err().print(f"error: {' '.join(message.split())}", markup=False, style="red")
+
+
+def fail_usage(error: Any) -> None:
+    """The same for a command line that typer cannot read."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # a command without any arguments: its help
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    command = "nasgauge" if context is None else context.command_path
+    fail(f"{error.format_message().rstrip('.')}; see: {command} --help")
