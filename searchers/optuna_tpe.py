@@ -18,7 +18,10 @@ C = TypeVar("C")
 class TPE(Generic[C]):
     """TPE with one categorical parameter for each decision of the space, and Optuna's defaults otherwise.
 
-    `startup`: number of random cells before the estimator chooses any.
+    Parameters
+    ----------
+    startup
+        Random cells before the estimator chooses any.
 
     Raises MissingExtra if Optuna is not installed, ValueError for `startup` below 1.
     """

@@ -18,7 +18,14 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults (Kingma and
 class Reinforce(Generic[C]):
     """Policy gradient: raise the probability of a cell by its advantage over the moving average of accuracies.
 
-    The learning rate of 0.5 is that of the published command of NAS-Bench-201; NATS-Bench's script has 0.01.
+    Parameters
+    ----------
+    learning_rate
+        Of Adam. 0.5 is that of the published command of NAS-Bench-201; NATS-Bench's script has 0.01.
+    momentum
+        Of the moving average of accuracies that an accuracy is compared with.
+    initial_scale
+        Standard deviation of the logits at the start.
 
     Raises ValueError for a learning rate that is not positive, or a momentum outside [0, 1).
     """

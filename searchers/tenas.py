@@ -109,7 +109,7 @@ class SearchFile(BaseModel):
         except (OSError, ValidationError) as error:
             why = str(error).splitlines()[-1].strip()
             raise UnreadableSearches(
-                f"{path} holds no TE-NAS searches ({why}); nasgauge score tenas --out {path} makes them"
+                f"{path} holds no TE-NAS searches ({why}); nasgauge score tenas --out {path.parent} makes them"
             ) from error
 
     def resumed(self, path: Path) -> "SearchFile":
@@ -182,8 +182,12 @@ class TENAS(Generic[C]):
     `rng` has to be made from a single seed, as the first generator of a run or `numpy.random.default_rng(seed)`:
     the seed of the run is the entropy of its `numpy.random.SeedSequence`. No number is drawn.
 
-    `preset`: `paper-settings` or `released`, see `nasgauge.searchers.pruning.PRESETS`.
-    `searches`: a file of your own searches, made by `nasgauge score tenas --out`; empty for those of the package.
+    Parameters
+    ----------
+    preset
+        Settings of the stored searches: `paper-settings` or `released`, see `nasgauge.searchers.pruning.PRESETS`.
+    searches
+        File of your own searches, made by `nasgauge score tenas`; empty for those of the package.
 
     Raises ValueError for an unknown preset, or a generator that was not made from a single seed; UnreadableSearches.
     """

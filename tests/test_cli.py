@@ -89,7 +89,7 @@ def test_a_searcher_can_be_added_to_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("bench", "--seeds", "0"), "seeds 0 run nothing; give a count of at least 1"),
+        (("bench", "--seeds", "0"), "--seeds 0 runs nothing; give a count of at least 1"),
         (("bench", "--budget", "0"), "a budget of 0 queries buys nothing; give a positive number"),
         (("bench", "--budget", "-3"), "a budget of -3 queries buys nothing"),
         (("bench", "--budget", "lots"), "budget 'lots' is not understood; write 200"),

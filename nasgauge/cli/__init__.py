@@ -10,7 +10,20 @@ from typing import Annotated, Final
 
 import typer
 
-from nasgauge.cli import bench, bridge, check, console, data, gate, merge, proxies, report, score, train
+from nasgauge.cli import (
+    bench,
+    bridge,
+    catalogue,
+    check,
+    console,
+    data,
+    gate,
+    merge,
+    proxies,
+    report,
+    score,
+    train,
+)
 from nasgauge.spaces.errors import extras_explained
 
 _INTERRUPTED: Final = 130
@@ -31,6 +44,10 @@ app.command()(report.report)
 app.command()(merge.merge)
 app.command()(check.check)
 app.command()(gate.gate)
+app.command()(catalogue.searchers)
+app.command()(catalogue.proxies)
+app.command()(catalogue.recipes)
+app.command("tables")(data.list_tables)
 app.add_typer(data.app, name="data")
 score.app.command()(proxies.cells)
 score.app.command()(proxies.agreement)
@@ -62,12 +79,12 @@ def main() -> None:
     """Entry point: our own errors and bad options become one line on stderr and exit code 2."""
     try:
         with console.installed_modules_first(), extras_explained():
-            code = app(standalone_mode=False)
+            code = app(prog_name="nasgauge", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except console.expected_errors() as error:
-        console.fail(console.explained(error))
-        sys.exit(2)
+        console.fail(error)
+        sys.exit(getattr(error, "exit_code", 2))
     except Exception as error:
         if not hasattr(error, "format_message"):  # not typer's own
             raise

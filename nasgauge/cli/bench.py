@@ -99,7 +99,7 @@ def search(
             recipe_named(recipe or "tiny"),
             dataset=run.dataset or "cifar10-valid",
             images=images,
-            seeds=run.range,
+            seeds=run.chosen_seeds,
             rules=run.rules(),
             machine=Machine(device=device or "auto", precision=precision or "auto"),
         )
@@ -115,7 +115,7 @@ def _on_table(run: options.Run, searchers: str, folder: "Path") -> "Campaign":
         searchers.split(","),
         run.table,
         datasets=run.dataset.split(",") if run.dataset else (),
-        seeds=run.range,
+        seeds=run.chosen_seeds,
         rules=run.rules(),
     )
 
@@ -123,8 +123,6 @@ def _on_table(run: options.Run, searchers: str, folder: "Path") -> "Campaign":
 def _run(campaign: "Campaign", workers: int) -> None:
     from nasgauge.api.searching import run_campaign
 
-    if workers == 0 or workers < -1:
-        raise console.BadOption(f"--workers {workers} runs nothing; give a number, or -1 for one a core")
     say = console.err().print
     for note in campaign.notes:
         say(note, markup=False)

@@ -71,7 +71,7 @@ def explained(error: BaseException) -> str:
     """An error in a sentence; of the operating system's, without its number.
 
     >>> explained(PermissionError(13, "Permission denied", "results"))
-    'results: permission denied; give another path, or change its permissions'
+    'results: Permission denied; give another path, or change its permissions'
     """
     if not isinstance(error, OSError) or isinstance(error, NasgaugeError) or error.strerror is None:
         return str(error)
@@ -82,12 +82,14 @@ def explained(error: BaseException) -> str:
     }.get(error.errno or 0, "; give another path")
     what = error.filename2 or error.filename
     where = "" if what is None else f"{what}: "
-    return f"{where}{error.strerror.lower()}{remedy}"
+    return f"{where}{error.strerror}{remedy}"
 
 
-def fail(message: str) -> None:
-    """One line on stderr that says what came, what is allowed and what to do."""
-    err().print(f"error: {' '.join(message.split())}", markup=False, style="red")
+def fail(error: BaseException) -> None:
+    """One line on stderr that says what came, what is allowed and what to do; before it, one for each note."""
+    for note in getattr(error, "__notes__", ()):
+        err().print(note, markup=False, style="red")
+    err().print(f"error: {' '.join(explained(error).split())}", markup=False, style="red")
 
 
 def fail_usage(error: Any) -> None:
@@ -97,4 +99,4 @@ def fail_usage(error: Any) -> None:
         return
     context = getattr(error, "ctx", None)
     command = "nasgauge" if context is None else context.command_path
-    fail(f"{error.format_message().rstrip('.')}; see: {command} --help")
+    fail(BadOption(f"{error.format_message().rstrip('.')}; see: {command} --help"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 
+from nasgauge.cli import console
 from nasgauge.data import DEFAULT_TABLE
 
 if TYPE_CHECKING:
@@ -40,9 +41,35 @@ Searchers = Annotated[
         help="Names (nasgauge searchers) or module:Class, by comma, each with options as :option=value.",
     ),
 ]
-Seeds = Annotated[int, typer.Option("--seeds", "-n", help="Number of seeds: runs of each searcher.")]
-FirstSeed = Annotated[int, typer.Option("--first-seed", help="The first of the seeds.")]
-Workers = Annotated[int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.")]
+
+
+def _seeds(count: int | None) -> int | None:
+    if count is not None and count < 1:
+        raise console.BadOption(f"--seeds {count} runs nothing; give a count of at least 1")
+    return count
+
+
+def _first_seed(seed: int | None) -> int | None:
+    if seed is not None and seed < 0:
+        raise console.BadOption(f"--first-seed {seed} is no seed; give a number from 0")
+    return seed
+
+
+def _workers(count: int) -> int:
+    if count == 0 or count < -1:
+        raise console.BadOption(f"--workers {count} runs nothing; give a number, or -1 for one a core")
+    return count
+
+
+SEEDS: Final = typer.Option(
+    "--seeds", "-n", help="Number of runs of each searcher, a seed each.", callback=_seeds
+)
+FIRST_SEED: Final = typer.Option("--first-seed", help="The first of the seeds.", callback=_first_seed)
+Seeds = Annotated[int, SEEDS]
+FirstSeed = Annotated[int, FIRST_SEED]
+Workers = Annotated[
+    int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.", callback=_workers)
+]
 
 
 class Repeats(StrEnum):
@@ -117,7 +144,7 @@ class Run:
         return RESULTS / "-".join(filter(None, map(_plain, named.values())))
 
     @property
-    def range(self) -> range:
+    def chosen_seeds(self) -> range:
         """The seeds."""
         return range(self.first_seed, self.first_seed + self.seeds)
 

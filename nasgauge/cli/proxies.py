@@ -3,12 +3,18 @@
 import ctypes
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
 from nasgauge.data import DEFAULT_TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nasgauge.data.tables import AccuracyTable
+    from nasgauge.searchers.tenas import StoredSearch
 
 _M_ARENA_MAX: Final = -8  # from glibc's malloc.h
 
@@ -26,11 +32,18 @@ def cells(
     count: Annotated[
         int | None, typer.Option(help="With --all: number of classes, a uniform sample.", min=1)
     ] = None,
-    out: Annotated[Path, typer.Option(help="With --all: folder of the scores.")] = Path("scores"),
+    out: options.Out = options.RESULTS / "scores",
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
 ) -> None:
-    """Compute all zero-cost proxies of cells. With --all, write the scores to files and support resuming."""
+    """Compute all zero-cost proxies of cells. With --all, write the scores to files and support resuming.
+
+    Examples:
+
+      nasgauge score cells "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|"
+
+      nasgauge score cells --all --count 100 --out results/scores
+    """
     import torch
 
     from nasgauge.data.images import open_images
@@ -65,29 +78,35 @@ def tenas(
     preset: Annotated[
         str, typer.Option(help="paper-settings, or released for the settings of the public code.")
     ] = "paper-settings",
-    seeds: Annotated[int, typer.Option(help="Number of searches.", min=1)] = 1,
-    first: Annotated[int, typer.Option(help="Random seed of the first search.", min=0)] = 0,
+    seeds: options.Seeds = 1,
+    first_seed: options.FirstSeed = 0,
     images: Annotated[
         str, typer.Option(help="sample, cifar10, a folder of CIFAR-10 files, or noise.")
     ] = "sample",
-    workers: Annotated[int, typer.Option(help="Threads; each evaluates one candidate at a time.", min=1)] = 1,
+    workers: options.Workers = -1,
     batch: Annotated[
         int | None,
         typer.Option(help="Images per kernel; by default that of the preset, 14 for darts.", min=2),
     ] = None,
-    repeats: Annotated[
+    measurements: Annotated[
         int | None, typer.Option(help="Repeats of every measurement; by default those of the preset.", min=1)
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     space: Annotated[str, typer.Option(help="Search space: nb201 or darts.")] = "nb201",
-    table: Annotated[
-        str | None, typer.Option(help="Table to look up the accuracy of the final cells in.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Add each search to this JSON file; seeds that it holds are skipped.")
-    ] = None,
+    table: options.Table = DEFAULT_TABLE,
+    out: options.OutByName = None,
 ) -> None:
-    """Run TE-NAS searches: print the operations removed in each round, and the final cell or genotype of each seed."""
+    """Run TE-NAS searches: print the operations removed in each round, and the final cell or genotype of each seed.
+
+    The searches of NAS-Bench-201 are added to searches.json in the folder --out; seeds that it holds are skipped.
+    Accuracies are those of the table. Workers are threads; each evaluates one candidate at a time.
+
+    Examples:
+
+      nasgauge score tenas --seeds 3
+
+      nasgauge bench --searchers random,tenas:searches=results/tenas/searches.json --seeds 3
+    """
     import os
     import time
     from dataclasses import replace
@@ -106,15 +125,17 @@ def tenas(
 
     if preset not in PRESETS or space not in ("nb201", "darts"):
         raise typer.BadParameter(f"presets are {', '.join(PRESETS)}; spaces are nb201, darts")
-    if space == "darts" and (table or out):
+    if space == "darts" and (table != DEFAULT_TABLE or out):
         raise typer.BadParameter("--table and --out do not apply to the space darts; leave them out")
-    figures = open_table(table) if table else None
+    figures = None if space == "darts" else open_table(table)
+    file = None if space == "darts" else (out or options.RESULTS / "tenas") / "searches.json"
+    workers = workers if workers > 0 else os.cpu_count() or 1
     pixels = None if images == "noise" else open_images(images)
     darts, usual = space == "darts", PRESETS[preset]
     settings = replace(
         usual,
         batch=batch or (DARTS_BATCH if darts else usual.batch),
-        repeats=repeats or usual.repeats,
+        repeats=measurements or usual.repeats,
     )
     place = open_device(device)
     if workers > 1:
@@ -127,10 +148,10 @@ def tenas(
         )
 
     changed = "".join(
-        f" --{name} {value}" for name, value in (("batch", batch), ("repeats", repeats)) if value
+        f" --{name} {value}" for name, value in (("batch", batch), ("measurements", measurements)) if value
     )
     kept = SearchFile(
-        command=f"nasgauge score tenas --preset PRESET --first SEED --images {images}{changed}",
+        command=f"nasgauge score tenas --preset PRESET --first-seed SEED --images {images}{changed}",
         images=images,
         image_count=0 if pixels is None else len(pixels),
         image_md5="" if pixels is None else pixels.md5(),
@@ -139,11 +160,11 @@ def tenas(
         torch=torch.__version__,
         settings={preset: settings},
     )
-    if out is not None:
-        kept = kept.resumed(out)
-    for seed in range(first, first + seeds):
+    if file is not None:
+        kept = kept.resumed(file)
+    for seed in range(first_seed, first_seed + seeds):
         if seed in kept.by_seed(preset):
-            console.err().print(f"seed {seed} is in {out}", markup=False)
+            console.err().print(f"seed {seed} is in {file}", markup=False)
             continue
         clock = time.perf_counter()
         console.err().print(f"seed {seed}")
@@ -163,10 +184,31 @@ def tenas(
             cell = cell_of(choices)
             found = [f"{d} {figures.value(cell, view.report):.2f}" for d, view in figures.views.items()]
         console.out().print("  ".join([str(ended), *found, spent]), markup=False)
-        if out is not None:
+        if file is not None:
             kept = kept.with_search(StoredSearch.of(preset, seed, search))
-            with replacing(out) as file:
-                file.write(kept.to_json().encode())
+            with replacing(file) as opened:
+                opened.write(kept.to_json().encode())
+    if figures is not None:
+        chosen = [kept.by_seed(preset)[seed] for seed in range(first_seed, first_seed + seeds)]
+        console.out().print(_together(figures, chosen), markup=False)
+        console.out().print(f"the searches are in {file}", markup=False)
+
+
+def _together(table: "AccuracyTable", searches: "Sequence[StoredSearch]") -> str:
+    """Mean and standard deviation of the searches' accuracies and seconds, over searches."""
+    import numpy as np
+
+    from nasgauge.spaces.cells import Cell
+
+    found = {
+        f"{name} %": np.array([table.value(Cell.parse(one.cell), view.report) for one in searches])
+        for name, view in table.views.items()
+    } | {"CPU s": np.array([one.seconds for one in searches])}
+    texts = [
+        f"{name} {values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
+        for name, values in found.items()
+    ]
+    return f"{len(searches)} searches, mean ± sd: {', '.join(texts)}"
 
 
 def _share_one_arena() -> None:
@@ -176,20 +218,21 @@ def _share_one_arena() -> None:
 
 
 def agreement(
-    table: Annotated[
-        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
-    ] = DEFAULT_TABLE,
-    scores: Annotated[
-        Path | None, typer.Option(help="File of scores; those of the package by default.")
-    ] = None,
+    table: options.Table = DEFAULT_TABLE,
+    scores: Annotated[str, typer.Option(help="File of scores.", show_default="shipped")] = "",
     over: Annotated[
         Literal["classes", "cells"],
         typer.Option(help="Unit of the statistics: a structural class, or each of its cells."),
     ] = "classes",
-    out: Annotated[Path | None, typer.Option(help="CSV file for the correlations.")] = None,
+    out: options.Out = options.RESULTS / "agreement",
     seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
 ) -> None:
-    """Kendall's tau of each proxy with test accuracy, with a 95 % bootstrap interval over structural classes."""
+    """Kendall's tau of each proxy with test accuracy, with a 95 % bootstrap interval over structural classes.
+
+    Example:
+
+      nasgauge score agreement --table nb201
+    """
     import numpy as np
     from rich.table import Table
 
@@ -200,7 +243,7 @@ def agreement(
 
     figures = open_table(table)
     accuracies = {dataset: figures.column(view.report) for dataset, view in figures.views.items()}
-    recipe, kept = read(scores) if scores else shipped()
+    recipe, kept = read(Path(scores)) if scores else shipped()
     found = agreements(kept, accuracies, np.random.default_rng(seed), over=over)
     shown = Table("proxy", *accuracies, title=f"Kendall's tau on {found[0].cells} {over}")
     for proxy in dict.fromkeys(row.proxy for row in found):
@@ -208,7 +251,7 @@ def agreement(
         shown.add_row(proxy, *(f"{row.tau:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in rows))
     console.out().print(shown)
     console.out().print(str(recipe), markup=False)
-    if out is not None:
-        lines = [",".join(found[0]._fields), *(",".join(map(str, row)) for row in found)]
-        with replacing(out) as file:
-            file.write(("\n".join(lines) + "\n").encode())
+    lines = [",".join(found[0]._fields), *(",".join(map(str, row)) for row in found)]
+    with replacing(out / "agreement.csv") as file:
+        file.write(("\n".join(lines) + "\n").encode())
+    console.out().print(f"written to {out / 'agreement.csv'}", markup=False)

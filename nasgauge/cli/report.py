@@ -58,7 +58,7 @@ def report(
             help="File of cells' scores (.parquet or .csv), or 'shipped': their agreement with accuracy."
         ),
     ] = "",
-    trials: Annotated[
+    predictors: Annotated[
         str, typer.Option(help="Files of nasgauge score predictors (trials.parquet), comma-separated.")
     ] = "",
     pruning: Annotated[
@@ -85,10 +85,10 @@ def report(
       nasgauge report results/bench --scores shipped
     """
     extras = None
-    if scores or trials or pruning or trained:
+    if scores or predictors or pruning or trained:
         from nasgauge.cli.studies import gather
 
-        extras = gather(folder, scores, trials, pruning, trained, curves)
+        extras = gather(folder, scores, predictors, pruning, trained, curves)
     show(
         draw(
             folder,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,28 +31,23 @@ def train(
         typer.Option("--dataset", "-d", help="cifar10-valid, cifar10, cifar100, ImageNet16-120 or made-up."),
     ] = "cifar10-valid",
     images: Annotated[
-        Path | None,
+        str,
         typer.Option(
-            help="Folder with the published files of the dataset; the cache by default.", metavar="DIR"
+            help="Folder with the published files of the dataset.", metavar="FOLDER", show_default="the cache"
         ),
-    ] = None,
+    ] = "",
     recipe: Annotated[
         str, typer.Option("--recipe", "-r", help="nb201-12, nb201-200, long or tiny.")
     ] = "nb201-12",
     epochs: Annotated[
         int | None, typer.Option(help="Number of epochs; that of the recipe by default.", min=1)
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Random seeds, comma-separated.")] = "777",
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="Folder of the training records; rerun the same command to resume."),
-    ] = Path("results/trained"),
+    seeds: options.Seeds = 1,
+    first_seed: options.FirstSeed = 777,
+    out: options.Out = options.RESULTS / "trained",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32, bf16 or 16.")] = "auto",
-    workers: Annotated[
-        int,
-        typer.Option("--workers", "-j", help="Parallel trainings; 0: one per GPU, or one on a CPU.", min=0),
-    ] = 0,
+    workers: options.Workers = -1,
     threads: Annotated[int | None, typer.Option(help="CPU threads per worker.", min=1)] = None,
     processes: Annotated[
         int, typer.Option(help="Processes of data-parallel training, each with its own device.", min=1)
@@ -65,11 +60,13 @@ def train(
 ) -> None:
     """Train cells with a recipe and write one training record per cell and seed, with one row per epoch.
 
+    The same command resumes an interrupted training. By default there is one worker per GPU, or one on a CPU.
+
     Examples:
 
       nasgauge train "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|" --recipe tiny
 
-      nasgauge train --top 5 --from results/bench --seeds 777,888,999
+      nasgauge train --top 5 --from results/bench --seeds 3
 
       nasgauge score bridge results/trained --table nb201
     """
@@ -82,7 +79,11 @@ def train(
     )
     chosen = recipe_named(recipe, epochs=epochs)
     cells = _cells(texts or [], top, results)
-    units = [TrainingUnit(cell, dataset, chosen, seed) for cell in cells for seed in _numbers(seeds)]
+    units = [
+        TrainingUnit(cell, dataset, chosen, seed)
+        for cell in cells
+        for seed in range(first_seed, first_seed + seeds)
+    ]
     todo = [unit for unit in units if unit.finished(out) is None]
     console.err().print(
         f"{len(cells)} cells, {len(units)} trainings with {chosen.name} on {dataset}; {len(units) - len(todo)} are "
@@ -90,7 +91,14 @@ def train(
         markup=False,
     )
     if todo:
-        _train(out, todo, machines(machine, workers), images, evaluate_every, checkpoint_every)
+        _train(
+            out,
+            todo,
+            machines(machine, max(workers, 0)),
+            Path(images) if images else None,
+            evaluate_every,
+            checkpoint_every,
+        )
     _show([unit.finished(out) for unit in units])
 
 
@@ -107,15 +115,6 @@ def _cells(texts: "Sequence[str]", top: int, results: Path | None) -> "list[Cell
     if top < 1:
         raise console.BadOption(f"--top {top} is too small; give at least 1")
     return winners(load(results), top)
-
-
-def _numbers(seeds: str) -> list[int]:
-    parts = [part.strip() for part in seeds.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise console.BadOption(
-            f"--seeds {seeds!r} is not understood; give comma-separated numbers, as in 777,888,999"
-        )
-    return list(dict.fromkeys(map(int, parts)))
 
 
 def _train(
