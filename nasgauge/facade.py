@@ -4,9 +4,10 @@ Instead of `from nas_201_api import NASBench201API` or `from nats_bench import c
 
     from nasgauge.facade import NASBench201API, create
 
-Names, arguments and numbers are those of `nats-bench` 1.8; trained weights are not available. Two things
-differ: an entry that the table does not have raises `NotInTable`, and random trials are drawn from a generator
-of the object, so that two scripts with the same seed see the same draws.
+Names, arguments and numbers are those of `nats-bench` 1.8. Three things differ: an entry that the table does not
+have raises `NotInTable`; random trials are drawn from a generator of the object, so that two scripts with the same
+seed see the same draws; and `find_best` always looks at all cells. What is missing is listed in `MISSING`, and raises
+`NotOffered` with what to use instead.
 
 >>> api = NASBench201API()
 >>> info = api.get_more_info(11, "cifar100", hp="200", is_random=False)
@@ -15,21 +16,25 @@ of the object, so that two scripts with the same seed see the same draws.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasgauge.data.columns import training_of
 from nasgauge.data.curves import Curves
 from nasgauge.data.importers import SETS
 from nasgauge.data.sources import DEFAULT_TABLE, open_curves, open_table
 from nasgauge.data.tables import AccuracyTable, Column, NotInTable, Split
-from nasgauge.spaces.cells import Cell, InvalidCell
+from nasgauge.harness.records.recipes import RECIPES
+from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell, InvalidCell
 from nasgauge.spaces.costs import TASKS, multiply_adds, parameters
+from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201
-from nasgauge.trials import Trials, mean
+from nasgauge.trials import Training, Trials, mean
 
 Info = dict[str, float | str | None]
 
@@ -38,6 +43,22 @@ _COMMENT: Final = (
     "test-loss/accuracy/time is the performance of the CIFAR-10 test set after training on the train{} by {} "
     "epochs. The per-time and total-time indicate the per epoch and total time costs, respectively."
 )
+
+
+MISSING: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "get_net_param": "trained weights are not in any table; train the cell: nasgauge.train",
+        "clear_params": "no weights are loaded",
+        "reload": "the whole table is in memory",
+        "query_meta_info_by_index": "use get_more_info, get_cost_info, or query_by_index with a dataset",
+        "statistics": "use query_by_index, whose keys are the seeds of a cell",
+    }
+)
+"""Methods of the old interface that are not here, and why, or what to use instead."""
+
+
+class NotOffered(NasgaugeError, AttributeError):
+    """A method of the old interface that is not here."""
 
 
 class NASBench201API:
@@ -123,6 +144,123 @@ class NASBench201API:
             return -1
         assert self.table.official is not None  # checked when made
         return int(self.table.official[rank]) if rank >= 0 else -1
+
+    def __getattr__(self, name: str) -> object:
+        if name in MISSING:
+            raise NotOffered(f"nasgauge.facade has no {name}: {MISSING[name]}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def get_net_config(self, index: int, dataset: str) -> dict[str, int | str]:
+        """The network of a cell on a dataset: channels `C` of its first stage, `N` cells a stage, classes.
+
+        Raises NotInTable.
+
+        >>> NASBench201API().get_net_config(0, "cifar100")["num_classes"]
+        100
+        """
+        if dataset not in SETS:
+            raise NotInTable(f"unknown dataset {dataset!r}; choose from {', '.join(SETS)}")
+        recipe = RECIPES["nb201-200"]
+        return {
+            "name": "infer.tiny",
+            "C": recipe.channels,
+            "N": recipe.cells,
+            "arch_str": self.arch(index),
+            "num_classes": TASKS[dataset].classes,
+        }
+
+    def show(self, index: int = -1) -> None:
+        """Print what is known of a cell after 12 and after 200 epochs; of all cells for -1.
+
+        Raises NotInTable.
+        """
+        for place in range(len(self)) if index == -1 else [index]:
+            for hp in ("12", "200"):
+                print(f"{hp} epochs, {self.query_info_str_by_arch(place, hp)}")  # noqa: T201 - what it is for
+
+    def query_by_index(self, arch_index: int, dataname: str, hp: str = "12") -> dict[int, Training]:
+        """The trainings of a cell on a dataset by seed.
+
+        Raises NotInTable.
+
+        >>> trainings = NASBench201API().query_by_index(11, "cifar100", "200")
+        >>> {seed: round(one.get_eval("x-valid")["accuracy"], 2) for seed, one in trainings.items()}
+        {777: 67.72, 888: 68.18, 999: 66.46}
+        """
+        cell, epochs = self._cell(arch_index), int(hp)
+        seeds = self._trials.seeds(cell, dataname, epochs)
+        if not seeds:
+            raise NotInTable(
+                f"table {self.table.name} has no single trials of {dataname} after {hp} epochs; use get_more_info "
+                "with is_random=False"
+            )
+        return {seed: Training(self._trials, cell, dataname, epochs, seed) for seed in seeds}
+
+    def find_best(
+        self,
+        dataset: str,
+        metric_on_set: str,
+        flop_max: float | None = None,
+        param_max: float | None = None,
+        hp: str = "12",
+    ) -> tuple[int, float]:
+        """Index and mean accuracy of the best cell with at most so many millions of multiply-adds and parameters.
+
+        `metric_on_set`: `train`, `valid`, `test`, or a set such as `ori-test`.
+
+        Raises NotInTable.
+
+        >>> index, accuracy = NASBench201API().find_best("cifar10", "test", hp="200")
+        >>> index, round(accuracy, 2)
+        (6111, 94.37)
+        """
+        training = training_of(dataset, "valid") if metric_on_set == "valid" else dataset
+        if training not in SETS:
+            raise NotInTable(f"unknown dataset {dataset!r}; choose from {', '.join(SETS)}")
+        split = SETS[training].get(metric_on_set, metric_on_set)
+        if split not in ("train", *SETS[training].values()):
+            raise NotInTable(
+                f"{training} has no set {metric_on_set!r}; choose from train, {', '.join(SETS[training])}"
+            )
+        values = self._trials.means(Column(training, int(hp), split, "mean"))
+        assert self.table.official is not None  # checked when made
+        for rank in np.lexsort((self.table.official, -values)).tolist():
+            cell = NB201()[rank]
+            if np.isnan(values[rank]):
+                break
+            fits = flop_max is None or multiply_adds(cell, training) / 1e6 <= flop_max
+            if fits and (param_max is None or parameters(cell, training) / 1e6 <= param_max):
+                return int(self.table.official[rank]), float(values[rank])
+        raise NotInTable(
+            f"no cell of table {self.table.name} has an accuracy and at most {flop_max} M multiply-adds and "
+            f"{param_max} M parameters"
+        )
+
+    @staticmethod
+    def str2lists(arch_str: str) -> list[tuple[tuple[str, int], ...]]:
+        """The operations and source nodes into each node.
+
+        Raises InvalidCell.
+
+        >>> NASBench201API.str2lists("|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|")[0]
+        (('nor_conv_1x1', 0),)
+        """
+        ops = Cell.parse(arch_str).ops
+        return [
+            tuple((op, source) for op, (source, into) in zip(ops, EDGES, strict=True) if into == node)
+            for node in (1, 2, 3)
+        ]
+
+    @staticmethod
+    def str2matrix(arch_str: str) -> NDArray[np.float64]:
+        """The operation from each node (column) into each (row), by its place in the benchmark's list, (4, 4).
+
+        Raises InvalidCell.
+        """
+        matrix = np.zeros((4, 4))
+        for op, (source, into) in zip(Cell.parse(arch_str).ops, EDGES, strict=True):
+            matrix[into, source] = OPERATIONS.index(op)
+        return matrix
 
     def query_by_arch(self, arch: object, hp: str = "12") -> str:
         """All final values of a cell as text; see `query_info_str_by_arch`."""
