@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from nasgauge.spaces.errors import NasgaugeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from rich.console import Console
     from rich.progress import Progress
+
+    from nasgauge.spaces.cells import Cell
 
 _SAFE_PATH: Final = "PYTHONSAFEPATH"
 
@@ -37,6 +39,69 @@ def err() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def table(
+    title: str,
+    columns: "Sequence[str]",
+    rows: "Sequence[Sequence[str]]",
+    *,
+    left: "Collection[str]" = (),
+    optional: "Sequence[str]" = (),
+) -> None:
+    """Print a table of which nothing is shortened.
+
+    In a terminal that is too narrow, columns of `optional` are left out, the first of them first, and named below.
+    In a file or a log, a table is as wide as it needs. `left`: the columns that are aligned to the left.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    def made(dropped: list[str]) -> Table:
+        grid = Table(
+            box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, title_justify="left"
+        )
+        for name in columns:
+            if name not in dropped:
+                grid.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+        for row in rows:
+            grid.add_row(*(text for name, text in zip(columns, row, strict=True) if name not in dropped))
+        return grid
+
+    def width(grid: Table) -> int:
+        return grid.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+
+    console = out()
+    dropped: list[str] = []
+    for name in optional if console.is_terminal else ():
+        if width(made(dropped)) <= console.width:
+            break
+        dropped.append(name)
+    grid = made(dropped)
+    wide = Console(file=console.file, force_terminal=console.is_terminal, width=max(width(grid), len(title)))
+    wide.print(grid, markup=False)
+    if dropped:
+        console.print(f"not shown in {console.width} columns: {', '.join(dropped)}", markup=False)
+
+
+def index_of(cell: "Cell") -> int:
+    """The official index of a cell, as `nas-bench-201` counts."""
+    from nasgauge.data.sources import open_table
+
+    official = open_table().official
+    assert official is not None  # the default table has them
+    return int(official[cell.rank])
+
+
+def named(cell: "Cell") -> str:
+    """A cell by its official index, its code and its string.
+
+    >>> from nasgauge.spaces.nb201 import NB201
+    >>> named(NB201()[0])
+    '1651 000000 |none~0|+|none~0|none~1|+|none~0|none~1|none~2|'
+    """
+    return f"{index_of(cell)} {cell.code} {cell}"
 
 
 def progress() -> "Progress":

@@ -144,36 +144,24 @@ def _write(report: "Report", page: Path | None, suite: Path | None) -> None:
 
 
 def _say(report: "Report") -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as Grid
-
     from nasgauge.gate import render
 
     say = console.out().print
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, title=report.title, title_justify="left")
-    for column in (
-        "searcher",
-        "dataset",
-        "queries",
-        "then",
-        "now",
-        "difference",
-        "margin",
-        "test",
-        "verdict",
-    ):
-        grid.add_column(
-            column,
-            justify="left" if column in ("searcher", "dataset", "test", "verdict") else "right",
-            no_wrap=True,
-        )
-    for row in report.comparisons:
-        difference = row.verdict.difference
-        grid.add_row(
+    rows = [
+        (
             row.searcher, row.dataset, str(row.budget), f"{row.then:.3f}", f"{row.now:.3f}",
-            f"{difference.mean:+.3f}", f"{row.verdict.margin:.3f}", difference.design, row.verdict.word,
-        )  # fmt: skip
-    say(grid)
+            f"{row.verdict.difference.mean:+.3f}", f"{row.verdict.margin:.3f}", row.verdict.difference.design,
+            row.verdict.word,
+        )
+        for row in report.comparisons
+    ]  # fmt: skip
+    console.table(
+        report.title,
+        ("searcher", "dataset", "queries", "then", "now", "difference", "margin", "test", "verdict"),
+        rows,
+        left=("searcher", "dataset", "test", "verdict"),
+        optional=("test", "then", "now"),
+    )
     for row in report.comparisons:
         if row.verdict.word in ("worse", "cannot tell"):
             say(

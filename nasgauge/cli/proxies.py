@@ -66,7 +66,7 @@ def cells(
         console.out().print(f"{scored} classes in {out / 'scores.parquet'}")
         return
     for cell in chosen:
-        console.out().print(str(cell), markup=False)
+        console.out().print(console.named(cell), markup=False)
         for score in scorer.score(cell):
             value = f"{score.value:.6g}" if not score.reason else f"undefined: {score.reason}"
             console.out().print(
@@ -183,7 +183,8 @@ def tenas(
         if figures is not None:
             cell = cell_of(choices)
             found = [f"{d} {figures.value(cell, view.report):.2f}" for d, view in figures.views.items()]
-        console.out().print("  ".join([str(ended), *found, spent]), markup=False)
+        shown = str(ended) if darts else console.named(cell_of(choices))
+        console.out().print("  ".join([shown, *found, spent]), markup=False)
         if file is not None:
             kept = kept.with_search(StoredSearch.of(preset, seed, search))
             with replacing(file) as opened:

@@ -157,7 +157,7 @@ def _train(
                 on_epoch=say,
                 on_step=lambda share: progress.advance(bar, share),
             ):
-                progress.console.print(f"{unit.cell} seed {unit.seed} is done", markup=False)
+                progress.console.print(f"{console.named(unit.cell)} seed {unit.seed} is done", markup=False)
         finally:
             over.set()
 
@@ -172,10 +172,9 @@ def _line(epoch: "Epoch") -> str:
 
 
 def _show(records: "Sequence[TrainingRecord | None]") -> None:
-    from rich.table import Table
+    from nasgauge.spaces.cells import Cell
 
-    shown = Table("seed", "recipe", "train", "valid", "test", "seconds", title="accuracy in percent")
-    shown.add_column("cell", overflow="fold")
+    rows = []
     for record in records:
         if record is None:
             continue
@@ -183,5 +182,13 @@ def _show(records: "Sequence[TrainingRecord | None]") -> None:
         spent = sum(epoch.seconds for epoch in record.epochs)
         figures = (last.train_accuracy, last.valid_accuracy, last.test_accuracy)
         texts = ("" if isnan(figure) else f"{figure:.2f}" for figure in figures)
-        shown.add_row(str(header.seed), header.recipe.name, *texts, f"{spent:.0f}", header.cell)
-    console.out().print(shown)
+        cell = Cell.parse(header.cell)
+        names = (str(console.index_of(cell)), cell.code)
+        rows.append((*names, str(header.seed), header.recipe.name, *texts, f"{spent:.0f}", header.cell))
+    console.table(
+        "accuracy in percent",
+        ("index", "code", "seed", "recipe", "train", "valid", "test", "seconds", "cell"),
+        rows,
+        left=("recipe", "cell"),
+        optional=("cell", "train", "seconds"),
+    )
