@@ -1,7 +1,10 @@
 """Campaigns that grow, are merged, or fail: what is kept, what is run again, and what is left behind."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from test_campaign import campaign_in, digests
 
 from nasgauge.analysis.results.campaign import load
+from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.merging import merge
 from nasgauge.harness.records.results import OtherCampaign, Settings, records_of, references_of, settings_of
 from nasgauge.harness.records.steps import read
@@ -109,6 +113,24 @@ def test_a_failed_command_leaves_no_claimed_folder_behind(toy_file: Path, tmp_pa
     with pytest.raises(Exception, match="no cell comes to mind"):
         list(on_toy(tmp_path / "out", toy_file, [Failing], 50).run(workers=1))
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_what_was_finished_before_a_failure_keeps_the_claim(toy_file: Path, tmp_path: Path) -> None:
+    list(on_toy(tmp_path, toy_file, ["random"], 5).run(workers=1))
+    with pytest.raises(Exception, match="no cell comes to mind"):
+        list(on_toy(tmp_path, toy_file, ["random", Failing], 9).run(workers=1))
+    assert settings_of(tmp_path).budget == "9 queries"
+    assert on_toy(tmp_path, toy_file, ["random"], 9).missing() == []
+
+
+def test_a_failed_command_leaves_no_table_behind(toy: AccuracyTable, tmp_path: Path) -> None:
+    unnamed = Campaign.on_table(
+        tmp_path / "out", [Failing], replace(toy, name="mine"), seeds=1, rules=Rules(budget=Budget(5))
+    )
+    assert unnamed.table is not None
+    with pytest.raises(Exception, match="no cell comes to mind"):
+        list(unnamed.run(workers=1))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_budget_below_what_a_searcher_needs_is_refused_before_anything_runs(
@@ -221,3 +243,13 @@ def test_settings_of_older_folders_are_read(toy_file: Path, tmp_path: Path) -> N
     settings = on_toy(tmp_path, toy_file, ["random"], 3).settings
     older = settings.model_dump(exclude={"search_on"})
     assert Settings.model_validate(older) == settings
+
+
+def test_workers_started_from_python_do_not_import_from_the_current_folder_first(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('this is not Python\\'s json')\n")
+    script = "import sys; sys.path.remove('') if '' in sys.path else None; import nasgauge as ng; "
+    script += "print(ng.bench('random', dataset='cifar10', seeds=2, budget=2, workers=2, progress=False))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "<Results: random on cifar10, 2 runs>", done.stderr

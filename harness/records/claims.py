@@ -23,6 +23,9 @@ _COMPARED: Final = ("format", "table", "table_sha256", "metric", "search_on", "r
 """Settings in which two campaigns must agree for their results to stand in one folder; a budget may grow."""
 
 
+_CLAIM: Final = (SETTINGS_FILE, REFERENCE_FILE)
+
+
 def claimed(folder: Path, settings: Settings) -> frozenset[str] | None:
     """The datasets whose references a folder has; None for a folder that no campaign has begun in.
 
@@ -93,23 +96,27 @@ def claiming(folder: Path, settings: Settings, references: Mapping[str, Referenc
 
     Raises OtherCampaign.
     """
-    files = (folder / SETTINGS_FILE, folder / REFERENCE_FILE)
-    before = {path: path.read_bytes() for path in files if path.exists()}
-    results = set(folder.rglob("*.parquet"))
+    held = {path: path.read_bytes() for name in _CLAIM if (path := folder / name).exists()}
+    there, results = set(folder.rglob("*")), _results(folder)
     claim(folder, settings, references)
     try:
         yield
     except BaseException:
-        if set(folder.rglob("*.parquet")) == results:
-            for path in files:
-                if path in before:
-                    with replacing(path) as file:
-                        file.write(before[path])
-                else:
-                    path.unlink(missing_ok=True)
+        new = [path for path in folder.rglob("*") if path not in there]
+        if _results(folder) == results and not any(path.is_dir() for path in new):
+            for path in new:
+                path.unlink()
+            for path, content in held.items():
+                with replacing(path) as file:
+                    file.write(content)
             if not any(folder.iterdir()):
                 folder.rmdir()
         raise
+
+
+def _results(folder: Path) -> set[tuple[Path, int]]:
+    """Result files and training records, each with the time when it was written."""
+    return {(path, path.stat().st_mtime_ns) for path in folder.rglob("*.parquet")}
 
 
 def claim(folder: Path, settings: Settings, references: Mapping[str, Reference]) -> None:

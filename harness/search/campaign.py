@@ -31,6 +31,7 @@ from nasgauge.harness.records.results import (
     shorter,
 )
 from nasgauge.harness.search.oracle import SearchMetric, Table
+from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import reference
 from nasgauge.harness.search.runner import Budget, Repeats, check_least, cost, left_for_one
 from nasgauge.harness.search.specs import Searchable, Spec
@@ -232,7 +233,10 @@ class Campaign:
             jobs = (
                 joblib.delayed(run_unit)(place, self.settings, unit, specs[unit.searcher]) for unit in todo
             )
-            with closing(joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)) as done:
+            with (
+                installed_modules_first(),
+                closing(joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)) as done,
+            ):
                 yield from done
         for path in shorter(self.folder, self.settings, map(str, self.specs)):
             path.unlink()

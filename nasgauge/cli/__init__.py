@@ -24,6 +24,7 @@ from nasgauge.cli import (
     score,
     train,
 )
+from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.spaces.errors import extras_explained
 
 _INTERRUPTED: Final = 130
@@ -78,7 +79,7 @@ def root(
 def main() -> None:
     """Entry point: our own errors and bad options become one line on stderr and exit code 2."""
     try:
-        with console.installed_modules_first(), extras_explained():
+        with installed_modules_first(), extras_explained():
             code = app(prog_name="nasgauge", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED

@@ -1,23 +1,19 @@
 """The consoles that the command line prints to, and the errors that it prints as one line."""
 
 import errno
-import os
 import sys
-from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from nasgauge.spaces.errors import NasgaugeError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
 
     from rich.console import Console
     from rich.progress import Progress
 
     from nasgauge.spaces.cells import Cell
-
-_SAFE_PATH: Final = "PYTHONSAFEPATH"
 
 
 class BadOption(NasgaugeError, ValueError):
@@ -109,22 +105,6 @@ def progress() -> "Progress":
     from nasgauge.api.progress import terminal_progress
 
     return terminal_progress(err())
-
-
-@contextmanager
-def installed_modules_first() -> "Iterator[None]":
-    """Meanwhile, processes that are started do not look for modules in the current folder first.
-
-    Otherwise a `json.py` there would be imported by every worker instead of Python's own.
-    """
-    before = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
-    try:
-        yield
-    finally:
-        del os.environ[_SAFE_PATH]
-        if before is not None:
-            os.environ[_SAFE_PATH] = before
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
