@@ -6,8 +6,8 @@ Instead of `from nas_201_api import NASBench201API` or `from nats_bench import c
 
 Names, arguments and numbers are those of `nats-bench` 1.8. Three things differ: an entry that the table does not
 have raises `NotInTable`; random trials are drawn from a generator of the object, so that two scripts with the same
-seed see the same draws; and `find_best` always looks at all cells. What is missing is listed in `MISSING`, and raises
-`NotOffered` with what to use instead.
+seed see the same draws; and `find_best` always looks at all cells. What is missing is listed in
+`nasgauge.indices.MISSING`, and raises `NotOffered` with what to use instead.
 
 >>> api = NASBench201API()
 >>> info = api.get_more_info(11, "cifar100", hp="200", is_random=False)
@@ -16,24 +16,17 @@ seed see the same draws; and `find_best` always looks at all cells. What is miss
 """
 
 import random
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Final, Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from nasgauge.data.columns import training_of
 from nasgauge.data.curves import Curves
 from nasgauge.data.importers import SETS
 from nasgauge.data.sources import DEFAULT_TABLE, open_curves, open_table
 from nasgauge.data.tables import AccuracyTable, Column, NotInTable, Split
-from nasgauge.harness.records.recipes import RECIPES
-from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell, InvalidCell
+from nasgauge.indices import Indices
+from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.costs import TASKS, multiply_adds, parameters
-from nasgauge.spaces.errors import NasgaugeError
-from nasgauge.spaces.nb201 import NB201
 from nasgauge.trials import Training, Trials, mean
 
 Info = dict[str, float | str | None]
@@ -45,23 +38,7 @@ _COMMENT: Final = (
 )
 
 
-MISSING: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "get_net_param": "trained weights are not in any table; train the cell: nasgauge.train",
-        "clear_params": "no weights are loaded",
-        "reload": "the whole table is in memory",
-        "query_meta_info_by_index": "use get_more_info, get_cost_info, or query_by_index with a dataset",
-        "statistics": "use query_by_index, whose keys are the seeds of a cell",
-    }
-)
-"""Methods of the old interface that are not here, and why, or what to use instead."""
-
-
-class NotOffered(NasgaugeError, AttributeError):
-    """A method of the old interface that is not here."""
-
-
-class NASBench201API:
+class NASBench201API(Indices):
     """The benchmark behind the interface of `nats-bench`.
 
     Takes the name or path of a table, or a table; `verbose` is accepted and ignored.
@@ -75,31 +52,12 @@ class NASBench201API:
         curves: Curves | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        if isinstance(file_path_or_dict, AccuracyTable):
-            self.table = file_path_or_dict
-        else:
-            self.table = open_table(file_path_or_dict)
+        super().__init__(open_table(file_path_or_dict))
+        if not isinstance(file_path_or_dict, AccuracyTable):
             curves = curves or open_curves(file_path_or_dict)
-        if self.table.official is None:
-            raise NotInTable(f"table {self.table.name} does not say the official index of its cells")
         self._trials = Trials(self.table, curves)
         self._rng = rng or random.Random(0)
         self._used_time = 0.0
-
-    @cached_property
-    def meta_archs(self) -> tuple[str, ...]:
-        """All cells in official order."""
-        assert self.table.official is not None  # checked when made
-        return tuple(str(NB201()[rank]) for rank in np.argsort(self.table.official).tolist())
-
-    @cached_property
-    def evaluated_indexes(self) -> tuple[int, ...]:
-        """Official indices of the cells that have any value."""
-        known = np.zeros(len(NB201()), dtype=bool)
-        for values in self.table.columns.values():
-            known |= ~np.isnan(values)
-        assert self.table.official is not None  # checked when made
-        return tuple(sorted(self.table.official[known].tolist()))
 
     @property
     def used_time(self) -> float:
@@ -110,64 +68,9 @@ class NASBench201API:
         """Set `used_time` to 0."""
         self._used_time = 0.0
 
-    def __len__(self) -> int:
-        return len(self.meta_archs)
-
-    def __getitem__(self, index: int) -> str:
-        return self.meta_archs[index]
-
-    def arch(self, index: int) -> str:
-        """The official string of a cell.
-
-        Raises NotInTable.
-        """
-        if not 0 <= index < len(self):
-            raise NotInTable(f"there is no cell {index}; choose from 0 to {len(self) - 1}")
-        return self.meta_archs[index]
-
     def random(self) -> int:
         """A random index."""
         return self._rng.randint(0, len(self) - 1)
-
-    def query_index_by_arch(self, arch: object) -> int:
-        """The index of a string, of an object with `tostr`, or of an index; -1 for a string that is not a cell.
-
-        Raises NotInTable for a number that is no index.
-        """
-        if isinstance(arch, int):
-            self.arch(arch)
-            return arch
-        text = arch.tostr() if hasattr(arch, "tostr") else arch
-        try:
-            rank = Cell.parse(text).rank if isinstance(text, str) else -1
-        except InvalidCell:
-            return -1
-        assert self.table.official is not None  # checked when made
-        return int(self.table.official[rank]) if rank >= 0 else -1
-
-    def __getattr__(self, name: str) -> object:
-        if name in MISSING:
-            raise NotOffered(f"nasgauge.facade has no {name}: {MISSING[name]}")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def get_net_config(self, index: int, dataset: str) -> dict[str, int | str]:
-        """The network of a cell on a dataset: channels `C` of its first stage, `N` cells a stage, classes.
-
-        Raises NotInTable.
-
-        >>> NASBench201API().get_net_config(0, "cifar100")["num_classes"]
-        100
-        """
-        if dataset not in SETS:
-            raise NotInTable(f"unknown dataset {dataset!r}; choose from {', '.join(SETS)}")
-        recipe = RECIPES["nb201-200"]
-        return {
-            "name": "infer.tiny",
-            "C": recipe.channels,
-            "N": recipe.cells,
-            "arch_str": self.arch(index),
-            "num_classes": TASKS[dataset].classes,
-        }
 
     def show(self, index: int = -1) -> None:
         """Print what is known of a cell after 12 and after 200 epochs; of all cells for -1.
@@ -222,45 +125,9 @@ class NASBench201API:
             raise NotInTable(
                 f"{training} has no set {metric_on_set!r}; choose from train, {', '.join(SETS[training])}"
             )
-        values = self._trials.means(Column(training, int(hp), split, "mean"))
-        assert self.table.official is not None  # checked when made
-        for rank in np.lexsort((self.table.official, -values)).tolist():
-            cell = NB201()[rank]
-            if np.isnan(values[rank]):
-                break
-            fits = flop_max is None or multiply_adds(cell, training) / 1e6 <= flop_max
-            if fits and (param_max is None or parameters(cell, training) / 1e6 <= param_max):
-                return int(self.table.official[rank]), float(values[rank])
-        raise NotInTable(
-            f"no cell of table {self.table.name} has an accuracy and at most {flop_max} M multiply-adds and "
-            f"{param_max} M parameters"
-        )
-
-    @staticmethod
-    def str2lists(arch_str: str) -> list[tuple[tuple[str, int], ...]]:
-        """The operations and source nodes into each node.
-
-        Raises InvalidCell.
-
-        >>> NASBench201API.str2lists("|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|")[0]
-        (('nor_conv_1x1', 0),)
-        """
-        ops = Cell.parse(arch_str).ops
-        return [
-            tuple((op, source) for op, (source, into) in zip(ops, EDGES, strict=True) if into == node)
-            for node in (1, 2, 3)
-        ]
-
-    @staticmethod
-    def str2matrix(arch_str: str) -> NDArray[np.float64]:
-        """The operation from each node (column) into each (row), by its place in the benchmark's list, (4, 4).
-
-        Raises InvalidCell.
-        """
-        matrix = np.zeros((4, 4))
-        for op, (source, into) in zip(Cell.parse(arch_str).ops, EDGES, strict=True):
-            matrix[into, source] = OPERATIONS.index(op)
-        return matrix
+        column = Column(training, int(hp), split, "mean")
+        cell, accuracy = self._trials.best(column, flop_max, param_max)
+        return self.query_index_by_arch(str(cell)), accuracy
 
     def query_by_arch(self, arch: object, hp: str = "12") -> str:
         """All final values of a cell as text; see `query_info_str_by_arch`."""
@@ -438,13 +305,6 @@ class NASBench201API:
         if account_time:
             self._used_time += cost
         return accuracy, self.get_latency(index, dataset, hp), cost, self._used_time
-
-    def get_unique_str(self, arch: object) -> str:
-        """A string that structurally equal cells share."""
-        return NB201().canonical(Cell.parse(self.arch(self.query_index_by_arch(arch))))
-
-    def _cell(self, index: int) -> Cell:
-        return Cell.parse(self.arch(index))
 
 
 def create(

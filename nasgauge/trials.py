@@ -11,6 +11,8 @@ from nasgauge.data.curves import Curves, mean_of_trained
 from nasgauge.data.importers import SETS
 from nasgauge.data.tables import AccuracyTable, Column, Metric, NotInTable, Split
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.costs import multiply_adds, parameters
+from nasgauge.spaces.nb201 import NB201
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,25 @@ class Trials:
         if not seeds:
             raise NotInTable(f"table {self.table.name} has no {column}")
         return mean_of_trained(np.stack([self.table.column(replace(column, seed=seed)) for seed in seeds]))
+
+    def best(self, column: Column, flop_max: float | None, param_max: float | None) -> tuple[Cell, float]:
+        """The cell with the highest mean among those with at most so many millions of multiply-adds and parameters.
+
+        Of equal ones that with the lowest official index. Raises NotInTable if there is none.
+        """
+        values = self.means(column)
+        order = np.arange(len(values)) if self.table.official is None else self.table.official
+        for rank in np.lexsort((order, -values)).tolist():
+            if np.isnan(values[rank]):
+                break
+            cell = NB201()[rank]
+            fits = flop_max is None or multiply_adds(cell, column.dataset) / 1e6 <= flop_max
+            if fits and (param_max is None or parameters(cell, column.dataset) / 1e6 <= param_max):
+                return cell, float(values[rank])
+        raise NotInTable(
+            f"no cell of table {self.table.name} has an accuracy and at most {flop_max} M multiply-adds and "
+            f"{param_max} M parameters"
+        )
 
     def measured(self, cell: Cell, column: Column) -> float | None:
         """Seconds or latency; those of all seeds, and of runs of 200 epochs, where the table has no others."""

@@ -11,7 +11,8 @@ import pytest
 from nasgauge.data.curves import Curves
 from nasgauge.data.importers import import_official
 from nasgauge.data.tables import NotInTable
-from nasgauge.facade import MISSING, NASBench201API, NotOffered, create
+from nasgauge.facade import NASBench201API, create
+from nasgauge.indices import MISSING, NotOffered
 
 RECORDS = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw" / "NATS-tss-v1_0-3ffb9-simple"
 pytestmark = pytest.mark.skipif(not RECORDS.is_dir(), reason=f"the official records are not in {RECORDS}")
