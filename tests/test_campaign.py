@@ -126,10 +126,13 @@ def test_a_damaged_result_file_stops_a_resume_and_is_left_alone(toy_file: Path, 
     [
         ({"budget": "29 queries"}, "holds runs of 30 queries, more than 29 queries; give"),
         ({"budget": "31 epochs"}, "holds results with a budget in queries, not in epochs; give"),
-        ({"metric": "12/valid/mean"}, "with metric of the table, not 12/valid/mean; give the same metric"),
-        ({"search_on": "toy"}, "with search on of the table, not toy; give"),
+        (
+            {"metric": "12/valid/mean"},
+            "with search metric of the table, not 12/valid/mean; give the same, or",
+        ),
+        ({"search_on": "toy"}, "with searches on each dataset, not toy; give"),
         ({"table_sha256": "0"}, "was made with another version of .*toy.npz; give another folder"),
-        ({"repeats": "free"}, "with repeats charge, not free; give the same repeats, or another folder"),
+        ({"repeats": "free"}, "with repeats charge, not free; give the same, or another folder"),
     ],
 )
 def test_another_campaign_s_folder_is_refused(

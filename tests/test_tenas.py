@@ -281,7 +281,9 @@ def test_a_file_is_not_added_to_in_another_way(tmp_path: Path) -> None:
         made_here().resumed(path)
 
 
-def test_the_command_goes_on_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_goes_on_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each seed is searched once, and a file that is interrupted keeps what was finished."""
     path = tmp_path / "searches.json"
     asked: list[int] = []
@@ -298,11 +300,12 @@ def test_the_command_goes_on_with_its_file(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("nasgauge.harness.proxies.judge.Judge", Counted)
     with pytest.raises(KeyboardInterrupt):
-        tenas(seeds=3, out=path)
+        tenas(seeds=3, out=tmp_path)
     assert list(SearchFile.read(path).by_seed("paper-settings")) == [0, 1]
-    tenas(seeds=3, out=path)
+    tenas(seeds=3, out=tmp_path)
+    assert "3 searches, mean ± sd: cifar10 % " in capsys.readouterr().out
     assert asked == [0, 1, 2, 2]
-    tenas(seeds=1, preset="released", out=path)
+    tenas(seeds=1, preset="released", out=tmp_path)
     kept = SearchFile.read(path)
     assert [(one.preset, one.seed) for one in kept.searches] == [
         ("paper-settings", 0),
@@ -313,4 +316,4 @@ def test_the_command_goes_on_with_its_file(tmp_path: Path, monkeypatch: pytest.M
     assert kept.settings == dict(PRESETS)
     assert (kept.images, kept.image_count) == ("sample", 512)
     with pytest.raises(OtherSearches, match="batch=32"):
-        tenas(batch=8, out=path)
+        tenas(batch=8, out=tmp_path)

@@ -26,6 +26,14 @@ _COMPARED: Final = ("format", "table", "table_sha256", "metric", "search_on", "r
 _CLAIM: Final = (SETTINGS_FILE, REFERENCE_FILE)
 
 
+_WORDS: Final = {
+    "metric": ("search metric", "of the table"),
+    "search_on": ("searches on", "each dataset"),
+    "training": ("training", "by a table"),
+}
+"""What settings are called in messages, and what an empty one means."""
+
+
 def claimed(folder: Path, settings: Settings) -> frozenset[str] | None:
     """The datasets whose references a folder has; None for a folder that no campaign has begun in.
 
@@ -60,10 +68,9 @@ def check_comparable(folder: Path, found: Settings, wanted: Settings) -> None:
             )
         if isinstance(then, TrainingSettings) and isinstance(now, TrainingSettings):
             name, then, now = _first_difference(then, now)
-        what = name.replace("_", " ")
+        what, empty = _WORDS.get(name, (name.replace("_", " "), "none"))
         raise OtherCampaign(
-            f"{folder} holds results with {what} {_text(then)}, not {_text(now)}; give the same {what}, or "
-            "another folder"
+            f"{folder} holds results with {what} {then or empty}, not {now or empty}; give the same, or another folder"
         )
     if _clock(found.budget) != _clock(wanted.budget):
         raise OtherCampaign(
@@ -152,10 +159,6 @@ def joined(found: Settings, wanted: Settings) -> Settings:
             "budget": max(found.budget, wanted.budget, key=_amount),
         }
     )
-
-
-def _text(value: object) -> str:
-    return str(value) or "of the table"
 
 
 def _is_ours(path: Path) -> bool:
