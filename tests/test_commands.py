@@ -8,11 +8,17 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, NamedTuple, get_args, get_type_hints
 
+import numpy as np
 import pytest
 import typer
 from typer.models import OptionInfo
 
 from nasgauge.cli import app, main
+from nasgauge.conformance.landscape import Landscape
+from nasgauge.harness.search.catalogue import explained
+from nasgauge.harness.search.runner import Budget
+from nasgauge.harness.search.runner import run as run_search
+from nasgauge.spaces.nb201 import NB201, Space
 
 COMPUTED = (None, "", inspect.Parameter.empty)
 """Defaults that a command works out, or none at all."""
@@ -223,3 +229,18 @@ def test_proxies_are_listed_with_what_they_measure(
     shown = capsys.readouterr().out
     assert "naswot\n  Log-determinant of the Hamming similarity" in shown
     assert "Condition number of the neural tangent kernel in train mode (Chen et al., 2021" in shown
+
+
+def test_the_page_of_searchers_names_what_a_space_offers_and_its_example_runs() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "searchers.md").read_text(encoding="utf-8")
+    for name in (name for name in dir(Space) if not name.startswith("_")):
+        assert f"| `{name}" in page, name
+    code = page.partition("```python\n")[2].partition("```")[0]
+    scope: dict[str, Any] = {"__name__": "mine"}
+    exec(code, scope)
+    rng = np.random.default_rng(0)
+    steps = list(run_search(scope["Mine"](NB201(), rng, initial=5), Landscape(), Budget(30)))
+    assert max(step.evaluation.validation for step in steps[5:]) > max(
+        step.evaluation.validation for step in steps[:5]
+    )
+    assert explained(scope["Mine"])[1] == {"initial": "Random cells to begin with."}
