@@ -26,6 +26,8 @@ EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
         "safetensors": "train",
         "lightgbm": "surrogates",
         "optuna": "surrogates",
+        "nevergrad": "optimizers",
+        "smac": "optimizers",
         "sklearn": "surrogates",
         "analog-nasbench": "bundled",
     }
