@@ -50,7 +50,7 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
             f"with {settings.table_sha256[:12]}; give another folder"
         )
     budget = Budget.parse(settings.budget)
-    space = NB201()
+    space = evaluator.space
 
     def one(seed: int) -> list[Step[Cell]]:
         searcher_rng, oracle_rng = generators(seed)
@@ -87,6 +87,7 @@ class _Evaluator(NamedTuple):
     """What evaluates the cells of a unit, and what the unit's header says of it."""
 
     header: Mapping[str, object]
+    space: NB201
     for_run: Callable[[np.random.Generator], Oracle[Cell]]
 
 
@@ -104,7 +105,7 @@ def _table_evaluator(folder: Path, settings: Settings, dataset: str) -> _Evaluat
         "report": str(oracle.view.report),
         "warning": oracle.view.warning,
     }
-    return _Evaluator(header, oracle.for_run)
+    return _Evaluator(header, oracle.space, oracle.for_run)
 
 
 def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Evaluator:
@@ -128,7 +129,7 @@ def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Eval
         "report": f"{trainer.column}/test",
         "warning": trainer.warning,
     }
-    return _Evaluator(header, lambda _rng: trainer)
+    return _Evaluator(header, NB201(), lambda _rng: trainer)
 
 
 @lru_cache(maxsize=4)
