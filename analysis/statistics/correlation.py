@@ -64,6 +64,25 @@ def partial_of(between: float, one: float, other: float) -> float:
     return (between - one * other) / left**0.5 if left > _ROUNDING else float("nan")
 
 
+def kendall_resampled(one: Array, other: Array, times: NDArray[Any]) -> Array:
+    """Kendall's tau-b in each resample of cells, (resamples,); `times`: how often it has each cell, (resamples, cells).
+
+    By all pairs of cells, so for some hundreds of them.
+
+    >>> cells = np.arange(3.0)
+    >>> kendall_resampled(cells, np.array([1.0, 0.0, 2.0]), np.array([[1, 1, 1], [2, 0, 1]])).round(3).tolist()
+    [0.333, 1.0]
+    """
+    signs = [np.sign(ranks[:, None] - ranks) for ranks in (stats.rankdata(one), stats.rankdata(other))]
+    weights = times.astype(np.float64)
+    balance, left, right = (
+        ((weights @ pairs) * weights).sum(axis=1) for pairs in (signs[0] * signs[1], *map(np.abs, signs))
+    )
+    with np.errstate(invalid="ignore"):
+        taus: Array = balance / np.sqrt(left * right)
+    return taus
+
+
 def kendall_within(one: Array, other: Array, groups: NDArray[Any]) -> float:
     """Kendall's tau-b over the pairs of cells that are in the same group, (cells,) each.
 

@@ -1,0 +1,164 @@
+"""Tables of how well proxies rank cells, and published figures beside ours."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import pandas as pd
+
+
+class Published(NamedTuple):
+    """A published rank correlation of a proxy with accuracy on NAS-Bench-201; its sign is that of ours."""
+
+    source: str
+    proxy: str
+    dataset: str
+    """Empty where the source does not say."""
+    measure: str
+    """`tau` or `spearman`."""
+    value: float
+    conditions: str
+    confirmed: bool
+    """Whether it was read in the source."""
+
+
+_TENAS: Final = "Chen et al., 2021 (TE-NAS)"
+_ZERO_COST: Final = "Abdelfattah et al., 2021, notebook of the released code"
+_MINIBATCH: Final = (
+    "15,625 cells, one batch of 64 images of the dataset, default weights, undefined scores left out"
+)
+_DEEPLITE: Final = "deeplite-torch-zoo, pull request 323"
+_RANDOM: Final = "500 random cells, otherwise not stated"
+
+PUBLISHED: Final = (
+    Published(_TENAS, "kappa", "", "tau", 0.42, "figure 1; cells, dataset and draws not stated", True),
+    Published(_TENAS, "regions", "", "tau", 0.50, "figure 3; dataset and draws not stated", True),
+    Published(_TENAS, "kappa + regions", "", "tau", 0.64, "figure 9; dataset and draws not stated", True),
+    *(
+        Published(_ZERO_COST, proxy, dataset, "spearman", rho, _MINIBATCH, True)
+        for dataset, row in {
+            "cifar10": (0.594, 0.596, 0.514, 0.360, 0.737, 0.731),
+            "cifar100": (0.637, 0.637, 0.547, 0.385, 0.763, 0.704),
+            "ImageNet16-120": (0.578, 0.578, 0.549, 0.327, 0.751, 0.701),
+        }.items()
+        for proxy, rho in zip(
+            ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacov"), row, strict=True
+        )
+    ),
+    *(
+        Published(_DEEPLITE, proxy, "cifar100", "tau", tau, _RANDOM, True)
+        for proxy, tau in {
+            "flops": 0.567, "params": 0.531, "jacov": 0.561, "synflow": 0.548, "zico": 0.538, "l2_norm": 0.499,
+            "snip": 0.412, "fisher": 0.354, "grasp": 0.307, "grad_norm": 0.301, "plain": -0.190,
+        }.items()
+    ),
+)  # fmt: skip
+"""The zero-cost figures are absolute values in their source."""
+
+HEADS: Final = {
+    "tau": "tau",
+    "spearman": "Spearman",
+    "partial_tau": "tau given FLOPs",
+    "tau_within_flops": "tau at equal FLOPs",
+    "tau_best_10": "tau, best 10 %",
+    "tau_best_1": "tau, best 1 %",
+    "precision_10": "precision, 10 %",
+    "precision_1": "precision, 1 %",
+}
+"""Headings of the measures in tables."""
+
+
+def frame(rows: Iterable[NamedTuple]) -> pd.DataFrame:
+    """A row for each figure, with a column for each field of a `Row` of the study."""
+    return pd.DataFrame(list(rows))
+
+
+def chosen(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
+    """The figures over all scored cells, or classes, highest tau first; extra draws of a subset are left out."""
+    mine = frame[frame["over"] == over]
+    mine = mine[mine["cells"] == mine.groupby("proxy")["cells"].transform("max")]
+    taus = mine[mine["measure"] == "tau"].groupby(["proxy", "draws"])["value"].mean()
+    order = [(proxy, draws) for proxy, draws in taus.sort_values(ascending=False).index]
+    place = {key: n for n, key in enumerate(order)}
+    keys = pd.Series([place[key] for key in zip(mine["proxy"], mine["draws"], strict=True)], index=mine.index)
+    return mine.assign(place=keys).sort_values("place", kind="stable").drop(columns="place")
+
+
+def repeated(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
+    """The figures on the cells that were scored with several draws: of a single one, and of the mean of all."""
+    mine = frame[frame["over"] == over]
+    several = mine.groupby("proxy")["draws"].transform("max") > 1
+    return mine[several & (mine["cells"] == mine.groupby("proxy")["cells"].transform("min"))]
+
+
+def taus(part: pd.DataFrame, measure: str = "tau") -> pd.DataFrame:
+    """A row for each proxy and number of draws, a column for each dataset: the figure and its interval as text."""
+    kept = part[part["measure"] == measure]
+    return _texts(kept, "dataset", kept["dataset"].unique())
+
+
+def beyond(part: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """A row for each proxy and number of draws, a column for each measure, on one dataset."""
+    table = _texts(part[part["dataset"] == dataset], "measure", list(HEADS))
+    return table.rename(columns=HEADS)
+
+
+def _texts(part: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataFrame:
+    text = [
+        "" if pd.isna(value) else f"{value:.3f}" + ("" if low == high else f" [{low:.3f}, {high:.3f}]")
+        for value, low, high in zip(part["value"], part["low"], part["high"], strict=True)
+    ]
+    wide = part.assign(text=text).pivot_table(
+        index=["proxy", "draws"], columns=by, values="text", aggfunc="first", sort=False
+    )
+    return wide.reindex(columns=list(columns)).reset_index()
+
+
+def beside_published(frame: pd.DataFrame, published: Sequence[Published] = PUBLISHED) -> pd.DataFrame:
+    """A row for each published figure and dataset, with ours over all cells: of a single draw, and of the mean."""
+    mine = chosen(frame, over="cells")
+    rows = []
+    for theirs in published:
+        same = mine[(mine["proxy"] == theirs.proxy) & (mine["measure"] == theirs.measure)]
+        for dataset in [theirs.dataset] if theirs.dataset else same["dataset"].unique():
+            ours = same[same["dataset"] == dataset].sort_values("draws")
+            row = theirs._asdict() | {"dataset": dataset, "stated": bool(theirs.dataset)}
+            for key, part in (("one_draw", ours[ours["draws"] == 1]), ("mean", ours[ours["draws"] > 1])):
+                for column in ("value", "low", "high"):
+                    row[f"ours_{key}_{column}"] = part[column].iloc[0] if len(part) else float("nan")
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def latex(frame: pd.DataFrame) -> str:
+    """For cells and for classes: tau on each dataset, then all measures on each dataset."""
+    parts = []
+    for over in frame["over"].unique():
+        part = chosen(frame, over=over)
+        parts += [f"% tau over {over}", _latex(taus(part))]
+        for dataset in part["dataset"].unique():
+            parts += [f"% all measures over {over}, {dataset}", _latex(beyond(part, dataset))]
+    return "\n".join(parts)
+
+
+def _latex(table: pd.DataFrame) -> str:
+    escaped = table.map(lambda value: str(value).replace("_", r"\_").replace("%", r"\%"))
+    escaped.columns = pd.Index([str(name).replace("%", r"\%") for name in table])
+    text: str = escaped.to_latex(index=False, na_rep="--", escape=False)
+    return text
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown.
+
+    >>> print(markdown(pd.DataFrame({"proxy": ["naswot"], "tau": [0.5]})), end="")
+    | proxy | tau |
+    |---|---|
+    | naswot | 0.5 |
+    """
+    lines = [list(map(str, table.columns)), ["---"] * table.shape[1]]
+    lines += [
+        ["" if pd.isna(value) else str(value) for value in row] for row in table.itertuples(index=False)
+    ]
+    rule = "|" + "---|" * table.shape[1]
+    texts = [rule if line[0] == "---" else f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join(texts) + "\n"
