@@ -1,6 +1,5 @@
 """Figures of how well proxies rank cells: intervals for each dataset, and tau against the settings of TE-NAS."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -13,12 +12,15 @@ _SHADES: Final = ("#777777", "#56B4E9", "#0072B2", "#332288")
 _TAU, _BEYOND, _GREY = OPERATION_COLOURS["nor_conv_3x3"], "#D55E00", "#777777"
 
 
-def draw_agreement(figure: Figure, part: pd.DataFrame, *, ceilings: Mapping[str, float]) -> None:
+def draw_agreement(figure: Figure, part: pd.DataFrame) -> None:
     """A panel for each dataset: tau of each proxy, and its partial tau given FLOPs, with intervals, best on top.
 
-    `part`: rows of a study with one `draws` for each proxy. The tau of FLOPs and the noise ceiling are lines.
+    `part`: rows of `chosen`, of which those of a single draw are drawn. The tau of FLOPs and of one training, which
+    is the noise ceiling, are lines.
     """
-    datasets, proxies = list(part["dataset"].unique()), list(part["proxy"].unique())
+    part = part[part["draws"] == 1]
+    datasets = list(dict.fromkeys(part["dataset"]))
+    proxies = [name for name in dict.fromkeys(part["proxy"]) if name != "one training"]
     axes = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
     for ax, dataset in zip(axes, datasets, strict=True):
         mine = part[part["dataset"] == dataset]
@@ -34,11 +36,13 @@ def draw_agreement(figure: Figure, part: pd.DataFrame, *, ceilings: Mapping[str,
             )
             ax.hlines(place[known], low, high, color=colour, lw=1.6, alpha=0.6)
             ax.plot(value, place[known], ls="none", marker=marker, ms=3.6, color=colour, label=label)
-        flops = mine[(mine["proxy"] == "flops") & (mine["measure"] == "tau")]["value"]
-        if len(flops):
-            ax.axvline(float(flops.iloc[0]), color=_GREY, lw=1, ls="--", label="tau of FLOPs")
-        if np.isfinite(ceilings.get(dataset, float("nan"))):
-            ax.axvline(ceilings[dataset], color="black", lw=1, ls=":", label="noise ceiling")
+        taus = mine[mine["measure"] == "tau"].set_index("proxy")["value"]
+        for name, colour, dash, label in (
+            ("flops", _GREY, "--", "tau of FLOPs"),
+            ("one training", "black", ":", "noise ceiling"),
+        ):
+            if name in taus:
+                ax.axvline(float(taus[name]), color=colour, lw=1, ls=dash, label=label)
         ax.axvline(0, color="#999999", lw=0.6)
         ax.set_title(dataset)
         ax.grid(visible=False, axis="y")

@@ -95,12 +95,12 @@ class Draws:
         return np.where(np.isnan(self.values), -np.inf, self.values)
 
     def averaged(self, draws: Mask) -> Array:
-        """Mean over the given draws, (cells,); -∞ where any of them is undefined or infinite."""
+        """Mean over the given draws, (cells,); -∞ where any of them is undefined."""
         if self.parts:
             return rank_sum(*(part.averaged(draws) for part in self.parts))
         kept = self.values[draws]
         mean = -np.exp(np.log(-kept).mean(axis=0)) if self.geometric else kept.mean(axis=0)
-        return np.where(np.isfinite(mean), mean, -np.inf)
+        return np.where(np.isnan(mean), -np.inf, mean)
 
 
 class Row(NamedTuple):
@@ -120,7 +120,7 @@ class Row(NamedTuple):
     cells: int
     classes: int
     undefined: int
-    """Cells that the proxy is not defined for with one of the draws; they are ranked last and tied."""
+    """Cells with a score that is NaN, which is ranked last, or infinite, with one of the draws."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def agreement(
     for proxy in proxies:
         scores = proxy.at(rows)
         for found in _estimates(scores, bootstrap, rng):
-            undefined = np.isnan(scores.values[found.draws][:, found.cells]).any(axis=0)
+            undefined = ~np.isfinite(scores.values[found.draws][:, found.cells]).all(axis=0)
             counts = int(found.cells.sum()), len(np.unique(number[found.cells])), int(undefined.sum())
             for (d, dataset), (m, measure) in product(enumerate(accuracies), enumerate(MEASURES)):
                 figures = (float(part[d, m]) for part in (found.value, *found.interval))
@@ -235,7 +235,7 @@ def _estimates(scores: Draws, bootstrap: _Bootstrap, rng: np.random.Generator) -
     each = value[:size].reshape(*shape, *value.shape[1:])
     each_again = again[:, :size].reshape(len(again), *shape, *value.shape[1:])
     blocks = [(every, repeated, value, again)]
-    if not repeated.all():
+    if not repeated.all() and scores.everywhere.any():
         blocks.insert(
             0, (scores.everywhere, whole := np.ones_like(repeated), *measure(scores.everywhere, whole))
         )

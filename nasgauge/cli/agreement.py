@@ -1,7 +1,7 @@
 """The commands `nasgauge score agreement` and `settings`: how well zero-cost proxies rank cells."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,6 +10,78 @@ from nasgauge.data import DEFAULT_TABLE
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def agreement(
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
+    ] = DEFAULT_TABLE,
+    scores: Annotated[
+        Path | None, typer.Option(help="File of scores; those of the package by default.")
+    ] = None,
+    over: Annotated[
+        Literal["classes", "cells"] | None,
+        typer.Option(
+            help="Unit of the statistics: a structural class, or each of its cells; by default both."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")] = Path(
+        "results/agreement"
+    ),
+    resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=20)] = 200,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
+) -> None:
+    """How well zero-cost proxies rank cells by test accuracy, and what they know beyond FLOPs.
+
+    Kendall's tau, partial tau given FLOPs, tau at equal FLOPs and among the best cells, and precision, for a
+    single draw of weights and images and for the mean of several, with 95 % intervals over classes and draws. The
+    row "one training" is the noise ceiling. Published figures stand beside ours in published.csv.
+
+    Example:
+
+      nasgauge score agreement --table nb201 --out results/agreement
+    """
+    import numpy as np
+
+    from nasgauge.analysis.plots.agreement import draw_agreement
+    from nasgauge.analysis.plots.figures import Inks
+    from nasgauge.analysis.results.agreement import (
+        beside_published,
+        beyond,
+        chosen,
+        frame,
+        latex,
+        repeated,
+        taus,
+    )
+    from nasgauge.analysis.results.files import save_csv, save_text
+    from nasgauge.data.sources import open_table
+    from nasgauge.harness.proxies.score_files import read, shipped
+    from nasgauge.studies.agreement import study
+
+    opened = open_table(table)
+    recipe, kept = read(scores) if scores else shipped()
+    rows, units = [], (over,) if over else ("cells", "classes")
+    with console.progress() as progress:
+        for unit in units:
+            found = study(kept, opened, np.random.default_rng(seed), over=unit, count=resamples)
+            rows += progress.track(found, description=f"figures over {unit}")
+    numbers = frame(rows)
+    part = chosen(numbers, over=units[0])
+    files = Inks(out, provenance=str(recipe)).save(
+        "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, 1.25)
+    )
+    save_text(out / "agreement.tex", latex(numbers))
+    save_csv(out / "published.csv", beside_published(numbers))
+    for unit in units:
+        mine = chosen(numbers, over=unit)
+        _show(f"Kendall's tau over {mine['cells'].max():,} {unit}", taus(mine))
+        for dataset in mine["dataset"].unique():
+            _show(f"{dataset}, over {unit}", beyond(mine, dataset))
+        _show(f"one draw and the mean of several, over the same {unit}", taus(repeated(numbers, over=unit)))
+    console.out().print(str(recipe), markup=False)
+    names = [*(file.name for file in files), "agreement.tex", "published.csv"]
+    console.out().print(f"written to {out}: {', '.join(names)}", markup=False)
 
 
 def settings(
@@ -55,6 +127,11 @@ def settings(
     files = Inks(out).save("settings", lambda figure: draw_settings(figure, frame), frame, aspect=(1.25, 0.9))
     _print(frame)
     console.out().print(f"written to {out}: {', '.join(file.name for file in files)}", markup=False)
+
+
+def _show(title: str, table: "pd.DataFrame") -> None:
+    console.out().print(f"\n{title}", markup=False)
+    _print(table)
 
 
 def _print(numbers: "pd.DataFrame") -> None:

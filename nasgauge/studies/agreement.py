@@ -1,31 +1,112 @@
-"""How well scores of untrained cells rank them by test accuracy: scores, costs and a table joined for the statistics."""
+"""How well scores of untrained networks rank cells by test accuracy: scores, costs and a table for the statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasgauge.analysis.statistics.agreement import Draws
-from nasgauge.harness.proxies.score_files import Score
+from nasgauge.analysis.statistics.agreement import Draws, Over, Row, agreement
+from nasgauge.data.ceilings import single_trainings
+from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.proxies.score_files import Score, UnfitScores
 from nasgauge.harness.proxies.scores import members
+from nasgauge.spaces.cells import N_CELLS
+from nasgauge.spaces.costs import multiply_adds, of_every_cell, parameters
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 RANK_SUM: Final = "kappa + regions"
+"""TE-NAS's sum of the ranks by its two proxies."""
+ONE_TRAINING: Final = "one training"
+"""Validation accuracy of a single training: the noise ceiling, for no proxy knows more than a training."""
 
 
-def draws_of(scores: Sequence[Score]) -> list[Draws]:
-    by_class = members()
-    n = 15625
-    per: dict[str, dict[int, dict[int, float]]] = {}
-    for s in scores:
-        per.setdefault(s.proxy, {}).setdefault(s.repeat, {})[s.rank] = s.value
-    ranks = sorted(per["params"]["0" and 0])
-    cells = np.concatenate([by_class[r] for r in ranks])
-    classes = np.concatenate([[i] * len(by_class[r]) for i, r in enumerate(ranks)])
-    out = []
-    for name, reps in per.items():
-        vals = np.array([[[d[r] for r in ranks]] for d in reps.values()])[..., classes]
-        out.append(Draws(name, vals, geometric=name == "kappa"))
-    return out, cells, classes
+def study(
+    scores: Sequence[Score],
+    table: AccuracyTable,
+    rng: np.random.Generator,
+    *,
+    over: Over = "classes",
+    count: int = 200,
+) -> Iterator[Row]:
+    """Every proxy of the scores, FLOPs, parameters, TE-NAS's rank sum, and one training, on every dataset of the table.
+
+    Cells of a structural class share its score, except by a proxy that every cell was scored with. Cells that a proxy
+    was not scored on, or without accuracy, are left out for all. See `agreement` for the rest.
+
+    Raises UnfitScores if no cell has a score by every proxy, NotInTable.
+    """
+    accuracies = {dataset: table.column(view.report) for dataset, view in table.views.items()}
+    proxies, scored = draws_of(scores)
+    rows = np.flatnonzero(scored & np.isfinite(np.stack(list(accuracies.values()))).all(axis=0))
+    known = {dataset: figures[rows] for dataset, figures in accuracies.items()}
+    flops, numbers = of_every_cell(multiply_adds, "cifar10")[rows], _first_cells()[rows]
+    chosen = [proxy.at(rows) for proxy in proxies]
+    yield from agreement(chosen, known, flops, numbers, rng, over=over, count=count)
+    for dataset, figures in known.items():
+        trained = single_trainings(table, dataset)[:, None, rows]
+        complete = trained[~np.isnan(trained).any(axis=(1, 2))]
+        if len(complete):
+            ceiling = Draws(ONE_TRAINING, complete)
+            yield from agreement([ceiling], {dataset: figures}, flops, numbers, rng, over=over, count=count)
+
+
+def draws_of(scores: Sequence[Score]) -> tuple[list[Draws], Mask]:
+    """The scores by `Cell.rank`, (…, 15625), and which cells have one by every proxy.
+
+    Raises UnfitScores.
+    """
+    by_proxy: dict[str, dict[tuple[int, int], Array]] = {}
+    for score in scores:
+        draws = by_proxy.setdefault(score.proxy, {})
+        draw = score.weights, score.batch
+        if draw not in draws:
+            draws[draw] = np.full((2, N_CELLS), np.nan)  # the value, and 1 where there is one
+        draws[draw][:, score.rank] = score.value, 1.0
+    first = _first_cells()
+    for draws in by_proxy.values():
+        for draw, found in draws.items():
+            own = ~np.isnan(found[1])
+            draws[draw] = np.where(own, found, found[:, first])
+    scored = np.logical_and.reduce([draws[0, 0][1] == 1 for draws in by_proxy.values()])
+    if not by_proxy or not scored.any():
+        raise UnfitScores("the file has no cell with a score by each of its proxies; give another file")
+    proxies = [
+        draws
+        for name, found in by_proxy.items()
+        if name not in ("flops", "params")
+        for draws in _designs(name, found, scored)
+    ]
+    parts = [[proxy for proxy in proxies if proxy.name == name] for name in ("kappa", "regions")]
+    proxies += [Draws.rank_sum(RANK_SUM, *pair) for pair in zip(*parts, strict=True)]
+    for name, cost in (("flops", multiply_adds), ("params", parameters)):
+        proxies.append(Draws(name, of_every_cell(cost, "cifar10")[None, None]))
+    return proxies, scored
+
+
+def _designs(name: str, found: Mapping[tuple[int, int], Array], scored: Mask) -> Iterator[Draws]:
+    """The draws that all cells have, and those of weights crossed with batches that some have."""
+    values, known = ({draw: pair[part] for draw, pair in found.items()} for part in (0, 1))
+    everywhere = [draw for draw in found if (known[draw][scored] == 1).all()]
+    geometric = name == "kappa"
+    if len(everywhere) > 1:
+        yield Draws(name, np.stack([values[draw] for draw in everywhere])[:, None], geometric=geometric)
+    size = max(n for n in (1, 2, 3, 4) if all((w, b) in found for w in range(n) for b in range(n)))
+    if size == 1 and len(everywhere) > 1:
+        return
+    grid = [[(w, b) for b in range(size)] for w in range(size)]
+    crossed, there = (np.array([[part[draw] for draw in row] for row in grid]) for part in (values, known))
+    mask = there == 1
+    if len(everywhere) > 1:  # shown above on all cells
+        mask &= mask.all(axis=(0, 1))
+    yield Draws(name, crossed, mask, geometric=geometric)
+
+
+def _first_cells() -> NDArray[np.intp]:
+    """The first cell of each cell's structural class, (15625,), both by `Cell.rank`."""
+    first = np.empty(N_CELLS, dtype=np.intp)
+    for rank, ranks in members().items():
+        first[list(ranks)] = rank
+    return first
