@@ -9,6 +9,7 @@ from nasgauge.analysis.statistics.agreement import MEASURES, Draws, Row, agreeme
 from nasgauge.analysis.statistics.correlation import (
     kendall,
     kendall_among_best,
+    kendall_resampled,
     kendall_within,
     partial_kendall,
     precision,
@@ -77,6 +78,15 @@ def test_tau_among_the_best_sees_the_best_alone() -> None:
     score = np.where(true >= 18, -true, true)
     assert kendall_among_best(score, true, 0.1) == pytest.approx(-1)
     assert kendall_among_best(score, true, 1) < 1
+
+
+def test_resampled_tau_is_that_of_the_resample() -> None:
+    rng = np.random.default_rng(4)
+    one, other = rng.integers(5, size=40).astype(float), rng.normal(size=40)
+    one[0] = -np.inf
+    times = rng.integers(3, size=(5, 40))
+    expected = [kendall(np.repeat(one, row), np.repeat(other, row)) for row in times]
+    assert kendall_resampled(one, other, times) == pytest.approx(expected)
 
 
 # --- the crossed bootstrap

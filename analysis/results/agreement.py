@@ -1,6 +1,6 @@
 """Tables of how well proxies rank cells, and published figures beside ours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import pandas as pd
@@ -67,9 +67,13 @@ HEADS: Final = {
 """Headings of the measures in tables."""
 
 
-def frame(rows: Iterable[NamedTuple]) -> pd.DataFrame:
-    """A row for each figure, with a column for each field of a `Row` of the study."""
-    return pd.DataFrame(list(rows))
+def frame(rows: Iterable[NamedTuple], seconds: Mapping[str, float]) -> pd.DataFrame:
+    """A row for each figure, with a column for each field of a `Row` of the study, and the seconds of one draw.
+
+    `seconds`: CPU seconds of a cell, by proxy.
+    """
+    found = pd.DataFrame(list(rows))
+    return found.assign(seconds=found["proxy"].map(seconds))
 
 
 def chosen(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
@@ -86,20 +90,38 @@ def chosen(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
 def repeated(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
     """The figures on the cells that were scored with several draws: of a single one, and of the mean of all."""
     mine = frame[frame["over"] == over]
-    several = mine.groupby("proxy")["draws"].transform("max") > 1
-    return mine[several & (mine["cells"] == mine.groupby("proxy")["cells"].transform("min"))]
+    part = mine[mine["cells"] == mine["cells"].min()]
+    return part[part.groupby("proxy")["draws"].transform("max") > 1]
 
 
 def taus(part: pd.DataFrame, measure: str = "tau") -> pd.DataFrame:
-    """A row for each proxy and number of draws, a column for each dataset: the figure and its interval as text."""
+    """A row for each proxy and number of draws: the figure on each dataset with its interval as text, and seconds."""
     kept = part[part["measure"] == measure]
-    return _texts(kept, "dataset", kept["dataset"].unique())
+    table = _texts(kept, "dataset", list(dict.fromkeys(kept["dataset"])))
+    seconds = table["draws"] * table["proxy"].map(part.groupby("proxy")["seconds"].first())
+    return table.assign(seconds=["" if pd.isna(value) else f"{value:.2f}" for value in seconds])
 
 
 def beyond(part: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """A row for each proxy and number of draws, a column for each measure, on one dataset."""
-    table = _texts(part[part["dataset"] == dataset], "measure", list(HEADS))
+    """A row for each proxy and number of draws, a column for each measure beside tau, on one dataset."""
+    table = _texts(part[part["dataset"] == dataset], "measure", list(HEADS)[1:])
     return table.rename(columns=HEADS)
+
+
+def both(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
+    """For the proxies with several draws on the same cells: tau of one and of the mean, and what a draw changes.
+
+    `draws_sd`: the standard deviation of the tau of a single draw from what the draws have in common for all cells.
+    """
+    part = repeated(frame, over=over)
+    kept = part[(part["measure"] == "tau") & (part["draws"] == 1)]
+    table = taus(part).drop(columns="seconds")
+    spread = kept.groupby("proxy")["draws_sd"].mean()
+    texts = [
+        f"{spread[name]:.3f}" if n == 1 else ""
+        for name, n in zip(table["proxy"], table["draws"], strict=True)
+    ]
+    return table.assign(draws_sd=texts)
 
 
 def _texts(part: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -114,36 +136,78 @@ def _texts(part: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def beside_published(frame: pd.DataFrame, published: Sequence[Published] = PUBLISHED) -> pd.DataFrame:
-    """A row for each published figure and dataset, with ours over all cells: of a single draw, and of the mean."""
+    """A row for each published figure and dataset, with ours over all cells: of a single draw, and of the mean.
+
+    A figure whose source does not state the dataset is shown beside each of ours.
+    """
     mine = chosen(frame, over="cells")
     rows = []
     for theirs in published:
         same = mine[(mine["proxy"] == theirs.proxy) & (mine["measure"] == theirs.measure)]
-        for dataset in [theirs.dataset] if theirs.dataset else same["dataset"].unique():
-            ours = same[same["dataset"] == dataset].sort_values("draws")
-            row = theirs._asdict() | {"dataset": dataset, "stated": bool(theirs.dataset)}
-            for key, part in (("one_draw", ours[ours["draws"] == 1]), ("mean", ours[ours["draws"] > 1])):
-                for column in ("value", "low", "high"):
-                    row[f"ours_{key}_{column}"] = part[column].iloc[0] if len(part) else float("nan")
-            rows.append(row)
+        for dataset in [theirs.dataset] if theirs.dataset else dict.fromkeys(same["dataset"]):
+            ours = same[same["dataset"] == dataset]
+            one, mean = ours[ours["draws"] == 1], ours[ours["draws"] > 1]
+            rows.append(
+                {
+                    "proxy": theirs.proxy,
+                    "dataset": dataset,
+                    "measure": HEADS[theirs.measure],
+                    "published": f"{theirs.value:.3f}",
+                    "one draw": _text(one),
+                    "mean of draws": _text(mean),
+                    "source": theirs.source + ("" if theirs.confirmed else " (not confirmed)"),
+                    "conditions": theirs.conditions,
+                }
+            )
     return pd.DataFrame(rows)
 
 
-def latex(frame: pd.DataFrame) -> str:
-    """For cells and for classes: tau on each dataset, then all measures on each dataset."""
-    parts = []
-    for over in frame["over"].unique():
+def _text(row: pd.DataFrame) -> str:
+    return (
+        f"{row['value'].iloc[0]:.3f} [{row['low'].iloc[0]:.3f}, {row['high'].iloc[0]:.3f}]"
+        if len(row)
+        else ""
+    )
+
+
+def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """All tables of the study, by title."""
+    found = {}
+    for over in dict.fromkeys(frame["over"]):
         part = chosen(frame, over=over)
-        parts += [f"% tau over {over}", _latex(taus(part))]
-        for dataset in part["dataset"].unique():
-            parts += [f"% all measures over {over}, {dataset}", _latex(beyond(part, dataset))]
-    return "\n".join(parts)
+        count, classes = part["cells"].max(), part["classes"].max()
+        title = f"{count:,} cells of {classes:,} classes" if over == "cells" else f"{classes:,} classes"
+        found[f"Kendall's tau with test accuracy, {title}"] = taus(part)
+        for dataset in dict.fromkeys(part["dataset"]):
+            found[f"Beyond FLOPs, and among the best: {dataset}, {title}"] = beyond(part, dataset)
+        several = both(frame, over=over)
+        if len(several):
+            count = repeated(frame, over=over)["cells"].max()
+            found[f"One draw and the mean of several, on the same {count:,} {over}"] = several
+    if "cells" in set(frame["over"]):
+        found["Published figures beside ours"] = beside_published(frame)
+    return found
+
+
+def latex(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The tables for a paper, each under its title as a comment."""
+    return "\n".join(f"% {title}\n{_latex(table)}" for title, table in tables.items())
+
+
+def page(tables: Mapping[str, pd.DataFrame], notes: Sequence[str]) -> str:
+    """The tables as a page of Markdown."""
+    parts = ["# Agreement of zero-cost proxies with test accuracy", *notes]
+    for title, table in tables.items():
+        parts += [f"## {title}", markdown(table).rstrip()]
+    return "\n\n".join(parts) + "\n"
 
 
 def _latex(table: pd.DataFrame) -> str:
-    escaped = table.map(lambda value: str(value).replace("_", r"\_").replace("%", r"\%"))
-    escaped.columns = pd.Index([str(name).replace("%", r"\%") for name in table])
-    text: str = escaped.to_latex(index=False, na_rep="--", escape=False)
+    escaped = table.map(
+        lambda value: "" if pd.isna(value) else str(value).replace("_", r"\_").replace("%", r"\%")
+    )
+    escaped.columns = pd.Index([str(name).replace("_", r"\_").replace("%", r"\%") for name in table])
+    text: str = escaped.to_latex(index=False, escape=False)
     return text
 
 

@@ -35,7 +35,7 @@ def agreement(
 
     Kendall's tau, partial tau given FLOPs, tau at equal FLOPs and among the best cells, and precision, for a
     single draw of weights and images and for the mean of several, with 95 % intervals over classes and draws. The
-    row "one training" is the noise ceiling. Published figures stand beside ours in published.csv.
+    row "one training" is the noise ceiling. The last table has published figures beside ours.
 
     Example:
 
@@ -45,19 +45,11 @@ def agreement(
 
     from nasgauge.analysis.plots.agreement import draw_agreement
     from nasgauge.analysis.plots.figures import Inks
-    from nasgauge.analysis.results.agreement import (
-        beside_published,
-        beyond,
-        chosen,
-        frame,
-        latex,
-        repeated,
-        taus,
-    )
-    from nasgauge.analysis.results.files import save_csv, save_text
+    from nasgauge.analysis.results.agreement import chosen, frame, latex, page, tables
+    from nasgauge.analysis.results.files import save_text
     from nasgauge.data.sources import open_table
     from nasgauge.harness.proxies.score_files import read, shipped
-    from nasgauge.studies.agreement import study
+    from nasgauge.studies.agreement import seconds, study
 
     opened = open_table(table)
     recipe, kept = read(scores) if scores else shipped()
@@ -66,21 +58,22 @@ def agreement(
         for unit in units:
             found = study(kept, opened, np.random.default_rng(seed), over=unit, count=resamples)
             rows += progress.track(found, description=f"figures over {unit}")
-    numbers = frame(rows)
+    numbers = frame(rows, seconds(kept))
     part = chosen(numbers, over=units[0])
     files = Inks(out, provenance=str(recipe)).save(
         "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, 1.25)
     )
-    save_text(out / "agreement.tex", latex(numbers))
-    save_csv(out / "published.csv", beside_published(numbers))
-    for unit in units:
-        mine = chosen(numbers, over=unit)
-        _show(f"Kendall's tau over {mine['cells'].max():,} {unit}", taus(mine))
-        for dataset in mine["dataset"].unique():
-            _show(f"{dataset}, over {unit}", beyond(mine, dataset))
-        _show(f"one draw and the mean of several, over the same {unit}", taus(repeated(numbers, over=unit)))
-    console.out().print(str(recipe), markup=False)
-    names = [*(file.name for file in files), "agreement.tex", "published.csv"]
+    found_tables = tables(numbers)
+    notes = [
+        f"Made by `nasgauge score agreement` from the table `{opened.name}` with {resamples} resamples, seed {seed}.",
+        f"Scores: {recipe}.",
+    ]
+    save_text(out / "agreement.tex", latex(found_tables))
+    save_text(out / "agreement.md", page(found_tables, notes))
+    for title, shown in found_tables.items():
+        console.out().print(f"\n{title}", markup=False)
+        _print(shown)
+    names = [*(file.name for file in files), "agreement.tex", "agreement.md"]
     console.out().print(f"written to {out}: {', '.join(names)}", markup=False)
 
 
@@ -127,11 +120,6 @@ def settings(
     files = Inks(out).save("settings", lambda figure: draw_settings(figure, frame), frame, aspect=(1.25, 0.9))
     _print(frame)
     console.out().print(f"written to {out}: {', '.join(file.name for file in files)}", markup=False)
-
-
-def _show(title: str, table: "pd.DataFrame") -> None:
-    console.out().print(f"\n{title}", markup=False)
-    _print(table)
 
 
 def _print(numbers: "pd.DataFrame") -> None:

@@ -53,6 +53,18 @@ def study(
             yield from agreement([ceiling], {dataset: figures}, flops, numbers, rng, over=over, count=count)
 
 
+def seconds(scores: Sequence[Score]) -> dict[str, float]:
+    """Mean CPU seconds of one draw for one cell that the proxy is defined for, by proxy."""
+    spent: dict[str, list[float]] = {}
+    for score in scores:
+        if score.seconds:
+            spent.setdefault(score.proxy, []).append(score.seconds)
+    means = {name: float(np.mean(values)) for name, values in spent.items()}
+    if {"kappa", "regions"} <= means.keys():
+        means[RANK_SUM] = means["kappa"] + means["regions"]
+    return means
+
+
 def draws_of(scores: Sequence[Score]) -> tuple[list[Draws], Mask]:
     """The scores by `Cell.rank`, (…, 15625), and which cells have one by every proxy.
 
