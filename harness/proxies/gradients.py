@@ -176,7 +176,9 @@ def synflow(network: nn.Module, batch: Batch) -> float:
         ones = torch.ones_like(batch.images[:1], dtype=torch.float64)
         outputs = torch.func.functional_call(network, (values, statistics), (ones,))
         gradients = torch.autograd.grad(outputs.sum(), weights, materialize_grads=True)
-    return float(torch.stack([(w.detach() * g).sum() for w, g in zip(weights, gradients, strict=True)]).sum().log())
+    return float(
+        torch.stack([(w.detach() * g).sum() for w, g in zip(weights, gradients, strict=True)]).sum().log()
+    )
 
 
 def zico(network: nn.Module, batch: Batch) -> float:
