@@ -21,7 +21,7 @@ _META: Final = b"nasgauge-scores"
 
 
 class UnfitScores(NasgaugeError, ValueError):
-    """Raised for a file of scores that is damaged or was computed with another recipe."""
+    """Raised for scores that are damaged or of another recipe, and for a recipe that no score can follow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +64,21 @@ class Recipe:
     zen_batch: int = 16
     """Size of the batch of noise for `zen` and `zen_running`."""
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if isinstance(value, int) and name != "seed" and value < 1:
+                raise UnfitScores(f"{name} must be at least 1, not {value}")
+
     def batch_of(self, proxy: str) -> int:
         """Number of images that a proxy is computed on."""
-        if proxy in ("kappa", "regions"):
-            return self.kappa_batch if proxy == "kappa" else self.region_samples
-        return {"grasp": self.grasp_batch, "zen": self.zen_batch, "zen_running": self.zen_batch}.get(
-            proxy, self.batch
-        )
+        own = {
+            "kappa": self.kappa_batch,
+            "regions": self.region_samples,
+            "grasp": min(self.grasp_batch, self.batch),
+            "zen": min(self.zen_batch, self.batch),
+            "zen_running": min(self.zen_batch, self.batch),
+        }
+        return own.get(proxy, self.batch)
 
     def of(self, proxy: str) -> str:
         """In words, what the scores of one proxy were computed on."""
