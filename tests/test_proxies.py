@@ -1,12 +1,15 @@
 """Zero-cost proxies: a contract that all keep, and what each must say of networks that are worked out here."""
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from nasgauge.cli import main
@@ -263,6 +266,23 @@ def test_zen_leaves_out_a_batch_norm_without_variance(proxy: Callable[[nn.Module
     assert one == other
 
 
+def test_zen_running_ranks_cells_as_the_published_zen_scores(shared: Path) -> None:
+    """NASLib's, of one draw of weights each; two draws of ours agree about as well."""
+    operations = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
+    published = {}
+    with ZipFile(shared / "nb201_zen.zip") as archive:
+        for row in json.loads(archive.read("zen/benchmark--nasbench201--cifar10--0.json")):
+            digits = [int(digit) for digit in row["arch"].strip("()").split(",")]
+            cell = Cell(
+                tuple(operations[digits[place]] for place in (0, 1, 3, 2, 4, 5))
+            )  # edges 0-3 and 1-2 change places
+            published[cell] = row["zen"]["score"]
+    cells = [cell for cell in published if NB201().is_connected(cell)][:40]
+    scorer = Scorer(Recipe(), open_images(), named=proxies(["zen_running"]))
+    ours = [scorer.score(cell)[0].value for cell in cells]
+    assert stats.kendalltau(ours, [published[cell] for cell in cells]).statistic > 0.9
+
+
 def test_zen_adds_the_log_deviation_of_the_batch_or_of_the_running_statistics() -> None:
     """One batch norm: with v near 27 = 3 · 9 inputs of variance 1, zen - zen_running is the log of the ratio of deviations."""
     network = Idle(idle=False)
@@ -463,6 +483,32 @@ def test_flops_and_parameters_of_a_cell_are_the_benchmarks(
     said = capsys.readouterr().out
     assert "220.12 M" in said
     assert "1.531546 M" in said
+
+
+def test_scoring_of_classes_ends_with_the_cells_that_rank_last(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    connected = [NB201().is_connected(NB201()[rank]) for rank in classes()]
+    monkeypatch.setattr(
+        "nasgauge.harness.proxies.scores.classes", lambda: (classes()[connected.index(False)], MIXED.rank)
+    )
+    arguments = ["score", "cells", "--all", "-p", "synflow,params", "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["nasgauge", *arguments])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    said = capsys.readouterr()
+    assert f"synflow: 1 cells rank last: {NO_PATH}" in " ".join(said.err.split())
+    recipe, scores = read(tmp_path / "scores.parquet")
+    assert recipe.images_md5 == open_images().md5()
+    assert {score.proxy for score in scores if score.rank == MIXED.rank} == {"synflow", "params"}
+    monkeypatch.setattr("sys.argv", ["nasgauge", *arguments, "--draws", "2"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "add --resume" in " ".join(capsys.readouterr().err.split())
+    monkeypatch.setattr("sys.argv", ["nasgauge", *arguments, "--draws", "2", "--resume"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "made with draws=1, this scoring with draws=2" in " ".join(capsys.readouterr().err.split())
 
 
 def test_tenas_sums_two_ranks() -> None:

@@ -131,6 +131,19 @@ def gather(folder: Path, path: Path) -> int:
     return len({score.rank for score in scores})
 
 
+def not_finite(scores: Iterable[Score]) -> dict[tuple[str, str], list[int]]:
+    """Proxy and reason to the ranks of the cells whose score is NaN or infinite for that reason.
+
+    >>> not_finite([Score(0, "kappa", 0, 0, float("nan"), "no path", 0.1), Score(7, "snip", 0, 0, 1.0, "", 0.1)])
+    {('kappa', 'no path'): [0]}
+    """
+    found: dict[tuple[str, str], set[int]] = {}
+    for score in scores:
+        if score.reason:
+            found.setdefault((score.proxy, score.reason), set()).add(score.rank)
+    return {key: sorted(ranks) for key, ranks in found.items()}
+
+
 def difference(one: object, first: Recipe, other: object, second: Recipe) -> str:
     """In which settings two recipes differ, and where each is from.
 

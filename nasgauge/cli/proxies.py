@@ -58,9 +58,10 @@ def cells(
     from nasgauge.data.images import open_images
     from nasgauge.harness.network.inputs import open_device
     from nasgauge.harness.proxies.registry import proxies
-    from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather
+    from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather, not_finite, read
     from nasgauge.harness.proxies.scores import Scorer, classes, members, score_cells
     from nasgauge.spaces.cells import Cell
+    from nasgauge.spaces.nb201 import NB201
 
     chosen = [Cell.parse(text) for text in texts or ()]
     if bool(chosen) == every:
@@ -73,10 +74,10 @@ def cells(
     if every:
         if any(out.rglob("part-*.parquet")) and not (resume or parts > 1):
             raise UnfitScores(f"{out} already holds scores; add --resume to continue, or give another folder")
-        scored = classes()[:count]
+        firsts = classes()[:count]
         for folder, needs_path, ranks in (
-            ("classes", True, scored),
-            ("cells", False, sorted(rank for first in scored for rank in members()[first])),
+            ("classes", True, firsts),
+            ("cells", False, sorted(rank for first in firsts for rank in members()[first])),
         ):
             some = {name: proxy for name, proxy in named.items() if proxy.needs_path is needs_path}
             if not some:
@@ -89,8 +90,13 @@ def cells(
                 share=(part - 1, parts),
             ):
                 console.err().print(f"{done} of {total} {folder}")
-        found = gather(out, out / "scores.parquet")
-        console.out().print(f"{found} cells in {out / 'scores.parquet'}")
+        scored = gather(out, out / "scores.parquet")
+        for (proxy, reason), ranks in not_finite(read(out / "scores.parquet")[1]).items():
+            example = NB201()[ranks[0]]
+            console.err().print(
+                f"{proxy}: {len(ranks)} cells rank last: {reason}; {example} is one", markup=False
+            )
+        console.out().print(f"{scored} cells in {out / 'scores.parquet'}")
         return
     scorer = Scorer(recipe, opened, place, named)
     for cell in chosen:
