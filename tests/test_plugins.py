@@ -470,7 +470,7 @@ def test_a_scorer_takes_some_proxies_alone() -> None:
     from nasgauge.harness.proxies.score_files import Recipe
     from nasgauge.harness.proxies.scores import Scorer
 
-    recipe = Recipe(kappa_batch=4, kappa_repeats=1, region_samples=40, region_repeats=1, channels=2, batch=4)
+    recipe = Recipe(kappa_batch=4, repeats=1, region_samples=40, channels=2, cells=1, batch=4)
     cell = NB201()[15624]
     some = Scorer(recipe, open_images(), named=proxies(["naswot", "kappa"])).score(cell)
     every = Scorer(recipe, open_images(), named=proxies(built_in("nasgauge.proxies"))).score(cell)

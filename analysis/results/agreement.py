@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 
@@ -82,16 +83,16 @@ def chosen(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
     mine = mine[mine["cells"] == mine.groupby("proxy")["cells"].transform("max")]
     taus = mine[mine["measure"] == "tau"].groupby(["proxy", "draws"])["value"].mean()
     order = [(proxy, draws) for proxy, draws in taus.sort_values(ascending=False).index]
-    place = {key: n for n, key in enumerate(order)}
-    keys = pd.Series([place[key] for key in zip(mine["proxy"], mine["draws"], strict=True)], index=mine.index)
-    return mine.assign(place=keys).sort_values("place", kind="stable").drop(columns="place")
+    place = [order.index(key) for key in zip(mine["proxy"], mine["draws"], strict=True)]
+    return mine.iloc[np.argsort(place, kind="stable")]
 
 
 def repeated(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
     """The figures on the cells that were scored with several draws: of a single one, and of the mean of all."""
     mine = frame[frame["over"] == over]
     part = mine[mine["cells"] == mine["cells"].min()]
-    return part[part.groupby("proxy")["draws"].transform("max") > 1]
+    several: pd.DataFrame = part[part.groupby("proxy")["draws"].transform("max") > 1]
+    return several
 
 
 def taus(part: pd.DataFrame, measure: str = "tau") -> pd.DataFrame:
@@ -99,7 +100,7 @@ def taus(part: pd.DataFrame, measure: str = "tau") -> pd.DataFrame:
     kept = part[part["measure"] == measure]
     table = _texts(kept, "dataset", list(dict.fromkeys(kept["dataset"])))
     seconds = table["draws"] * table["proxy"].map(part.groupby("proxy")["seconds"].first())
-    return table.assign(seconds=["" if pd.isna(value) else f"{value:.2f}" for value in seconds])
+    return table.assign(seconds=seconds.map("{:.2f}".format, na_action="ignore"))
 
 
 def beyond(part: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -126,7 +127,7 @@ def both(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
 
 def _texts(part: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataFrame:
     text = [
-        "" if pd.isna(value) else f"{value:.3f}" + ("" if low == high else f" [{low:.3f}, {high:.3f}]")
+        "" if np.isnan(value) else f"{value:.3f}" + ("" if low == high else f" [{low:.3f}, {high:.3f}]")
         for value, low, high in zip(part["value"], part["low"], part["high"], strict=True)
     ]
     wide = part.assign(text=text).pivot_table(
@@ -194,6 +195,10 @@ def latex(tables: Mapping[str, pd.DataFrame]) -> str:
     return "\n".join(f"% {title}\n{_latex(table)}" for title, table in tables.items())
 
 
+def _escaped(value: object) -> str:
+    return str(value).replace("_", r"\_").replace("%", r"\%")
+
+
 def page(tables: Mapping[str, pd.DataFrame], notes: Sequence[str]) -> str:
     """The tables as a page of Markdown."""
     parts = ["# Agreement of zero-cost proxies with test accuracy", *notes]
@@ -203,10 +208,7 @@ def page(tables: Mapping[str, pd.DataFrame], notes: Sequence[str]) -> str:
 
 
 def _latex(table: pd.DataFrame) -> str:
-    escaped = table.map(
-        lambda value: "" if pd.isna(value) else str(value).replace("_", r"\_").replace("%", r"\%")
-    )
-    escaped.columns = pd.Index([str(name).replace("_", r"\_").replace("%", r"\%") for name in table])
+    escaped = table.fillna("").map(_escaped).rename(columns=_escaped)
     text: str = escaped.to_latex(index=False, escape=False)
     return text
 

@@ -68,7 +68,7 @@ class Draws:
         single = [part.single() for part in parts]
         draws = np.ndindex(single[0].shape[:2])
         values = np.array([rank_sum(*(one[draw] for one in single)) for draw in draws])
-        known = None if parts[0].known is None else np.logical_and.reduce([part.known for part in parts])
+        known = np.logical_and.reduce([part.scored for part in parts])
         return cls(name, values.reshape(single[0].shape), known, parts=parts)
 
     def at(self, rows: Rows) -> "Draws":
@@ -79,16 +79,19 @@ class Draws:
         return replace(self, values=self.values[..., rows], known=known)
 
     @property
+    def scored(self) -> Mask:
+        """Where a cell was scored, of the shape of `values`."""
+        return np.ones(self.values.shape, dtype=np.bool_) if self.known is None else self.known
+
+    @property
     def everywhere(self) -> Mask:
         """The draws that all cells were scored with, (draws of weights, batches)."""
-        shape = self.values.shape[:2]
-        return np.ones(shape, dtype=np.bool_) if self.known is None else self.known.all(axis=2)
+        return np.asarray(self.scored.all(axis=2))
 
     @property
     def repeated(self) -> Mask:
         """The cells that were scored with all draws, (cells,)."""
-        shape = self.values.shape[2:]
-        return np.ones(shape, dtype=np.bool_) if self.known is None else self.known.all(axis=(0, 1))
+        return np.asarray(self.scored.all(axis=(0, 1)))
 
     def single(self) -> Array:
         """Scores with each draw, (draws of weights, batches, cells); undefined ones are -∞: last, and tied."""
@@ -192,8 +195,22 @@ def agreement(
             undefined = ~np.isfinite(scores.values[found.draws][:, found.cells]).all(axis=0)
             counts = int(found.cells.sum()), len(np.unique(number[found.cells])), int(undefined.sum())
             for (d, dataset), (m, measure) in product(enumerate(accuracies), enumerate(MEASURES)):
-                figures = (float(part[d, m]) for part in (found.value, *found.interval))
-                yield Row(over, dataset, proxy.name, found.averaged, measure, *figures, *counts)
+                value, low, high, cells_sd, draws_sd = (
+                    float(part[d, m]) for part in (found.value, *found.interval)
+                )
+                yield Row(
+                    over,
+                    dataset,
+                    proxy.name,
+                    found.averaged,
+                    measure,
+                    value,
+                    low,
+                    high,
+                    cells_sd,
+                    draws_sd,
+                    *counts,
+                )
 
 
 class _Estimate(NamedTuple):

@@ -97,7 +97,7 @@ def kendall_within(one: Array, other: Array, groups: NDArray[Any]) -> float:
     left_y = _pairs(np.array([len(x)])) - _pairs(np.bincount(y)) - across
     if not (left_x and left_y):
         return float("nan")
-    balance = kendall(x, y) * np.sqrt((left_x + across) * (left_y + across)) - across
+    balance = stats.kendalltau(x, y).statistic * np.sqrt((left_x + across) * (left_y + across)) - across
     return float(balance / np.sqrt(left_x * left_y))
 
 

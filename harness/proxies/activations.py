@@ -107,7 +107,7 @@ def epe_nas(network: nn.Module, batch: Batch) -> float:
     jacobian_BP = batch.once(input_gradients, network)
     if not bool(jacobian_BP.any(1).all()):
         return float("nan")
-    groups = (jacobian_BP[batch.labels == label] for label in batch.labels.unique())
+    groups = (jacobian_BP[batch.labels == label] for label in torch.unique(batch.labels))
     return float(sum((torch.corrcoef(group).abs() + _EPSILON).log().sum().abs() for group in groups))
 
 

@@ -21,7 +21,7 @@ _META: Final = b"nasgauge-scores"
 
 
 class UnfitScores(NasgaugeError, ValueError):
-    """Raised for a file of scores that is damaged or was computed with another recipe."""
+    """Raised for scores that are damaged or of another recipe, and for a recipe that no score can follow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +64,21 @@ class Recipe:
     zen_batch: int = 16
     """Size of the batch of noise for `zen` and `zen_running`."""
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if isinstance(value, int) and name != "seed" and value < 1:
+                raise UnfitScores(f"{name} must be at least 1, not {value}")
+
     def batch_of(self, proxy: str) -> int:
         """Number of images that a proxy is computed on."""
-        if proxy in ("kappa", "regions"):
-            return self.kappa_batch if proxy == "kappa" else self.region_samples
-        return {"grasp": self.grasp_batch, "zen": self.zen_batch, "zen_running": self.zen_batch}.get(
-            proxy, self.batch
-        )
+        own = {
+            "kappa": self.kappa_batch,
+            "regions": self.region_samples,
+            "grasp": min(self.grasp_batch, self.batch),
+            "zen": min(self.zen_batch, self.batch),
+            "zen_running": min(self.zen_batch, self.batch),
+        }
+        return own.get(proxy, self.batch)
 
     def of(self, proxy: str) -> str:
         """In words, what the scores of one proxy were computed on."""
@@ -121,6 +129,19 @@ def gather(folder: Path, path: Path) -> int:
     scores = [score for _, block in parts.values() for score in block]
     write(path, scores, recipe)
     return len({score.rank for score in scores})
+
+
+def not_finite(scores: Iterable[Score]) -> dict[tuple[str, str], list[int]]:
+    """Proxy and reason to the ranks of the cells whose score is NaN or infinite for that reason.
+
+    >>> not_finite([Score(0, "kappa", 0, 0, float("nan"), "no path", 0.1), Score(7, "snip", 0, 0, 1.0, "", 0.1)])
+    {('kappa', 'no path'): [0]}
+    """
+    found: dict[tuple[str, str], set[int]] = {}
+    for score in scores:
+        if score.reason:
+            found.setdefault((score.proxy, score.reason), set()).add(score.rank)
+    return {key: sorted(ranks) for key, ranks in found.items()}
 
 
 def difference(one: object, first: Recipe, other: object, second: Recipe) -> str:

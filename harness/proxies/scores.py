@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import chain, product
 from pathlib import Path
@@ -126,24 +126,26 @@ class Scorer:
         """The scores by all proxies but TE-NAS's, which share the passes of one network."""
         recipe = self.recipe
         skeleton = Skeleton(channels=recipe.channels, cells=recipe.cells)
-        networks = [
-            self._build(each, skeleton, self._generator(5, weights), recipe.initialisation)
-            for each in dict.fromkeys((cell, live(cell)))
-        ]
-        whole, bare = (
-            network.to(memory_format=torch.channels_last) for network in (networks[0], networks[-1])
-        )
         images, labels = (each.to(self.device) for each in self._batches[batch])
         images = images.contiguous(memory_format=torch.channels_last)  # about 1.7 times as fast on a CPU
-        passes = {size: Passes(bare) for size in {recipe.batch_of(name) for name in self.named}}
+
+        @cache
+        def network_of(which: Cell) -> Network:
+            drawn = self._build(which, skeleton, self._generator(5, weights), recipe.initialisation)
+            return drawn.to(memory_format=torch.channels_last)
+
+        passes: dict[tuple[int, bool], Passes] = {}
+
+        def measure(name: str, proxy: Proxy) -> tuple[float, float]:
+            size, noise = recipe.batch_of(name), self._generator(6, weights, batch)
+            network = network_of(live(cell) if proxy.needs_path else cell)
+            shared = passes.setdefault((size, proxy.needs_path), Passes(network))
+            inputs = Batch(images[:size], labels[:size], noise, shared)
+            return shared.measure(partial(proxy, network, inputs))
+
         for name, proxy in self.named.items():
-            if name in ("kappa", "regions"):
-                continue
-            size = recipe.batch_of(name)
-            network, noise = bare if proxy.needs_path else whole, self._generator(6, weights, batch)
-            inputs = Batch(images[:size], labels[:size], noise, passes[size])
-            run = partial(passes[size].measure, partial(proxy, network, inputs))
-            yield self._score(cell, name, (weights, batch), run)
+            if name not in ("kappa", "regions"):
+                yield self._score(cell, name, (weights, batch), partial(measure, name, proxy))
 
     def _build(self, cell: Cell, skeleton: Skeleton, generator: torch.Generator, how: str) -> Network:
         return build(choices_of(cell), skeleton, generator, initialisation=how, device=self.device)
@@ -163,63 +165,83 @@ def live(cell: Cell) -> Cell:
     return Cell(tuple(op if on else "none" for op, on in zip(cell.ops, kept, strict=True)))
 
 
-def score_classes(
+def score_cells(
     scorer: Scorer,
     folder: Path,
-    count: int | None = None,
+    ranks: Sequence[int],
     *,
     in_file: int = 25,
     crossed: int = 0,
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[int, int]]:
-    """Score the first `count` structural classes of `classes`, or all of them, and write the scores to `folder`.
+    """Score the cells of these ranks, in this order, and write the scores to `folder`.
 
-    Writes one file per `in_file` classes and skips files that exist. The first `crossed` classes are scored with all
-    draws of the recipe, the others with one. With `share` (k, n), only every n-th file is written, beginning with the
-    k-th, so n processes can divide the work. After each file, yields the number of classes done and the total.
+    Writes one file per `in_file` cells and skips files that exist, so an interrupted scoring continues. The first
+    `crossed` cells are scored with all draws of the recipe, the others with one. With `share` (k, n), only every n-th
+    file is written, beginning with the k-th, so n processes can divide the work. After each file, yields the number of
+    cells done and the total.
 
     Raises UnfitScores if the folder holds scores of another recipe.
     """
-    ranks = classes()[:count]
     place, processes = share
     for start in range(place * in_file, len(ranks), processes * in_file):
         part = folder / f"part-{start:05d}.parquet"
         block = ranks[start : start + in_file]
         if not (part.is_file() and _covers(part, scorer.recipe, block)):
-            space = NB201()
             draws = [scorer.recipe.draws if start + n < crossed else 1 for n in range(len(block))]
-            found = (scorer.score(space[rank], many) for rank, many in zip(block, draws, strict=True))
+            found = (scorer.score(NB201()[rank], many) for rank, many in zip(block, draws, strict=True))
             write(part, chain.from_iterable(found), scorer.recipe)
         yield min(start + in_file, len(ranks)), len(ranks)
 
 
-def mean_by_cell(scores: Sequence[Score], proxy: str) -> dict[int, float]:
-    """Mean over repeats of one proxy, by the rank of the cell; the geometric mean for `kappa`.
+def by_draw(scores: Iterable[Score], proxy: str) -> dict[tuple[int, int], dict[int, float]]:
+    """Scores of one proxy: draw of weights and draw of the batch to the scores by the rank of the cell.
 
-    The mean is NaN where any repeat is NaN.
-
-    >>> mean_by_cell([Score(7, "kappa", 0, -1.0, "", 0.1), Score(7, "kappa", 1, -4.0, "", 0.1)], "kappa")
-    {7: -2.0}
+    >>> by_draw([Score(7, "snip", 0, 1, 2.0, "", 0.1)], "snip")
+    {(0, 1): {7: 2.0}}
     """
-    values: dict[int, list[float]] = {}
+    found: dict[tuple[int, int], dict[int, float]] = {}
     for score in scores:
         if score.proxy == proxy:
-            values.setdefault(score.rank, []).append(score.value)
+            found.setdefault((score.weights, score.batch), {})[score.rank] = score.value
+    return found
+
+
+def mean_by_cell(
+    scores: Iterable[Score], proxy: str, draws: Iterable[tuple[int, int]] | None = None
+) -> dict[int, float]:
+    """Mean over draws of one proxy, by the rank of the cell; the geometric mean for `kappa`.
+
+    `draws` are pairs of a draw of weights and a draw of the batch; by default those that every scored cell has, so that
+    all means are of equally many. The mean is NaN where any draw is NaN.
+
+    >>> scores = [Score(7, "kappa", 0, 0, -1.0, "", 0.1), Score(7, "kappa", 1, 1, -4.0, "", 0.1)]
+    >>> mean_by_cell(scores, "kappa"), mean_by_cell(scores, "kappa", [(1, 1)])
+    ({7: -2.0}, {7: -4.0})
+    """
+    found = by_draw(scores, proxy)
+    every = max(map(len, found.values()), default=0)
+    chosen = [draw for draw in found if len(found[draw]) == every] if draws is None else list(draws)
+    ranks = set.intersection(*(set(found.get(draw, ())) for draw in chosen)) if chosen else set()
+    values = {rank: np.array([found[draw][rank] for draw in chosen]) for rank in sorted(ranks)}
     if proxy == "kappa":
-        return {rank: -float(np.exp(np.mean(np.log(np.negative(kept))))) for rank, kept in values.items()}
+        return {rank: -float(np.exp(np.mean(np.log(-kept)))) for rank, kept in values.items()}
     return {rank: float(np.mean(kept)) for rank, kept in values.items()}
 
 
 def nan_last(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Replace NaN by minus infinity, so that undefined scores rank last and are tied.
+    """Values that rank undefined scores last and tied, and after them none: NaN becomes minus infinity.
 
-    >>> nan_last(np.array([3.0, np.nan, -1.0])).tolist()
-    [3.0, -inf, -1.0]
+    Minus infinity, as for an infinite condition number, becomes the lowest float: below every finite score, as TE-NAS's
+    public code ranks it, and above the undefined ones.
+
+    >>> nan_last(np.array([3.0, np.nan, -np.inf]))
+    array([ 3.00000000e+000,             -inf, -1.79769313e+308])
     """
-    return np.where(np.isnan(values), -np.inf, values)
+    return np.where(np.isnan(values), -np.inf, np.maximum(values, np.finfo(np.float64).min))
 
 
-def _covers(part: Path, recipe: Recipe, ranks: tuple[int, ...]) -> bool:
+def _covers(part: Path, recipe: Recipe, ranks: Sequence[int]) -> bool:
     found, scores = read(part)
     if found != recipe:
         raise UnfitScores(

@@ -47,13 +47,15 @@ def agreement(
     from nasgauge.analysis.plots.figures import Inks
     from nasgauge.analysis.results.agreement import chosen, frame, latex, page, tables
     from nasgauge.analysis.results.files import save_text
+    from nasgauge.analysis.statistics.agreement import Over, Row
     from nasgauge.data.sources import open_table
     from nasgauge.harness.proxies.score_files import read, shipped
     from nasgauge.studies.agreement import seconds, study
 
     opened = open_table(table)
     recipe, kept = read(scores) if scores else shipped()
-    rows, units = [], (over,) if over else ("cells", "classes")
+    rows: list[Row] = []
+    units: tuple[Over, ...] = (over,) if over else ("cells", "classes")
     with console.progress() as progress:
         for unit in units:
             found = study(kept, opened, np.random.default_rng(seed), over=unit, count=resamples)

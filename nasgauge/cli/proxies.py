@@ -19,45 +19,109 @@ def cells(
     every: Annotated[
         bool, typer.Option("--all", help="Score one cell of each of the 6,466 structural classes.")
     ] = False,
+    names: Annotated[
+        str, typer.Option("--proxies", "-p", help="Comma-separated names; all installed ones by default.")
+    ] = "",
+    draws: Annotated[
+        int, typer.Option(help="Draws of weights; each is combined with as many draws of the batch.", min=1)
+    ] = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")
     ] = False,
     count: Annotated[
         int | None, typer.Option(help="With --all: number of classes, a uniform sample.", min=1)
     ] = None,
+    crossed: Annotated[
+        int | None,
+        typer.Option(help="With --all: number of classes that get all draws; the others get one.", min=0),
+    ] = None,
+    share: Annotated[
+        str, typer.Option(help="With --all: K/N, to score the K-th of N parts, as in 1/2 and 2/2.")
+    ] = "1/1",
     out: Annotated[Path, typer.Option(help="With --all: folder of the scores.")] = Path("scores"),
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
 ) -> None:
-    """Compute all zero-cost proxies of cells. With --all, write the scores to files and support resuming."""
+    """Compute zero-cost proxies of cells on the benchmark's full network; kappa and regions on TE-NAS's small ones.
+
+    With --all, the scores are written to files; flops, params and l2_norm are computed for every cell of the classes.
+
+    Examples:
+
+      nasgauge score cells "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|" -p params,naswot
+
+      nasgauge score cells --all --images cifar10 --draws 2 --crossed 300
+    """
     import torch
 
     from nasgauge.data.images import open_images
     from nasgauge.harness.network.inputs import open_device
-    from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather
-    from nasgauge.harness.proxies.scores import Scorer, score_classes
+    from nasgauge.harness.proxies.registry import proxies
+    from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather, not_finite, read
+    from nasgauge.harness.proxies.scores import Scorer, classes, members, score_cells
     from nasgauge.spaces.cells import Cell
+    from nasgauge.spaces.nb201 import NB201
 
     chosen = [Cell.parse(text) for text in texts or ()]
     if bool(chosen) == every:
         raise typer.BadParameter("give cells, or --all")
+    part, parts = _share(share)
     torch.set_num_threads(1)  # the kernels are too small to profit from threads
-    scorer = Scorer(Recipe(images=images), open_images(images), open_device(device))
+    named = proxies(names.split(",") if names else ())
+    opened, place = open_images(images), open_device(device)
+    recipe = Recipe(images=images, images_md5=opened.md5() if every else "", draws=draws)
     if every:
-        if any(out.glob("part-*.parquet")) and not resume:
+        if any(out.rglob("part-*.parquet")) and not (resume or parts > 1):
             raise UnfitScores(f"{out} already holds scores; add --resume to continue, or give another folder")
-        for done, total in score_classes(scorer, out, count):
-            console.err().print(f"{done} of {total} classes")
+        firsts = classes()[:count]
+        for folder, needs_path, ranks in (
+            ("classes", True, firsts),
+            ("cells", False, sorted(rank for first in firsts for rank in members()[first])),
+        ):
+            some = {name: proxy for name, proxy in named.items() if proxy.needs_path is needs_path}
+            if not some:
+                continue
+            for done, total in score_cells(
+                Scorer(recipe, opened, place, some),
+                out / folder,
+                ranks,
+                crossed=len(ranks) if crossed is None else crossed,
+                share=(part - 1, parts),
+            ):
+                console.err().print(f"{done} of {total} {folder}")
         scored = gather(out, out / "scores.parquet")
-        console.out().print(f"{scored} classes in {out / 'scores.parquet'}")
+        for (proxy, reason), ranks in not_finite(read(out / "scores.parquet")[1]).items():
+            example = NB201()[ranks[0]]
+            console.err().print(
+                f"{proxy}: {len(ranks)} cells rank last: {reason}; {example} is one", markup=False
+            )
+        console.out().print(f"{scored} cells in {out / 'scores.parquet'}")
         return
+    scorer = Scorer(recipe, opened, place, named)
     for cell in chosen:
         console.out().print(str(cell), markup=False)
         for score in scorer.score(cell):
-            value = f"{score.value:.6g}" if not score.reason else f"undefined: {score.reason}"
-            console.out().print(
-                f"  {score.proxy:10} {score.repeat} {value}  ({score.seconds:.2f} s)", markup=False
-            )
+            text = f"{score.value:.6g}"
+            if score.proxy in _IN_MILLIONS:
+                text = f"{score.value / 1e6:.{_IN_MILLIONS[score.proxy]}f} M"
+            if score.reason:
+                text += f": {score.reason}"
+            draw = f"{score.weights},{score.batch}"
+            console.out().print(f"  {score.proxy:11} {draw} {text}  ({score.seconds:.2f} s)", markup=False)
+
+
+_IN_MILLIONS: Final = {"flops": 2, "params": 6}
+"""Proxies printed in millions, as the benchmark does, and their decimals."""
+
+
+def _share(text: str) -> tuple[int, int]:
+    try:
+        part, parts = map(int, text.split("/"))
+    except ValueError:
+        part, parts = 0, 0
+    if not 1 <= part <= parts:
+        raise typer.BadParameter(f"--share {text!r} is not understood; give K/N with 1 <= K <= N, as in 1/2")
+    return part, parts
 
 
 def tenas(

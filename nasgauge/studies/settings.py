@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, product
 from pathlib import Path
@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nasgauge.analysis.statistics.correlation import kendall_resampled
 from nasgauge.analysis.statistics.crossed import crossed_interval, resamples
 from nasgauge.data.atomic import replacing
 from nasgauge.data.images import ImageSet, augmented, crops
-from nasgauge.harness.network import build, choices_of
+from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
 from nasgauge.harness.proxies.judge import KAPPA, REGIONS
 from nasgauge.harness.proxies.score_files import UnfitScores
@@ -27,6 +28,8 @@ from nasgauge.harness.proxies.tenas import kappa, regions
 from nasgauge.spaces.nb201 import NB201
 
 Array = NDArray[np.float64]
+
+Proxy = Literal["kappa", "regions"]
 
 _META: Final = b"nasgauge-settings"
 _SCHEMA: Final = pa.schema(
@@ -46,11 +49,11 @@ class Plan:
     """What is measured of each cell: with each repeat's own weights and images, kappa and regions at each size.
 
     >>> Plan(images_md5="").batches
-    (8, 16, 32, 64)
+    (8, 16, 32)
     """
 
     images_md5: str
-    batches: tuple[int, ...] = (8, 16, 32, 64)
+    batches: tuple[int, ...] = (8, 16, 32)
     """Images per kernel; smaller batches are the first images of larger ones."""
     samples: tuple[int, ...] = (500, 1000, 3000, 5000)
     """Crops on which regions are counted; likewise."""
@@ -62,7 +65,7 @@ class Value(NamedTuple):
     """Kappa (negated: higher is better) or regions of one cell, at one size in one repeat; NaN without a path."""
 
     rank: int
-    proxy: Literal["kappa", "regions"]
+    proxy: Proxy
     size: int
     repeat: int
     value: float
@@ -92,29 +95,36 @@ def measure(ranks: Sequence[int], images: ImageSet, plan: Plan, path: Path) -> I
     """
     kept = list(read(path, plan)) if path.is_file() else []
     done = {value.rank for value in kept}
-    space, workspace = NB201(), Workspace()
+    workspace = Workspace()
     pixels = [augmented(images, max(plan.batches), _generator(plan, 0, r))[0] for r in range(plan.repeats)]
     pieces = [crops(images, max(plan.samples), _generator(plan, 1, r)) for r in range(plan.repeats)]
     for place, rank in enumerate(ranks, 1):
         if rank not in done:
-            choices, connected = choices_of(live(space[rank])), space.is_connected(space[rank])
             for repeat in range(plan.repeats):
-                for proxy, skeleton, how, role, sizes in (
-                    ("kappa", KAPPA, "kaiming_fan_out", 2, plan.batches),
-                    ("regions", REGIONS, "kaiming_fan_in", 3, plan.samples),
-                ):
-                    network = build(choices, skeleton, _generator(plan, role, repeat), initialisation=how)
-                    for size in sizes:
-                        start = time.process_time()
-                        value = float("nan")
-                        if connected and proxy == "kappa":
-                            value = -kappa(network, pixels[repeat][:size], workspace)
-                        elif connected:
-                            value = regions(network, pieces[repeat][:size])
-                        seconds = time.process_time() - start
-                        kept.append(Value(rank, proxy, size, repeat, value, seconds))
+                kept += _measured(rank, plan, repeat, pixels[repeat], pieces[repeat], workspace)
             _write(path, kept, plan)
         yield place, len(ranks)
+
+
+def _measured(
+    rank: int, plan: Plan, repeat: int, pixels: Tensor, pieces: Tensor, workspace: Workspace
+) -> Iterator[Value]:
+    cell = NB201()[rank]
+
+    def made(skeleton: Skeleton, role: int, how: str) -> Network:
+        return build(choices_of(live(cell)), skeleton, _generator(plan, role, repeat), initialisation=how)
+
+    def value(proxy: Proxy, size: int, score: Callable[[], float]) -> Value:
+        start = time.process_time()
+        found = score() if NB201().is_connected(cell) else float("nan")
+        return Value(rank, proxy, size, repeat, found, time.process_time() - start)
+
+    network = made(KAPPA, 2, "kaiming_fan_out")
+    for size in plan.batches:
+        yield value("kappa", size, lambda size=size: -kappa(network, pixels[:size], workspace))  # type: ignore[misc] # the default binds the loop's value
+    small = made(REGIONS, 3, "kaiming_fan_in")
+    for size in plan.samples:
+        yield value("regions", size, lambda size=size: float(regions(small, pieces[:size])))  # type: ignore[misc] # likewise
 
 
 def read(path: Path, plan: Plan | None = None) -> list[Value]:
