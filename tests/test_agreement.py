@@ -181,18 +181,18 @@ def test_flops_and_parameters_rank_all_cells_as_is_known() -> None:
     assert np.isnan(beyond).all()
 
 
-def test_undefined_scores_and_infinite_condition_numbers_rank_last_and_tied() -> None:
+def test_undefined_scores_rank_last_and_infinite_condition_numbers_before_them() -> None:
     truth = np.arange(60.0)
     values = np.array([[-1.0 - np.arange(60.0)[::-1]]])
-    values[0, 0, 0], values[0, 0, 1] = np.nan, -np.inf
+    values[0, 0, 0], values[0, 0, 1:3] = np.nan, -np.inf
     found = _rows(Draws("kappa", values, geometric=True), truth=truth)
     row = found["kappa", 60, 1, "tau"]
-    assert row.value == pytest.approx(kendall(np.r_[0.0, 0.0, np.arange(1.0, 59)], truth))
-    assert row.undefined == 2
+    assert row.value == pytest.approx(kendall(np.r_[0.0, 1.0, 1.0, np.arange(3.0, 60)], truth))
+    assert row.undefined == 3
     twice = Draws("kappa", np.concatenate([values, 4 * values]), geometric=True)
     mean = twice.averaged(np.ones((2, 1), dtype=bool))
-    assert mean[:2].tolist() == [-np.inf, -np.inf]
-    assert mean[2:] == pytest.approx(2 * values[0, 0, 2:])
+    assert mean[0] == -np.inf < mean[1] == mean[2] < mean[3:].min()
+    assert mean[3:] == pytest.approx(2 * values[0, 0, 3:])
 
 
 def test_a_single_draw_and_the_mean_of_several_are_apart() -> None:

@@ -40,7 +40,7 @@ def _scores(count: int, crossed: int) -> list[Score]:
 
 
 def test_cells_share_the_score_of_their_class_but_for_proxies_of_every_cell() -> None:
-    proxies, scored = draws_of(_scores(20, 5))
+    [(scored, proxies)] = draws_of(_scores(20, 5))
     cells = np.concatenate([members()[rank] for rank in classes()[:20]])
     assert set(np.flatnonzero(scored)) == set(cells.tolist())
     by_name = {(proxy.name, proxy.values.shape[:2]): proxy.at(cells) for proxy in proxies}
@@ -58,11 +58,15 @@ def test_cells_share_the_score_of_their_class_but_for_proxies_of_every_cell() ->
     assert set(cells[repeated]) == {cell for rank in classes()[:5] for cell in members()[rank]}
 
 
-def test_scores_without_a_cell_in_common_are_refused() -> None:
-    with pytest.raises(UnfitScores, match="no cell with a score by each"):
-        draws_of([Score(0, "kappa", 0, 0, -1.0, "", 0.1), Score(9, "regions", 0, 0, 1.0, "", 0.1)])
-    with pytest.raises(UnfitScores):
-        draws_of([])
+def test_each_proxy_is_measured_on_the_cells_that_it_was_scored_on() -> None:
+    few = {rank for first in classes()[:10] for rank in (first, *members()[first])}
+    scores = [score for score in _scores(20, 5) if score.proxy != "naswot" or score.rank in few]
+    (most, proxies), (fewer, (naswot,)) = draws_of(scores)
+    assert naswot.name == "naswot"
+    assert set(np.flatnonzero(fewer)) == few < set(np.flatnonzero(most))
+    assert {proxy.name for proxy in proxies} == {"kappa", "regions", RANK_SUM, "l2_norm", "flops", "params"}
+    with pytest.raises(UnfitScores, match="no scores of proxies"):
+        draws_of([Score(0, "flops", 0, 0, 1.0, "", 0.1)])
 
 
 def test_the_command_writes_tables_and_a_figure(
@@ -74,7 +78,7 @@ def test_the_command_writes_tables_and_a_figure(
     with pytest.raises(SystemExit, match="0"):
         main()
     said = capsys.readouterr().out
-    assert "Kendall's tau with test accuracy, 40 classes" in said
+    assert "Kendall's tau with test accuracy, over classes" in said
     assert "images='made up'" in (tmp_path / "agreement.md").read_text()
     frame = pd.read_csv(tmp_path / "agreement.csv")
     tau = frame[(frame["over"] == "classes") & (frame["dataset"] == "cifar10") & (frame["measure"] == "tau")]

@@ -88,9 +88,9 @@ def chosen(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
 
 
 def repeated(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
-    """The figures on the cells that were scored with several draws: of a single one, and of the mean of all."""
+    """For each proxy, the figures on the cells that it was scored on with all its draws: of one, and of the mean."""
     mine = frame[frame["over"] == over]
-    part = mine[mine["cells"] == mine["cells"].min()]
+    part = mine[mine["cells"] == mine.groupby("proxy")["cells"].transform("min")]
     several: pd.DataFrame = part[part.groupby("proxy")["draws"].transform("max") > 1]
     return several
 
@@ -100,6 +100,7 @@ def taus(part: pd.DataFrame, measure: str = "tau") -> pd.DataFrame:
     kept = part[part["measure"] == measure]
     table = _texts(kept, "dataset", list(dict.fromkeys(kept["dataset"])))
     seconds = table["draws"] * table["proxy"].map(part.groupby("proxy")["seconds"].first())
+    table.insert(2, str(part["over"].iloc[0]), table["proxy"].map(part.groupby("proxy")["cells"].first()))
     return table.assign(seconds=seconds.map("{:.2f}".format, na_action="ignore"))
 
 
@@ -176,15 +177,12 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     found = {}
     for over in dict.fromkeys(frame["over"]):
         part = chosen(frame, over=over)
-        count, classes = part["cells"].max(), part["classes"].max()
-        title = f"{count:,} cells of {classes:,} classes" if over == "cells" else f"{classes:,} classes"
-        found[f"Kendall's tau with test accuracy, {title}"] = taus(part)
+        found[f"Kendall's tau with test accuracy, over {over}"] = taus(part)
         for dataset in dict.fromkeys(part["dataset"]):
-            found[f"Beyond FLOPs, and among the best: {dataset}, {title}"] = beyond(part, dataset)
+            found[f"Beyond FLOPs, and among the best: {dataset}, over {over}"] = beyond(part, dataset)
         several = both(frame, over=over)
         if len(several):
-            count = repeated(frame, over=over)["cells"].max()
-            found[f"One draw and the mean of several, on the same {count:,} {over}"] = several
+            found[f"One draw and the mean of several, on the same {over}"] = several
     if "cells" in set(frame["over"]):
         found["Published figures beside ours"] = beside_published(frame)
     return found

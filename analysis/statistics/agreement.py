@@ -94,16 +94,25 @@ class Draws:
         return np.asarray(self.scored.all(axis=(0, 1)))
 
     def single(self) -> Array:
-        """Scores with each draw, (draws of weights, batches, cells); undefined ones are -∞: last, and tied."""
-        return np.where(np.isnan(self.values), -np.inf, self.values)
+        """Scores with each draw, (draws of weights, batches, cells), for ranking: see `last`."""
+        return last(self.values)
 
     def averaged(self, draws: Mask) -> Array:
-        """Mean over the given draws, (cells,); -∞ where any of them is undefined."""
+        """Mean over the given draws, (cells,), for ranking: undefined where any of them is."""
         if self.parts:
             return rank_sum(*(part.averaged(draws) for part in self.parts))
         kept = self.values[draws]
         mean = -np.exp(np.log(-kept).mean(axis=0)) if self.geometric else kept.mean(axis=0)
-        return np.where(np.isnan(mean), -np.inf, mean)
+        return last(mean)
+
+
+def last(scores: Array) -> Array:
+    """Scores by which cells can be ranked: infinitely bad ones come after all others, undefined ones (NaN) at the end.
+
+    >>> last(np.array([2.0, np.nan, -np.inf])).tolist()
+    [2.0, -inf, -1.7976931348623157e+308]
+    """
+    return np.where(np.isnan(scores), -np.inf, np.maximum(scores, np.finfo(np.float64).min))
 
 
 class Row(NamedTuple):

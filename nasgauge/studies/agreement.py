@@ -33,24 +33,30 @@ def study(
 ) -> Iterator[Row]:
     """Every proxy of the scores, FLOPs, parameters, TE-NAS's rank sum, and one training, on every dataset of the table.
 
-    Cells of a structural class share its score, except by a proxy that every cell was scored with. Cells that a proxy
-    was not scored on, or without accuracy, are left out for all. See `agreement` for the rest.
+    Cells of a structural class share its score, except by a proxy that every cell was scored with. Each proxy is
+    measured on the cells that it was scored on; FLOPs, parameters and a training on those of the proxy with the most.
+    Cells without accuracy are left out. See `agreement` for the rest.
 
-    Raises UnfitScores if no cell has a score by every proxy, NotInTable.
+    Raises UnfitScores if there are no scores, NotInTable.
     """
     accuracies = {dataset: table.column(view.report) for dataset, view in table.views.items()}
-    proxies, scored = draws_of(scores)
-    rows = np.flatnonzero(scored & np.isfinite(np.stack(list(accuracies.values()))).all(axis=0))
-    known = {dataset: figures[rows] for dataset, figures in accuracies.items()}
-    flops, numbers = of_every_cell(multiply_adds, "cifar10")[rows], _first_cells()[rows]
-    chosen = [proxy.at(rows) for proxy in proxies]
-    yield from agreement(chosen, known, flops, numbers, rng, over=over, count=count)
-    for dataset, figures in known.items():
-        trained = single_trainings(table, dataset)[:, None, rows]
-        complete = trained[~np.isnan(trained).any(axis=(1, 2))]
+    trained = np.isfinite(np.stack(list(accuracies.values()))).all(axis=0)
+    costs, numbers = of_every_cell(multiply_adds, "cifar10"), _first_cells()
+
+    def measured(proxies: Sequence[Draws], scored: Mask, datasets: Sequence[str]) -> Iterator[Row]:
+        rows = np.flatnonzero(scored & trained)
+        known = {dataset: accuracies[dataset][rows] for dataset in datasets}
+        chosen = [proxy.at(rows) for proxy in proxies]
+        yield from agreement(chosen, known, costs[rows], numbers[rows], rng, over=over, count=count)
+
+    groups = draws_of(scores)
+    for scored, proxies in groups:
+        yield from measured(proxies, scored, list(accuracies))
+    for dataset in accuracies:
+        runs = single_trainings(table, dataset)
+        complete = runs[~np.isnan(runs).any(axis=1)]
         if len(complete):
-            ceiling = Draws(ONE_TRAINING, complete)
-            yield from agreement([ceiling], {dataset: figures}, flops, numbers, rng, over=over, count=count)
+            yield from measured([Draws(ONE_TRAINING, complete[:, None])], groups[0][0], [dataset])
 
 
 def seconds(scores: Sequence[Score]) -> dict[str, float]:
@@ -65,10 +71,12 @@ def seconds(scores: Sequence[Score]) -> dict[str, float]:
     return means
 
 
-def draws_of(scores: Sequence[Score]) -> tuple[list[Draws], Mask]:
-    """The scores by `Cell.rank`, (…, 15625), and which cells have one by every proxy.
+def draws_of(scores: Sequence[Score]) -> list[tuple[Mask, list[Draws]]]:
+    """Groups of proxies that were scored on the same cells, the largest first, with FLOPs and parameters.
 
-    Raises UnfitScores.
+    Each with which cells these are, (15625,), and the scores, (…, 15625), by `Cell.rank`.
+
+    Raises UnfitScores if there are no scores.
     """
     by_proxy: dict[str, dict[tuple[int, int], Array]] = {}
     for score in scores:
@@ -77,25 +85,24 @@ def draws_of(scores: Sequence[Score]) -> tuple[list[Draws], Mask]:
         if draw not in draws:
             draws[draw] = np.full((2, N_CELLS), np.nan)  # the value, and 1 where there is one
         draws[draw][:, score.rank] = score.value, 1.0
+    for cost in ("flops", "params"):
+        by_proxy.pop(cost, None)
+    if not by_proxy:
+        raise UnfitScores("the file has no scores of proxies; nasgauge score cells --all makes one")
     first = _first_cells()
-    for draws in by_proxy.values():
+    groups: dict[bytes, tuple[Mask, list[Draws]]] = {}
+    for name, draws in by_proxy.items():
         for draw, found in draws.items():
-            own = ~np.isnan(found[1])
-            draws[draw] = np.where(own, found, found[:, first])
-    scored = np.logical_and.reduce([draws[0, 0][1] == 1 for draws in by_proxy.values()])
-    if not by_proxy or not scored.any():
-        raise UnfitScores("the file has no cell with a score by each of its proxies; give another file")
-    proxies = [
-        draws
-        for name, found in by_proxy.items()
-        if name not in ("flops", "params")
-        for draws in _designs(name, found, scored)
-    ]
-    parts = [[proxy for proxy in proxies if proxy.name == name] for name in ("kappa", "regions")]
-    proxies += [Draws.rank_sum(RANK_SUM, *pair) for pair in zip(*parts, strict=True)]
+            draws[draw] = np.where(np.isnan(found[1]), found[:, first], found)
+        scored = np.logical_or.reduce([found[1] == 1 for found in draws.values()])
+        groups.setdefault(scored.tobytes(), (scored, []))[1].extend(_designs(name, draws, scored))
+    ordered = sorted(groups.values(), key=lambda group: -group[0].sum())
+    for _, proxies in ordered:
+        parts = [[proxy for proxy in proxies if proxy.name == name] for name in ("kappa", "regions")]
+        proxies += [Draws.rank_sum(RANK_SUM, *pair) for pair in zip(*parts, strict=False)]
     for name, cost in (("flops", multiply_adds), ("params", parameters)):
-        proxies.append(Draws(name, of_every_cell(cost, "cifar10")[None, None]))
-    return proxies, scored
+        ordered[0][1].append(Draws(name, of_every_cell(cost, "cifar10")[None, None]))
+    return ordered
 
 
 def _designs(name: str, found: Mapping[tuple[int, int], Array], scored: Mask) -> Iterator[Draws]:

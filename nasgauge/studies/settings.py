@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nasgauge.analysis.statistics.agreement import last
 from nasgauge.analysis.statistics.correlation import kendall_resampled
 from nasgauge.analysis.statistics.crossed import crossed_interval, resamples
 from nasgauge.data.atomic import replacing
@@ -195,9 +196,9 @@ def settings(
 
 
 def _mean(scores: Array, proxy: str) -> Array:
-    """Mean over repeats, (repeats, cells); undefined and infinite ones are last."""
+    """Mean over repeats, (repeats, cells); for ranking."""
     mean = -np.exp(np.log(-scores).mean(axis=0)) if proxy == "kappa" else scores.mean(axis=0)
-    return np.where(np.isfinite(mean), mean, -np.inf)
+    return last(mean)
 
 
 def _write(path: Path, values: Sequence[Value], plan: Plan) -> None:
