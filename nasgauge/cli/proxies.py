@@ -1,14 +1,13 @@
-"""The commands `nasgauge score cells`, `agreement` and `tenas`: zero-cost proxies and TE-NAS searches."""
+"""The commands `nasgauge score cells` and `tenas`: zero-cost proxies and TE-NAS searches."""
 
 import ctypes
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 
 from nasgauge.cli import console
-from nasgauge.data import DEFAULT_TABLE
 
 _M_ARENA_MAX: Final = -8  # from glibc's malloc.h
 
@@ -237,42 +236,3 @@ def _share_one_arena() -> None:
     """Make all threads share one malloc arena of glibc. Two threads then need 1.43 GB instead of 1.65 GB."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-
-
-def agreement(
-    table: Annotated[
-        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
-    ] = DEFAULT_TABLE,
-    scores: Annotated[
-        Path | None, typer.Option(help="File of scores; those of the package by default.")
-    ] = None,
-    over: Annotated[
-        Literal["classes", "cells"],
-        typer.Option(help="Unit of the statistics: a structural class, or each of its cells."),
-    ] = "classes",
-    out: Annotated[Path | None, typer.Option(help="CSV file for the correlations.")] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
-) -> None:
-    """Kendall's tau of each proxy with test accuracy, with a 95 % bootstrap interval over structural classes."""
-    import numpy as np
-    from rich.table import Table
-
-    from nasgauge.data.atomic import replacing
-    from nasgauge.data.sources import open_table
-    from nasgauge.harness.proxies.score_files import read, shipped
-    from nasgauge.studies.agreement import agreements
-
-    figures = open_table(table)
-    accuracies = {dataset: figures.column(view.report) for dataset, view in figures.views.items()}
-    recipe, kept = read(scores) if scores else shipped()
-    found = agreements(kept, accuracies, np.random.default_rng(seed), over=over)
-    shown = Table("proxy", *accuracies, title=f"Kendall's tau on {found[0].cells} {over}")
-    for proxy in dict.fromkeys(row.proxy for row in found):
-        rows = [row for row in found if row.proxy == proxy]
-        shown.add_row(proxy, *(f"{row.tau:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in rows))
-    console.out().print(shown)
-    console.out().print(str(recipe), markup=False)
-    if out is not None:
-        lines = [",".join(found[0]._fields), *(",".join(map(str, row)) for row in found)]
-        with replacing(out) as file:
-            file.write(("\n".join(lines) + "\n").encode())
