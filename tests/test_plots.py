@@ -129,7 +129,7 @@ def test_leading_cells_have_an_axes_for_each_number() -> None:
     axes = list(Figure().subplots(1, 2))
     late = np.where(GRID < 5, np.nan, GRID)
     draw_top(axes, GRID, {"random": {1: GRID, 5: late}})
-    assert [ax.get_title() for ax in axes] == ["top 1", "top 5"]
+    assert [ax.get_title(loc="right") for ax in axes] == ["top 1", "top 5"]
     assert axes[0].get_ylim() == axes[1].get_ylim()
 
 

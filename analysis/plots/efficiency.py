@@ -181,7 +181,7 @@ def draw_top(
                 float(np.quantile(np.concatenate(ends), 0.1)),
             )
             ax.set_ylim(floor, top + 0.06 * ((top - floor) or 1.0))
-        ax.set_title(f"top {count}", loc="right", fontsize="small")
+        ax.set_title(f"top {count}", loc="right")
         if place:
             ax.tick_params(labelleft=False)
 

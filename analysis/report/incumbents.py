@@ -13,7 +13,7 @@ from nasgauge.analysis.plots.figures import Inks
 from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES
 from nasgauge.analysis.report.page import Chart, Section
 from nasgauge.analysis.results.campaign import Campaign
-from nasgauge.analysis.results.names import dataset_name, printable
+from nasgauge.analysis.results.names import dataset_name, printable, slug
 from nasgauge.analysis.results.tables import Table
 from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell, InvalidCell
 
@@ -40,7 +40,7 @@ def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
         files += saved
         charts.append(
             Chart(
-                f"operations-{dataset}",
+                f"operations-{slug(dataset)}",
                 "bars",
                 f"{dataset}: operations of the final incumbents",
                 f"Share of the final incumbents with each operation, by edge; {dataset}, table {campaign.table}, n = "

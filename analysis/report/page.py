@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nasgauge.analysis.plots.cells import WIDTH, arcs, of
 from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES, looks
+from nasgauge.analysis.results.names import slug
 from nasgauge.analysis.results.tables import Table
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import NasgaugeError
@@ -49,6 +50,11 @@ class Picture:
     svg: str
     files: Sequence[str] = ()
     provenance: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its element."""
+        return slug(self.title)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nasgauge.analysis.plots.comparisons import draw_intervals, draw_profiles
+from nasgauge.analysis.plots.comparisons import draw_intervals, draw_profiles, draw_significance
 from nasgauge.analysis.plots.efficiency import draw_best_cells, draw_efficiency
 from nasgauge.analysis.plots.figures import Inks
 from nasgauge.analysis.plots.layout import title
@@ -23,7 +23,8 @@ from nasgauge.analysis.results.efficiency_curves import (
     known_clocks,
     top,
 )
-from nasgauge.analysis.results.names import dataset_name, printable
+from nasgauge.analysis.results.names import dataset_name, printable, slug
+from nasgauge.analysis.results.paper import Matrix
 from nasgauge.analysis.results.published import NASBENCH201, TENAS_TABLE_1, beside, pnas_efficiency
 from nasgauge.analysis.results.summary import profiles
 from nasgauge.analysis.results.tables import Table
@@ -63,7 +64,7 @@ def curves_section(
         )
         charts.append(
             Chart(
-                f"efficiency-{dataset}",
+                f"efficiency-{slug(dataset)}",
                 "efficiency",
                 dataset,
                 caption,
@@ -83,7 +84,7 @@ def curves_section(
         files += saved
         charts.append(
             Chart(
-                f"top-{dataset}",
+                f"top-{slug(dataset)}",
                 "top",
                 f"{dataset}: the 1, 5 and 25 best cells",
                 "Mean test accuracy of the 1 (solid), 5 (dashed) and 25 (dotted) cells with the highest search metric "
@@ -155,6 +156,7 @@ def statistics_sections(
     campaign: Campaign,
     inks: Inks,
     made: Mapping[str, Table],
+    matrices: Mapping[str, Matrix],
     normal: dict[str, list[Any]],
     rng: np.random.Generator,
     files: list[Path],
@@ -164,7 +166,7 @@ def statistics_sections(
         Section(
             "results",
             "Results",
-            tables=[made[name] for name in ("final", "recommended", "reach") if name in made],
+            tables=[made[name] for name in ("paper", "final", "recommended", "reach") if name in made],
         )
     ]
     if "comparisons" in made:
@@ -173,7 +175,8 @@ def statistics_sections(
                 "comparisons",
                 "Statistical comparison",
                 notes=[note for note in [no_diagram(campaign)] if note],
-                tables=[made["comparisons"]],
+                charts=[_significance(campaign, inks, *item, files) for item in matrices.items()],
+                tables=[made[name] for name in ("ranking", "comparisons") if name in made],
             )
         )
     if not normal:
@@ -222,6 +225,39 @@ def statistics_sections(
         )
     )  # fmt: skip
     return sections
+
+
+def _significance(campaign: Campaign, inks: Inks, dataset: str, found: Matrix, files: list[Path]) -> Chart:
+    """All pairs on a dataset."""
+    of = f"{dataset_name(dataset)}, table {printable(campaign.table)}"
+
+    def draw(figure: Figure) -> None:
+        draw_significance(figure.add_subplot(), *found)
+        title(
+            figure,
+            f"{of}: probability of improvement of the row over the column; coloured: significant at 5 %",
+        )
+
+    saved = inks.save(
+        f"significance-{dataset}",
+        draw,
+        found.effect.reset_index(),
+        aspect=(1.0, 0.45 + 0.085 * len(found.effect)),
+    )
+    files += saved
+    return Chart(
+        f"significance-{slug(dataset)}",
+        "heat",
+        f"{dataset}: significance of all pairs",
+        f"Probability that a run of the row's searcher ends higher than one of the column's (A12), best mean first; "
+        f"coloured where the Holm-corrected p is below 5 %; {of}.",
+        {
+            "x": list(found.effect.columns), "y": list(found.effect.index), "text": found.effect.to_numpy(),
+            "z": (2 * found.effect - 1).where(found.significant).to_numpy(), "searchers": True,
+        },
+        inks.links(saved),
+        inks.provenance,
+    )  # fmt: skip
 
 
 def _ink_intervals(

@@ -122,7 +122,7 @@ def _taus(study: Study, part: pd.DataFrame, noise: float, inks: Inks, files: lis
     beside = f" Published for TE-NAS: {', '.join(' '.join(pair) for pair in known)}." if known else ""
     return [
         Chart(
-            f"tau-{study.dataset}", "intervals", f"{study.dataset}: tau of every score",
+            f"tau-{slug(study.dataset)}", "intervals", f"{study.dataset}: tau of every score",
             f"Kendall's tau-b with {study.reported or 'reported accuracy'}, 95 % BCa interval over cells.{beside}",
             {"rows": rows, "axis": "Kendall's tau", "line": noise, "line_name": "two trainings"},
             inks.links(saved), inks.provenance,
@@ -152,7 +152,7 @@ def _density(study: Study, name: str, row: Mapping[str, Any], inks: Inks, files:
     y = np.clip(study.truth[known], float(np.quantile(study.truth[known], 0.02)), None)
     counts, x_edges, y_edges = np.histogram2d(score[known], y, bins=_BINS)
     return Chart(
-        f"ranks-{study.dataset}-{slug(name)}", "density", f"{study.dataset}: {name}",
+        f"ranks-{slug(study.dataset)}-{slug(name)}", "density", f"{study.dataset}: {name}",
         f"{known.sum():,} cells: {told}. The lowest 2 % of accuracies are clipped to the lower edge.",
         {
             "x": (x_edges[1:] + x_edges[:-1]) / 2, "y": (y_edges[1:] + y_edges[:-1]) / 2,
@@ -179,7 +179,7 @@ def _preference(study: Study, inks: Inks, files: list[Path]) -> list[Chart]:
 
     numbers = pd.DataFrame(share, columns=list(OPERATIONS))
     numbers.insert(0, "best by", list(orders))
-    name = f"preference-{study.dataset}"
+    name = f"preference-{slug(study.dataset)}"
     saved = inks.save(name, draw, numbers, aspect=(1.0, 0.75))
     files += saved
     parts = [
