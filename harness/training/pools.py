@@ -51,5 +51,5 @@ def convolve_pools(network: nn.Module) -> None:
     """
     for module in network.modules():
         for name, child in module.named_children():
-            if isinstance(child, nn.AvgPool2d) and child.kernel_size == 3 and child.padding == 1:
-                setattr(module, name, ConvolvedPool(int(child.stride)))
+            if isinstance(child, nn.AvgPool2d) and child.kernel_size == 3 and isinstance(child.stride, int):
+                setattr(module, name, ConvolvedPool(child.stride))

@@ -3,12 +3,15 @@
 import ctypes
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from nasgauge.cli import console
 from nasgauge.data import DEFAULT_TABLE
+
+if TYPE_CHECKING:
+    from nasgauge.spaces.block_genotypes import Genotype
 
 _M_ARENA_MAX: Final = -8  # from glibc's malloc.h
 
@@ -103,11 +106,12 @@ def tenas(
     from nasgauge.searchers.pruning import PRESETS, Round, cell_of, prune
     from nasgauge.searchers.pruning_darts import DARTS_BATCH, genotype_of, prune_darts
     from nasgauge.searchers.tenas import SearchFile, StoredSearch
+    from nasgauge.spaces.cells import Cell
 
     if preset not in PRESETS or space not in ("nb201", "darts"):
         raise typer.BadParameter(f"presets are {', '.join(PRESETS)}; spaces are nb201, darts")
-    if space == "darts" and (table or out):
-        raise typer.BadParameter("--table and --out do not apply to the space darts; leave them out")
+    if space == "darts" and table:
+        raise typer.BadParameter("--table has no genotypes of the space darts; leave it out")
     figures = open_table(table) if table else None
     pixels = None if images == "noise" else open_images(images)
     darts, usual = space == "darts", PRESETS[preset]
@@ -129,7 +133,9 @@ def tenas(
     changed = "".join(
         f" --{name} {value}" for name, value in (("batch", batch), ("repeats", repeats)) if value
     )
+    changed += " --space darts" if darts else ""
     kept = SearchFile(
+        space="darts" if darts else "nb201",
         command=f"nasgauge score tenas --preset PRESET --first SEED --images {images}{changed}",
         images=images,
         image_count=0 if pixels is None else len(pixels),
@@ -159,14 +165,35 @@ def tenas(
         choices, spent = search.choices, f"({search.seconds:.0f} CPU s, {time.perf_counter() - clock:.0f} s)"
         ended = genotype_of(choices) if darts else cell_of(choices)
         found = []
+        if not isinstance(ended, Cell):
+            found = [_size(ended)]
         if figures is not None:
             cell = cell_of(choices)
             found = [f"{d} {figures.value(cell, view.report):.2f}" for d, view in figures.views.items()]
         console.out().print("  ".join([str(ended), *found, spent]), markup=False)
         if out is not None:
-            kept = kept.with_search(StoredSearch.of(preset, seed, search))
+            kept = kept.with_search(StoredSearch.of(preset, seed, search, ended))
             with replacing(out) as file:
                 file.write(kept.to_json().encode())
+
+
+def _size(genotype: "Genotype") -> str:
+    """Parameters of the final CIFAR-10 network, beside those of the published genotype."""
+    from dataclasses import replace
+
+    import torch
+
+    from nasgauge.harness.network import network_of, parameters
+    from nasgauge.harness.records.recipes import RECIPES
+    from nasgauge.harness.training.units import skeleton_of
+    from nasgauge.spaces.architectures import PUBLISHED
+
+    skeleton = replace(skeleton_of(RECIPES["tenas-cifar"], 10, 32), auxiliary=False)
+    with torch.device("meta"):
+        ours, theirs = (
+            parameters(network_of(each, skeleton)) for each in (genotype, PUBLISHED["tenas-cifar10"])
+        )
+    return f"{ours:,} parameters with tenas-cifar, the published genotype {theirs:,}"
 
 
 def _share_one_arena() -> None:
