@@ -23,9 +23,9 @@ from nasgauge.searchers.pruning import (
     Round,
     Search,
     Settings,
-    cell_of,
 )
-from nasgauge.spaces.cells import OPERATIONS, Cell
+from nasgauge.spaces.block_genotypes import Genotype
+from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
 from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import Space
 
@@ -46,7 +46,7 @@ class OtherSearches(NasgaugeError, ValueError):
 
 
 class StoredSearch(BaseModel):
-    """One finished search of NAS-Bench-201."""
+    """One finished search."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,21 +56,22 @@ class StoredSearch(BaseModel):
     """One of `nasgauge.searchers.pruning.RULES`."""
     seed: int
     cell: str
-    """The resulting cell, in the benchmark's notation."""
+    """The resulting cell in the benchmark's notation, or genotype."""
     seconds: float
     """CPU seconds of all rounds; for other rules than `rank-sum`, those of the measurements that the rule needs."""
     rounds: tuple[Round, ...]
 
     @classmethod
-    def of(cls, preset: str, seed: int, search: Search, rule: str = "rank-sum") -> "StoredSearch":
-        """A search as it is stored."""
-        cell = str(cell_of(search.choices))
+    def of(
+        cls, preset: str, seed: int, search: Search, ended: Cell | Genotype, rule: str = "rank-sum"
+    ) -> "StoredSearch":
+        """A search as it is stored, with what it ended in."""
         seconds, rounds = search.seconds, search.rounds
-        return cls(preset=preset, rule=rule, seed=seed, cell=cell, seconds=seconds, rounds=rounds)
+        return cls(preset=preset, rule=rule, seed=seed, cell=str(ended), seconds=seconds, rounds=rounds)
 
     @property
     def states(self) -> tuple[Choices, ...]:
-        """The supernet at the start and after each round."""
+        """The supernet of NAS-Bench-201 at the start and after each round."""
         return Search(start=NB201_SUPERNET, rounds=self.rounds).states
 
 
@@ -83,6 +84,7 @@ class SearchFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
+    space: Literal["nb201", "darts"] = "nb201"
     command: str
     """What makes one of the searches again, with PRESET and SEED to be filled in."""
     images: str
@@ -196,6 +198,8 @@ class TENAS(Generic[C]):
     ) -> None:
         if preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+        if space.decisions != (len(OPERATIONS),) * len(EDGES):
+            raise ValueError("the stored searches are of NAS-Bench-201; search darts by nasgauge score tenas")
         self.space = space
         self.search = stored(preset).get(_seed_of(rng))
         self._asked = False

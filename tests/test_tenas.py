@@ -316,8 +316,9 @@ def made_here(images: str = "sample", settings: Settings = QUICK) -> SearchFile:
 
 def test_a_file_of_searches_reads_back_to_the_last_digit(tmp_path: Path) -> None:
     search = prune(by_operation)
-    made = made_here().with_search(StoredSearch.of("released-paper-settings", 7, search))
-    made = made.with_search(StoredSearch.of("released-paper-settings", 2, search))
+    cell = cell_of(search.choices)
+    made = made_here().with_search(StoredSearch.of("released-paper-settings", 7, search, cell))
+    made = made.with_search(StoredSearch.of("released-paper-settings", 2, search, cell))
     path = tmp_path / "searches.json"
     path.write_text(made.to_json())
     assert SearchFile.read(path) == made == made_here().resumed(path)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from nasgauge.data.images import open_splits
-from nasgauge.harness.network import Skeleton, build, build_blocks, choices_of
+from nasgauge.harness.network import Skeleton, build, build_network, choices_of
 from nasgauge.harness.network.inputs import InvalidBatch
 from nasgauge.harness.records.recipes import RECIPES, InvalidRecipe, Recipe, UnknownRecipe, recipe_named
 from nasgauge.harness.records.trainings import DamagedTraining, Epoch, TrainingRecord, read
@@ -369,7 +369,7 @@ def test_the_papers_own_cells_are_searched_by_real_training(tmp_path: Path, load
 
 def test_a_network_of_blocks_halves_twice_and_joins_all_its_blocks() -> None:
     every = " | ".join(f"{name}(h1)+{name}(h2)" for name in OPERATORS)
-    network = build_blocks(BlockCell.parse(every), Skeleton(channels=2, cells=2), torch.Generator())
+    network = build_network(BlockCell.parse(every), Skeleton(channels=2, cells=2), torch.Generator())
     shapes = list[tuple[int, ...]]()
     for module in network.body:
         module.register_forward_hook(lambda _module, _inputs, output: shapes.append(tuple(output.shape)))

@@ -99,12 +99,6 @@ def found_table(campaign: Campaign) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def winners(campaign: Campaign, count: int) -> list[Cell]:
-    """The cells that most runs end with, whatever the searcher and dataset; ties in order of their texts."""
-    ends = Counter(text for runs in campaign.runs.values() for text in runs.final_cells)
-    return _parsed(sorted(ends, key=lambda text: (-ends[text], text))[:count])
-
-
 def named_cells(sections: Sequence[Section]) -> list[str]:
     """Every cell that a table of the page names."""
     texts = {

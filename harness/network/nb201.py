@@ -21,6 +21,9 @@ from nasgauge.spaces.errors import NasgaugeError
 Choices = tuple[tuple[str, ...], ...]
 """For each edge, the names of its candidate operations."""
 
+SMALLEST_PHOTOGRAPH: Final = 64
+"""Side in pixels from which on networks have the stem of the ImageNet networks."""
+
 _NODES: Final = 4
 
 
@@ -48,10 +51,27 @@ class Skeleton:
     """Outputs of the linear classifier."""
     stem: bool = True
     """Whether a 3x3 convolution precedes the first cell. Without it, images must have `channels` channels."""
+    side: int = 32
+    """Height and width in pixels of the images that the network is trained on."""
+    stem_channels: int = 32
+    """Channels of the first convolution of PNAS networks for photographs."""
+    auxiliary: bool = False
+    """Whether there is an auxiliary head."""
+    drop_path: float = 0.0
+    """Final probability of dropping the output of an operator."""
+    dropout: float = 0.0
+    """Probability of dropping a feature before the classifier."""
+    norm_momentum: float = 0.1
+    """Weight of a batch in the running statistics of batch normalisation."""
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.cells, self.stages, self.classes) < 1:
-            raise InvalidChoices(f"channels, cells, stages and classes must be at least 1, not {self}")
+        if min(self.channels, self.cells, self.stages, self.classes, self.side, self.stem_channels) < 1:
+            raise InvalidChoices(f"channels, cells, stages, classes and side must be at least 1, not {self}")
+
+    @property
+    def photographs(self) -> bool:
+        """Whether the network has the stem of the ImageNet networks, which divides sides by 8: from 64 pixels on."""
+        return self.side >= SMALLEST_PHOTOGRAPH
 
     @property
     def image_channels(self) -> int:
@@ -149,11 +169,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = ReLUConvBN(inputs, outputs, 3, stride=2)
         self.second = ReLUConvBN(outputs, outputs, 3)
-        self.pool = nn.AvgPool2d(2)
+        self.pool = nn.AvgPool2d(2, ceil_mode=True)
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (B, inputs, H, W) to (B, outputs, H / 2, W / 2)."""
+        """Map (B, inputs, H, W) to (B, outputs, ⌈H / 2⌉, ⌈W / 2⌉)."""
         result: Tensor = self.shortcut(self.pool(images)) + self.second(self.first(images))
         return result
 
@@ -176,8 +196,27 @@ class Stem(nn.Module):
         return result
 
 
+def imagenet_stem(channels: int) -> nn.Sequential:
+    """Two parts, of two 3x3 convolutions of stride 2 and of a third (Liu et al., 2019: DARTS, its ImageNet network).
+
+    >>> imagenet_stem(8)(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 8, 8, 8])
+    """
+    first = nn.Sequential(
+        nn.Conv2d(3, channels // 2, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(channels // 2),
+        nn.ReLU(),
+        nn.Conv2d(channels // 2, channels, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(channels),
+    )
+    return nn.Sequential(first, ReLUConvBN(channels, channels, 3, stride=2))
+
+
 class Network(nn.Module):
     """Stem, stages of cells with residual blocks between them, BN, ReLU, global average pooling, linear classifier.
+
+    The benchmark has no network for photographs. Ours has the stem of DARTS's ImageNet network in place of the 3x3
+    convolution, so that the three stages work at 28, 14 and 7 pixels for images of 224.
 
     Use `build` to check the choices and to initialise the weights from a generator.
 
@@ -191,7 +230,10 @@ class Network(nn.Module):
         self.choices = choices
         self.skeleton = skeleton
         channels = skeleton.channels
-        self.stem = Stem(skeleton.image_channels, channels) if skeleton.stem else None
+        self.stem: nn.Module | None = None
+        if skeleton.stem:
+            large = skeleton.photographs
+            self.stem = imagenet_stem(channels) if large else Stem(skeleton.image_channels, channels)
         body: list[nn.Module] = []
         for stage in range(skeleton.stages):
             if stage:
@@ -262,6 +304,10 @@ def build(
                 raise InvalidChoices(f"unknown operation {op!r}; choose from {', '.join(OPERATIONS)}")
         if len(set(mix)) != len(mix):
             raise InvalidChoices(f"an edge may list each operation once, not {mix}")
+    if skeleton.auxiliary or skeleton.drop_path or skeleton.dropout:
+        raise InvalidChoices(
+            "the NAS-Bench-201 network has no auxiliary head, drop-path or dropout; choose a recipe without"
+        )
     with torch.device("meta"):
         network = Network(choices, skeleton)
     network.to_empty(device=device)

@@ -12,8 +12,7 @@ from nasgauge.harness.records.results import TrainingSettings
 from nasgauge.harness.records.steps import Evaluation
 from nasgauge.harness.training.machine import Machine
 from nasgauge.harness.training.units import Loaded, TrainingUnit, train_unit
-from nasgauge.spaces.block_cells import BlockCell
-from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.architectures import Architecture
 from nasgauge.spaces.errors import NasgaugeError
 
 
@@ -30,6 +29,7 @@ class Trainer:
 
     >>> import tempfile
     >>> from nasgauge.data.images import open_splits
+    >>> from nasgauge.spaces.cells import Cell
     >>> from nasgauge.harness.records.provenance import provenance
     >>> loaded = Loaded(open_splits("made-up"), Machine(device="cpu", precision="32"))
     >>> recipe = Recipe(name="example", epochs=1, images=64, channels=2, cells=1)
@@ -79,7 +79,7 @@ class Trainer:
         parts = (self._loaded.images_sha256, self._loaded.splits.origin, str(self._recipe), str(self._seed))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def evaluate(self, cell: Cell | BlockCell) -> Evaluation:
+    def evaluate(self, cell: Architecture) -> Evaluation:
         """Train a cell, or read the record of its training if it was trained before.
 
         Raises whatever `train_unit` raises.

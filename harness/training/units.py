@@ -14,27 +14,22 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
 from filelock import FileLock
 from lightning_fabric import Fabric
-from torch import nn
 
 from nasgauge.data.images import Splits
-from nasgauge.harness.network import Skeleton, build, build_blocks, choices_of, parameters
+from nasgauge.harness.network import Skeleton, build_network, parameters
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.trainings import Epoch, TrainingHeader, TrainingRecord, read, write
 from nasgauge.harness.training.checkpoint import load_checkpoint, save_checkpoint
 from nasgauge.harness.training.feeding import Augmenter, DeviceImages, weights_generator
 from nasgauge.harness.training.loop import HeldOut, Training
 from nasgauge.harness.training.machine import Machine
-from nasgauge.spaces.block_cells import BlockCell
-from nasgauge.spaces.cells import ENCODINGS, Cell
+from nasgauge.spaces.architectures import Architecture, short_name
 from nasgauge.spaces.errors import NasgaugeError
-
-_DIGITS: Final = ENCODINGS["meco"]
 
 
 class OtherTraining(NasgaugeError, ValueError):
@@ -46,26 +41,20 @@ class TrainingUnit:
     """A cell with the dataset, recipe and seed of its training.
 
     >>> from nasgauge.harness.records.recipes import RECIPES
+    >>> from nasgauge.spaces.cells import Cell
     >>> TrainingUnit(Cell(("skip_connect",) * 6), "cifar10-valid", RECIPES["nb201-12"], 777).name
     '111111@cifar10-valid@nb201-12@777'
     """
 
-    cell: Cell | BlockCell
+    cell: Architecture
     dataset: str
     recipe: Recipe
     seed: int
 
     @property
     def name(self) -> str:
-        """Base name of the files: index of the operation of each edge in `OPERATIONS`, dataset, recipe, seed.
-
-        A `BlockCell` is named by the first 16 digits of the SHA-256 of its text.
-        """
-        if isinstance(self.cell, BlockCell):
-            cell = f"blocks-{hashlib.sha256(str(self.cell).encode()).hexdigest()[:16]}"
-        else:
-            cell = "".join(map(str, _DIGITS.codes(self.cell)))
-        return f"{cell}@{self.dataset}@{self.recipe.name}@{self.seed}"
+        """Base name of the files: `short_name` of the architecture, dataset, recipe, seed."""
+        return f"{short_name(self.cell)}@{self.dataset}@{self.recipe.name}@{self.seed}"
 
     def record(self, folder: Path) -> Path:
         """Path of the training record."""
@@ -154,6 +143,7 @@ def train_unit(
     >>> from nasgauge.data.images import open_splits
     >>> from nasgauge.harness.records.provenance import provenance
     >>> loaded = Loaded(open_splits("made-up"), Machine(device="cpu", precision="32"))
+    >>> from nasgauge.spaces.cells import Cell
     >>> recipe = Recipe(name="example", epochs=1, images=64, channels=2, cells=1)
     >>> unit = TrainingUnit(Cell(("skip_connect",) * 6), "made-up", recipe, 777)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -194,17 +184,31 @@ def train_unit(
     return TrainingRecord(header, tuple(epochs))
 
 
+def skeleton_of(recipe: Recipe, classes: int, side: int) -> Skeleton:
+    """The macro structure of the network that a recipe trains, for images of `side` pixels.
+
+    >>> skeleton_of(Recipe(name="example", epochs=1, channels=48, cells=3), classes=10, side=32).channels
+    48
+    """
+    return Skeleton(
+        channels=recipe.channels,
+        cells=recipe.cells,
+        classes=classes,
+        side=side,
+        stem_channels=recipe.stem_channels,
+        auxiliary=recipe.auxiliary > 0,
+        drop_path=recipe.drop_path,
+        dropout=recipe.dropout,
+        norm_momentum=recipe.norm_momentum,
+    )
+
+
 def _prepare(
     unit: TrainingUnit, loaded: Loaded, provenance: Mapping[str, object], evaluate_every: int
 ) -> tuple[TrainingHeader, Training]:
     recipe, splits = unit.recipe, loaded.splits
-    skeleton = Skeleton(channels=recipe.channels, cells=recipe.cells, classes=splits.classes)
-    drawn = weights_generator(unit.seed)
-    network: nn.Module = (
-        build_blocks(unit.cell, skeleton, drawn)
-        if isinstance(unit.cell, BlockCell)
-        else build(choices_of(unit.cell), skeleton, drawn)
-    )
+    skeleton = skeleton_of(recipe, splits.classes, recipe.side or splits.train.pixels.shape[-1])
+    network = build_network(unit.cell, skeleton, weights_generator(unit.seed), recipe.initialisation)
     header = TrainingHeader.model_validate(
         {
             "cell": str(unit.cell),
@@ -216,6 +220,7 @@ def _prepare(
             "device": loaded.fabric.device.type,
             "threads": torch.get_num_threads(),
             "precision": loaded.machine.precision,
+            "initialisation": recipe.initialisation,
             "parameters": parameters(network),
             **provenance,
         }

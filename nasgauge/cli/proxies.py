@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nasgauge.data.tables import AccuracyTable
+    from nasgauge.spaces.block_genotypes import Genotype
 
 _M_ARENA_MAX: Final = -8  # from glibc's malloc.h
 
@@ -188,8 +189,8 @@ def tenas(
     rules = RULES if rule == "all" else tuple(rule.split(","))
     if unknown := set(rules) - set(RULES):
         raise UnknownRule(f"unknown rule {', '.join(sorted(unknown))}; choose from {', '.join(RULES)}, all")
-    if space == "darts" and (table or out or rule != "rank-sum"):
-        raise typer.BadParameter("--table, --out and --rule do not apply to the space darts; leave them out")
+    if space == "darts" and (table or rule != "rank-sum"):
+        raise typer.BadParameter("--table and --rule do not apply to the space darts; leave them out")
     figures = open_table(table) if table else None
     pixels = None if images == "noise" else open_images(images)
     darts, usual = space == "darts", PRESETS[preset]
@@ -211,7 +212,9 @@ def tenas(
     changed = "".join(
         f" --{name} {value}" for name, value in (("batch", batch), ("repeats", repeats)) if value
     )
+    changed += " --space darts" if darts else ""
     kept = SearchFile(
+        space="darts" if darts else "nb201",
         command=f"nasgauge score tenas --preset PRESET --first SEED --images {images}{changed}",
         images=images,
         image_count=0 if pixels is None else len(pixels),
@@ -230,7 +233,8 @@ def tenas(
             stored = kept.by_seed(preset, rule).get(seed)
             if stored is not None:
                 console.err().print(f"seed {seed}, {rule}, is in {out}", markup=False)
-                ended.setdefault(rule, []).append(Cell.parse(stored.cell))
+                if not darts:
+                    ended.setdefault(rule, []).append(Cell.parse(stored.cell))
                 continue
             clock = time.perf_counter()
             console.err().print(f"seed {seed}" + (f", {rule}" if rules != ("rank-sum",) else ""))
@@ -244,22 +248,24 @@ def tenas(
                 rule=rule,
                 known=known,
             )
+            final: Cell | Genotype
             if darts:
                 search = prune_darts(judge, on_round=show)
-                shown = [str(genotype_of(search.choices))]
+                final = genotype_of(search.choices)
+                shown = [str(final), _size(final)]
             else:
                 search = prune(judge, rule=rule, on_round=show, clock=judge.clock)
-                cell = cell_of(search.choices)
-                ended.setdefault(rule, []).append(cell)
-                shown = [str(cell)]
+                final = cell_of(search.choices)
+                ended.setdefault(rule, []).append(final)
+                shown = [str(final)]
                 if figures is not None:
                     shown += [
-                        f"{d} {figures.value(cell, view.report):.2f}" for d, view in figures.views.items()
+                        f"{d} {figures.value(final, view.report):.2f}" for d, view in figures.views.items()
                     ]
             shown.append(f"({search.seconds:.0f} CPU s, {time.perf_counter() - clock:.0f} s)")
             console.out().print("  ".join(shown), markup=False)
             if out is not None:
-                kept = kept.with_search(StoredSearch.of(preset, seed, search, rule))
+                kept = kept.with_search(StoredSearch.of(preset, seed, search, final, rule))
                 with replacing(out) as file:
                     file.write(kept.to_json().encode())
     if figures is not None and seeds > 1:
@@ -277,6 +283,25 @@ def _accuracies(ended: dict[str, list[Cell]], table: "AccuracyTable") -> "Table"
         spread = [f"{np.mean(each):.2f} ({np.std(each, ddof=1):.2f})" for each in values]
         shown.add_row(rule, str(len(cells)), str(len(set(cells))), *spread)
     return shown
+
+
+def _size(genotype: "Genotype") -> str:
+    """Parameters of the final CIFAR-10 network, beside those of the published genotype."""
+    from dataclasses import replace
+
+    import torch
+
+    from nasgauge.harness.network import network_of, parameters
+    from nasgauge.harness.records.recipes import RECIPES
+    from nasgauge.harness.training.units import skeleton_of
+    from nasgauge.spaces.architectures import PUBLISHED
+
+    skeleton = replace(skeleton_of(RECIPES["tenas-cifar"], 10, 32), auxiliary=False)
+    with torch.device("meta"):
+        ours, theirs = (
+            parameters(network_of(each, skeleton)) for each in (genotype, PUBLISHED["tenas-cifar10"])
+        )
+    return f"{ours:,} parameters with tenas-cifar, the published genotype {theirs:,}"
 
 
 def _share_one_arena() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from nasgauge.harness.records.trainings import Epoch, TrainingRecord
     from nasgauge.harness.training import Machine, TrainingUnit
-    from nasgauge.spaces.cells import Cell
+    from nasgauge.spaces.architectures import Architecture
 
 
 def train(
@@ -94,19 +94,18 @@ def train(
     _show([unit.finished(out) for unit in units])
 
 
-def _cells(texts: "Sequence[str]", top: int, results: Path | None) -> "list[Cell]":
-    from nasgauge.spaces.cells import Cell
+def _cells(texts: "Sequence[str]", top: int, results: Path | None) -> "list[Architecture]":
+    from nasgauge.spaces.architectures import architecture
 
     if bool(texts) == bool(top) or bool(top) != bool(results):
         raise console.BadOption("give cells, or --top K --from RESULTS")
     if results is None:
-        return list(dict.fromkeys(Cell.parse(text) for text in texts))
-    from nasgauge.analysis.report.incumbents import winners
-    from nasgauge.analysis.results.campaign import load
+        return list(dict.fromkeys(architecture(text) for text in texts))
+    from nasgauge.api.results import most_frequent
 
     if top < 1:
         raise console.BadOption(f"--top {top} is too small; give at least 1")
-    return winners(load(results), top)
+    return most_frequent(results, top)
 
 
 def _numbers(seeds: str) -> list[int]:
