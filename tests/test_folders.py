@@ -115,7 +115,7 @@ def test_uncommon_files_are_read_as_colours(tree: Path, name: str) -> None:
         assert torch.equal(batch.pixels[:, 0], batch.pixels[:, 2])
 
 
-def test_the_central_view_is_the_usual_one(tree: Path) -> None:
+def test_the_central_view_is_the_usual_one() -> None:
     """Resize the shorter side, then crop: the same square up to its rounding to whole pixels."""
     ramp = torch.arange(256, dtype=torch.uint8).expand(3, 200, 256).contiguous()
     view = CentralView(side=56)(ramp)

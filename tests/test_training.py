@@ -30,11 +30,11 @@ from nasgauge.harness.training import (
     train_unit,
 )
 from nasgauge.harness.training.feeding import Augmenter, DeviceImages, epoch_generator
+from nasgauge.harness.training.loaded import LoadedSplits
 from nasgauge.harness.training.machine import InvalidMachine
 from nasgauge.harness.training.many import machines, train_units
 from nasgauge.harness.training.pools import ConvolvedPool
 from nasgauge.harness.training.trainer import NothingToSearchOn
-from nasgauge.harness.training.loaded import LoadedSplits
 from nasgauge.searchers.pnas import PNAS
 from nasgauge.spaces.block_cells import OPERATORS, BlockCell
 from nasgauge.spaces.block_spaces import BlockSpace

@@ -140,7 +140,9 @@ def read(path: Path) -> TrainingRecord:
     try:
         table = pq.read_table(path, memory_map=False, partitioning=None)
         header = TrainingHeader.model_validate_json(table.schema.metadata[_HEADER])
-        fields = [name for name in Epoch._fields if name not in Epoch._field_defaults or name in table.column_names]
+        fields = [
+            name for name in Epoch._fields if name not in Epoch._field_defaults or name in table.column_names
+        ]
         columns = [table[name].to_pylist() for name in fields]
     except (OSError, KeyError, TypeError, ValueError, ValidationError, pa.ArrowException) as error:
         why = str(error).splitlines()[0]
