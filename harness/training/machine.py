@@ -1,6 +1,5 @@
 """The device, precision and number of processes of a training."""
 
-import ctypes
 import logging
 import os
 from collections.abc import Mapping
@@ -12,15 +11,12 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
+from nasgauge.data.images.reading import keep_memory
 from nasgauge.harness.network.inputs import open_device
 from nasgauge.spaces.errors import NasgaugeError
 
 PRECISIONS: Final = MappingProxyType({"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"})
 """Precision names to those of Lightning Fabric: float32, or mixed precision with bfloat16 or float16."""
-
-
-_M_TRIM_THRESHOLD: Final = -1  # of malloc.h
-_M_MMAP_MAX: Final = -4
 
 
 class InvalidMachine(NasgaugeError, ValueError):
@@ -105,7 +101,7 @@ class Machine:
         )  # it logs the precision at every launch
         device = torch.device(here.device)
         if device.type == "cpu":
-            _keep_memory()
+            keep_memory()
         nodes = int(os.environ["WORLD_SIZE"]) // here.processes if here_of_torchrun(os.environ) else 1
         fabric = Fabric(
             accelerator=device.type,
@@ -148,17 +144,6 @@ def here_of_torchrun(environment: Mapping[str, str]) -> int:
 def is_first_process() -> bool:
     """Whether this process is the one that writes files and reports progress."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # of torchrun, or of Fabric
-
-
-def _keep_memory() -> None:
-    """Let the C library keep freed memory; getting it again from the system costs more than many layers do.
-
-    Only glibc has this; elsewhere nothing happens.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _computes_bfloat16(device: str) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nasgauge.data.images.folders import DEVIATION, MEAN, DamagedImages, ImageFiles
-from nasgauge.data.images.reading import Batch, CentralView, Reader, TrainingView, View
+from nasgauge.data.images.reading import Batch, CentralView, Reader, TrainingView, View, keep_memory
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.training.feeding import Colours
 from nasgauge.spaces.errors import NasgaugeError
@@ -45,6 +45,7 @@ class Files:
             batch_sampler=wanted,  # type: ignore[arg-type]  # its items are pairs, which PyTorch hands on as they are
             num_workers=self._readers,
             collate_fn=_as_it_is,
+            worker_init_fn=_start,
             pin_memory=self._device.type == "cuda",
             prefetch_factor=_PREFETCHED if self._readers else None,
             generator=torch.Generator(),
@@ -121,6 +122,10 @@ class FileImages(Files):
         places = range(part, len(self._reader), parts)
         starts = range(0, len(places), EVALUATION_BATCH)
         yield from self._read([[(place, 0) for place in places[at : at + EVALUATION_BATCH]] for at in starts])
+
+
+def _start(_worker: int) -> None:
+    keep_memory()
 
 
 def _as_it_is(batch: Batch) -> Batch:
