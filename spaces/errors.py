@@ -24,6 +24,7 @@ EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
         "torchvision": "train",
         "lightning_fabric": "train",
         "safetensors": "train",
+        "simplejpeg": "train",
         "lightgbm": "surrogates",
         "optuna": "surrogates",
         "nevergrad": "optimizers",
