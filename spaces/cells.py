@@ -94,15 +94,6 @@ nor_conv_3x3, avg_pool_3x3
             )
         return cls(match.groups())
 
-    @property
-    def code(self) -> str:
-        """Six digits, the place in `OPERATIONS` of each operation: a short name for tables and files.
-
-        >>> Cell.parse("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|avg_pool_3x3~2|").code
-        '000104'
-        """
-        return "".join(str(OPERATIONS.index(op)) for op in self.ops)
-
     def __str__(self) -> str:
         a, b, c, d, e, f = self.ops
         return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"

@@ -34,11 +34,9 @@ from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import reference
 from nasgauge.harness.search.runner import Budget, Repeats, check_least, cost, left_for_one
-from nasgauge.harness.search.specs import Searchable, Spec
+from nasgauge.harness.search.specs import Searchable, Spec, open_space
 from nasgauge.harness.search.units import Place, generators, run_unit
-from nasgauge.spaces.cells import N_CELLS
 from nasgauge.spaces.errors import NasgaugeError
-from nasgauge.spaces.nb201 import NB201
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
@@ -107,9 +105,9 @@ class Campaign:
         }
         for oracle in oracles.values():
             one = oracle.for_run(generators(0)[1])
-            cost(one.evaluate(NB201()[0]), rules.budget.clock)
+            cost(one.evaluate(oracle.space[0]), rules.budget.clock)
             left_for_one(one, rules.budget)
-        _check_least(specs, rules.budget)
+            _check_least(specs, rules.budget, oracle.space)
         settings = Settings(
             table=name,
             table_sha256=opened.sha256,
@@ -138,15 +136,16 @@ class Campaign:
         searchers: Iterable[Searchable],
         recipe: Recipe,
         *,
+        space: str = "nb201",
         dataset: str = "cifar10-valid",
         images: str = "",
         seeds: int | range = 1,
         rules: Rules = Rules(),
         machine: "Machine",
     ) -> "Campaign":
-        """A campaign whose cells are trained by `recipe`, each once.
+        """A campaign whose cells, of any space, are trained by `recipe`, each once.
 
-        Raises InvalidCampaign, UnknownSearcher, InvalidOption, InvalidBudget, NothingToSearchOn,
+        Raises InvalidCampaign, UnknownSearcher, UnknownSpace, InvalidOption, InvalidBudget, NothingToSearchOn,
         ImagesUnavailable.
         """
         from nasgauge.harness.training.trainer import open_trainer
@@ -160,13 +159,14 @@ class Campaign:
                 "another dataset to search on needs a table; cells are trained here: give that dataset alone"
             )
         specs, chosen = _specs(searchers), _seeds(seeds)
-        training = TrainingSettings(recipe=recipe, images=images)
+        opened = open_space(space)
+        training = TrainingSettings(recipe=recipe, space=space, images=images)
         here = machine.resolved()
         trainer = open_trainer(folder / TRAINED, dataset, training, here, json.dumps(provenance()))
         left_for_one(trainer, rules.budget)
-        _check_least(specs, rules.budget)
+        _check_least(specs, rules.budget, opened)
         settings = Settings(
-            table=f"trained by {recipe.name}",
+            table=f"trained by {recipe.name}" + ("" if space == "nb201" else f", space {space}"),
             table_sha256=trainer.sha256,
             limits=f"cells are trained here, with seed {training.seed} by {recipe}",
             datasets=(dataset,),
@@ -272,22 +272,23 @@ def _notes(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
         yield f"{name}: search metric {oracle.metric}, reported {oracle.view.report}{warning}"
 
 
-def _check_least(specs: Iterable[Spec], budget: Budget) -> None:
+def _check_least(specs: Iterable[Spec], budget: Budget, space: object) -> None:
+    """Make each searcher of the space, and see whether the budget is enough for it."""
     for spec in specs:
-        check_least(spec.make(NB201(), generators(0)[0]), budget, str(spec))
+        check_least(spec.make(space, generators(0)[0]), budget, str(spec))
 
 
 def _beyond(budget: Budget, oracles: Mapping[str, Table]) -> Iterator[str]:
     """A line for each dataset on which the budget pays for evaluating every cell."""
     for name, oracle in oracles.items():
-        one = oracle.for_run(generators(0)[1])
+        one, count = oracle.for_run(generators(0)[1]), len(oracle.space)
         everything = {
-            "queries": float(N_CELLS),
-            "epochs": N_CELLS * one.evaluate(NB201()[0]).epochs,
+            "queries": float(count),
+            "epochs": count * one.evaluate(oracle.space[0]).epochs,
             "seconds": float(oracle.seconds.sum()),
         }[budget.clock]
         if budget.amount > everything:
             yield (
-                f"note: {budget} on {name} are more than evaluating all {N_CELLS:,} cells costs ({everything:g}); "
+                f"note: {budget} on {name} are more than evaluating all {count:,} cells costs ({everything:g}); "
                 "a run ends when they are spent or the searcher stops"
             )

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from nasgauge.cli import (
+    agreement,
     bench,
     bridge,
     catalogue,
@@ -51,7 +52,8 @@ app.command()(catalogue.recipes)
 app.command("tables")(data.list_tables)
 app.add_typer(data.app, name="data")
 score.app.command()(proxies.cells)
-score.app.command()(proxies.agreement)
+score.app.command()(agreement.agreement)
+score.app.command()(agreement.settings)
 score.app.command()(proxies.tenas)
 score.app.command()(bridge.bridge)
 app.add_typer(score.app, name="score")

@@ -49,6 +49,13 @@ def search(
         str, typer.Argument(help="Name (nasgauge searchers) or module:Class, with options as :option=value.")
     ],
     oracle: Annotated[Asked, typer.Option(help="Look cells up in a table, or train them.")] = Asked.table,
+    space: Annotated[
+        str,
+        typer.Option(
+            help="Of --oracle train: nb201, darts or pnas, with options as pnas:blocks=3.",
+            show_default="nb201",
+        ),
+    ] = "",
     recipe: Annotated[
         str,
         typer.Option(
@@ -74,10 +81,18 @@ def search(
       nasgauge search local:climb=steepest --budget 100
 
       nasgauge search pnas --oracle train --recipe tiny --seeds 1 --budget "60 epochs"
+
+      nasgauge search pnas:beam=16 --space pnas:blocks=3 --oracle train --seeds 1
     """
     from nasgauge.data import DEFAULT_TABLE
 
-    training = {"--recipe": recipe, "--device": device, "--precision": precision, "--images": images}
+    training = {
+        "--space": space,
+        "--recipe": recipe,
+        "--device": device,
+        "--precision": precision,
+        "--images": images,
+    }
     if oracle is Asked.table:
         if unused := [name for name, value in training.items() if value]:
             raise console.BadOption(
@@ -92,11 +107,12 @@ def search(
 
         if run.table != DEFAULT_TABLE:
             raise console.BadOption("--table does nothing where cells are trained; leave it out")
-        folder = run.folder(f"search-{searcher}-trained-{recipe or 'tiny'}")
+        folder = run.folder("-".join(filter(None, ["search", searcher, space, "trained", recipe or "tiny"])))
         campaign = Campaign.on_training(
             folder,
             searcher.split(","),
             recipe_named(recipe or "tiny"),
+            space=space or "nb201",
             dataset=run.dataset or "cifar10-valid",
             images=images,
             seeds=run.chosen_seeds,

@@ -97,7 +97,9 @@ def named(cell: "Cell") -> str:
     >>> named(NB201()[0])
     '1651 000000 |none~0|+|none~0|none~1|+|none~0|none~1|none~2|'
     """
-    return f"{index_of(cell)} {cell.code} {cell}"
+    from nasgauge.spaces.architectures import short_name
+
+    return f"{index_of(cell)} {short_name(cell)} {cell}"
 
 
 def progress() -> "Progress":
