@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy import stats
@@ -418,6 +419,12 @@ def test_scores_of_another_recipe_are_refused_with_both_recipes(scorer: Scorer, 
         list(score_cells(other, tmp_path / "a", classes()[:1]))
     list(score_cells(other, tmp_path / "b", classes()[:1]))
     with pytest.raises(UnfitScores, match=r"seed=0, batch=4, .*b/part-00000.parquet with seed=1, batch=6"):
+        gather(tmp_path, tmp_path / "all.parquet")
+    table = pq.read_table(tmp_path / "a" / "part-00000.parquet")
+    older = {"recipe": {"channels": 8, "kappa_repeats": 4}}
+    table = table.replace_schema_metadata({b"nasgauge-scores": json.dumps(older).encode()})
+    pq.write_table(table, tmp_path / "a" / "part-00000.parquet")
+    with pytest.raises(UnfitScores, match="another version: .* differ in batch, .*kappa_repeats"):
         gather(tmp_path, tmp_path / "all.parquet")
     (tmp_path / "a" / "part-00000.parquet").write_bytes(b"PAR1")
     with pytest.raises(UnfitScores, match="not a file of scores"):
