@@ -424,7 +424,7 @@ def test_scores_of_another_recipe_are_refused_with_both_recipes(scorer: Scorer, 
     older = {"recipe": {"channels": 8, "kappa_repeats": 4}}
     table = table.replace_schema_metadata({b"nasgauge-scores": json.dumps(older).encode()})
     pq.write_table(table, tmp_path / "a" / "part-00000.parquet")
-    with pytest.raises(UnfitScores, match="another version: .* differ in batch, .*kappa_repeats"):
+    with pytest.raises(UnfitScores, match=r"another version: .* differ in batch, .*kappa_repeats"):
         gather(tmp_path, tmp_path / "all.parquet")
     (tmp_path / "a" / "part-00000.parquet").write_bytes(b"PAR1")
     with pytest.raises(UnfitScores, match="not a file of scores"):
