@@ -23,7 +23,7 @@ from nasgauge.harness.proxies import Batch, Proxy, proxies
 from nasgauge.harness.proxies.activations import distinct, epe_nas, naswot, relu_codes, zen, zen_running
 from nasgauge.harness.proxies.batch import Passes
 from nasgauge.harness.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, synflow, zico
-from nasgauge.harness.proxies.score_files import Recipe, Score, UnfitScores, gather, read, shipped
+from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather, read, shipped
 from nasgauge.harness.proxies.scores import (
     NO_PATH,
     Scorer,
@@ -31,14 +31,12 @@ from nasgauge.harness.proxies.scores import (
     classes,
     live,
     mean_by_cell,
-    members,
     nan_last,
     score_cells,
 )
 from nasgauge.harness.proxies.tenas import regions
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
-from nasgauge.studies.agreement import RANK_SUM, agreements
 
 PROXIES = proxies(built_in("nasgauge.proxies"))
 MIXED = Cell(("nor_conv_3x3", "avg_pool_3x3", "nor_conv_1x1", "skip_connect", "none", "nor_conv_3x3"))
@@ -548,45 +546,3 @@ def test_scoring_of_classes_ends_with_the_cells_that_rank_last(
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "made with draws=1, this scoring with draws=2" in " ".join(capsys.readouterr().err.split())
-
-
-def test_tenas_sums_two_ranks() -> None:
-    """Agreement of made-up scores: kappa ranks as the truth does, regions backwards, so the sum is level."""
-    ranks = classes()[:40]
-    scores = [
-        Score(r, name, 0, 0, 1.0, "", 0.0)
-        for name in PROXIES
-        for r in ranks
-        if name not in ("kappa", "regions")
-    ]
-    scores += [Score(r, "kappa", 0, 0, -2.0 - place, "", 0.0) for place, r in enumerate(ranks)]
-    scores += [Score(r, "regions", 0, 0, 5.0 + place, "", 0.0) for place, r in enumerate(ranks)]
-    truth = np.zeros(len(NB201()))
-    truth[list(ranks)] = -np.arange(40.0)
-    found = {
-        row.proxy: row for row in agreements(scores, {"toy": truth}, np.random.default_rng(0), resamples=20)
-    }
-    assert [found[name].tau for name in ("kappa", "regions")] == pytest.approx([1.0, -1.0])
-    assert found["kappa"].low == pytest.approx(1.0)
-    assert math.isnan(found[RANK_SUM].tau)
-
-
-def test_over_cells_each_cell_of_a_class_counts_with_its_own_accuracy() -> None:
-    """A class of many cells, and two classes of one: two of three pairs agree over classes, few over cells."""
-    big = next(rank for rank in classes() if len(members()[rank]) > 5)
-    small = [rank for rank in classes() if len(members()[rank]) == 1][:2]
-    scores = [
-        Score(rank, name, 0, 0, -3.0 + place, "", 0.0)
-        for name in PROXIES
-        for place, rank in enumerate([big, *small])
-    ]
-    truth = np.zeros(len(NB201()))
-    truth[[big, *small]] = 1.0, 3.0, 2.0
-    truth[list(members()[big][1:])] = 9.0
-    rng = np.random.default_rng
-    once = agreements(scores, {"toy": truth}, rng(0), resamples=5)[0]
-    each = agreements(scores, {"toy": truth}, rng(0), over="cells", resamples=5)[0]
-    assert once.cells == 3
-    assert once.tau == pytest.approx(1 / 3)
-    assert each.cells == 2 + len(members()[big])
-    assert each.tau < 0
