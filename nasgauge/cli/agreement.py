@@ -105,7 +105,7 @@ def settings(
     from nasgauge.data.images import open_images
     from nasgauge.data.sources import open_table
     from nasgauge.harness.proxies.scores import classes
-    from nasgauge.studies.settings import Plan, measure, read
+    from nasgauge.harness.proxies.sizes import Plan, measure, read
     from nasgauge.studies.settings import settings as taus
 
     torch.set_num_threads(1)  # the kernels are too small to profit from threads
