@@ -62,8 +62,9 @@ def agreement(
             rows += progress.track(found, description=f"figures over {unit}")
     numbers = frame(rows, seconds(kept))
     part = chosen(numbers, over=units[0])
+    height = 0.35 + 0.12 * part["proxy"].nunique()
     files = Inks(out, provenance=str(recipe)).save(
-        "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, 1.25)
+        "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, height)
     )
     found_tables = tables(numbers)
     notes = [
