@@ -73,7 +73,7 @@ def test_no_imports_run_in_a_circle() -> None:
     TopologicalSorter(graph).prepare()
 
 
-def test_no_folder_holds_more_than_a_quarter() -> None:
+def test_no_folder_holds_more_than_three_tenths() -> None:
     lines = dict.fromkeys(FOLDERS, 0)
     parts: dict[tuple[str, str], int] = {}
     for module, path in MODULES.items():
@@ -81,8 +81,8 @@ def test_no_folder_holds_more_than_a_quarter() -> None:
         lines[folder_of(module)[0]] += count
         parts[folder_of(module)] = parts.get(folder_of(module), 0) + count
     total = sum(lines.values())
-    assert max(lines.values()) <= 0.25 * total, lines
-    assert max(parts.values()) <= 0.25 * total, parts
+    assert max(lines.values()) <= 0.3 * total, lines
+    assert max(parts.values()) <= 0.3 * total, parts
 
 
 @pytest.mark.parametrize("module", [m for m in sorted(MODULES) if folder_of(m)[0] == "searchers"])

@@ -427,14 +427,14 @@ LIGHTEST = Proxy(weights, higher_is_better=False, needs_path=False)
 def test_a_proxy_of_another_package_scores_cells(package: Package, nasgauge: Nasgauge) -> None:
     package("scoring", PROXY, {"nasgauge.proxies": {"lightest": "scoring:LIGHTEST"}})
     cells = [str(NB201()[0]), str(NB201()[15624])]
-    done = nasgauge("score", "cells", *cells)
+    done = nasgauge("score", "cells", *cells, "-p", "lightest,params")
     assert done.returncode == 0, done.stderr
     values = {
         name: [float(line.split()[2]) for line in done.stdout.splitlines() if line.split()[0] == name]
         for name in ("lightest", "params")
     }
     assert len(values["params"]) == 2
-    assert values["lightest"] == [-value for value in values["params"]]
+    assert values["lightest"] == pytest.approx([-1e6 * value for value in values["params"]], rel=1e-5)
 
 
 @pytest.mark.torch

@@ -1,24 +1,27 @@
-"""PyTorch networks of cells and of supernets.
+"""PyTorch networks of architectures and of supernets.
 
-A network is built from `Choices`: for each edge, the candidate operations whose outputs it averages.
+`build_network` builds the network of a single architecture. A supernet is built from `Choices`: for each edge, the
+candidate operations whose outputs it averages.
 """
 
-from nasgauge.harness.network.block import build_blocks
+from nasgauge.harness.network.evaluation import CellNetwork, build_network, network_of
 from nasgauge.harness.network.initialise import INITIALISATIONS, UnknownInitialisation, initialise
 from nasgauge.harness.network.nb201 import Choices, InvalidChoices, Network, Skeleton, build, choices_of
 from nasgauge.harness.network.size import flops, parameters
 
 __all__ = [
     "INITIALISATIONS",
+    "CellNetwork",
     "Choices",
     "InvalidChoices",
     "Network",
     "Skeleton",
     "UnknownInitialisation",
     "build",
-    "build_blocks",
+    "build_network",
     "choices_of",
     "flops",
     "initialise",
+    "network_of",
     "parameters",
 ]

@@ -9,61 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nasgauge.harness.network.nb201 import Choices, InvalidChoices, ReLUConvBN, Stem
+from nasgauge.harness.network.operators import operator
 from nasgauge.spaces.block_genotypes import EDGES, EDGES_IN_CELL, NODES, OPERATIONS
-
-
-class Separable(nn.Sequential):
-    """ReLU, depthwise convolution, pointwise convolution, batch normalisation.
-
-    >>> Separable(4, 8, kernel=3, stride=2)(torch.zeros(2, 4, 8, 8)).shape
-    torch.Size([2, 8, 4, 4])
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, dilation: int = 1) -> None:
-        padding = dilation * (kernel // 2)
-        super().__init__(
-            nn.ReLU(),
-            nn.Conv2d(inputs, inputs, kernel, stride, padding, dilation, groups=inputs, bias=False),
-            nn.Conv2d(inputs, outputs, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-        )
-
-
-class Halve(nn.Module):
-    """Factorised reduction: two 1x1 convolutions of stride 2, offset by one pixel, whose outputs are concatenated.
-
-    >>> Halve(4, 6)(torch.zeros(2, 4, 8, 8)).shape
-    torch.Size([2, 6, 4, 4])
-    """
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.relu = nn.ReLU()
-        self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, inputs, H, W) to (B, outputs, ⌈H / 2⌉, ⌈W / 2⌉)."""
-        rectified = self.relu(images)
-        shifted = nn.functional.pad(rectified, (0, 1, 0, 1))[:, :, 1:, 1:]
-        result: Tensor = self.norm(torch.cat([self.even(rectified), self.odd(shifted)], 1))
-        return result
-
-
-def _operation(name: str, channels: int, stride: int) -> nn.Module:
-    kernel = 5 if name.endswith("5x5") else 3
-    if name.startswith("sep_conv"):
-        return nn.Sequential(
-            Separable(channels, channels, kernel, stride), Separable(channels, channels, kernel, 1)
-        )
-    if name.startswith("dil_conv"):
-        return Separable(channels, channels, kernel, stride, dilation=2)
-    if name == "avg_pool_3x3":
-        return nn.AvgPool2d(3, stride, 1, count_include_pad=False)
-    if name == "max_pool_3x3":
-        return nn.MaxPool2d(3, stride, 1)
-    return nn.Identity() if stride == 1 else Halve(channels, channels)
 
 
 class BlockCellModule(nn.Module):
@@ -86,7 +33,7 @@ class BlockCellModule(nn.Module):
         self.channels = channels
         self.edges = nn.ModuleList(
             nn.ModuleDict(
-                {op: _operation(op, channels, self.stride if source < 2 else 1) for op in operations}
+                {op: operator(op, channels, channels, self.stride if source < 2 else 1) for op in operations}
             )
             for operations, (source, _) in zip(choices, EDGES, strict=True)
         )

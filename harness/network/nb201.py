@@ -6,6 +6,7 @@ Chen et al., 2021: equal architecture parameters under a softmax). An edge witho
 `none` does.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,9 @@ from nasgauge.spaces.errors import NasgaugeError
 
 Choices = tuple[tuple[str, ...], ...]
 """For each edge, the names of its candidate operations."""
+
+SMALLEST_PHOTOGRAPH: Final = 64
+"""Side in pixels from which on networks have the stem of the ImageNet networks."""
 
 _NODES: Final = 4
 
@@ -47,10 +51,27 @@ class Skeleton:
     """Outputs of the linear classifier."""
     stem: bool = True
     """Whether a 3x3 convolution precedes the first cell. Without it, images must have `channels` channels."""
+    side: int = 32
+    """Height and width in pixels of the images that the network is trained on."""
+    stem_channels: int = 32
+    """Channels of the first convolution of PNAS networks for photographs."""
+    auxiliary: bool = False
+    """Whether there is an auxiliary head."""
+    drop_path: float = 0.0
+    """Final probability of dropping the output of an operator."""
+    dropout: float = 0.0
+    """Probability of dropping a feature before the classifier."""
+    norm_momentum: float = 0.1
+    """Weight of a batch in the running statistics of batch normalisation."""
 
     def __post_init__(self) -> None:
-        if min(self.channels, self.cells, self.stages, self.classes) < 1:
-            raise InvalidChoices(f"channels, cells, stages and classes must be at least 1, not {self}")
+        if min(self.channels, self.cells, self.stages, self.classes, self.side, self.stem_channels) < 1:
+            raise InvalidChoices(f"channels, cells, stages, classes and side must be at least 1, not {self}")
+
+    @property
+    def photographs(self) -> bool:
+        """Whether the network has the stem of the ImageNet networks, which divides sides by 8: from 64 pixels on."""
+        return self.side >= SMALLEST_PHOTOGRAPH
 
     @property
     def image_channels(self) -> int:
@@ -99,17 +120,21 @@ def _operation(name: str, channels: int) -> nn.Module:
 class CellModule(nn.Module):
     """A cell whose edges average their candidate operations; the output is node 3.
 
+    With `within`, a cell of at least these operations, it shares the operations of that cell.
+
     >>> cell = CellModule((("skip_connect",),) * 6, channels=2)
     >>> cell(torch.ones(2, 2, 4, 4)).unique()  # node 1 is 1, node 2 is 2, node 3 is 1 + 1 + 2
     tensor([4.])
     """
 
-    def __init__(self, choices: Choices, channels: int) -> None:
+    def __init__(self, choices: Choices, channels: int, within: "CellModule | None" = None) -> None:
         super().__init__()
         self.mixes = tuple(tuple(op for op in ops if op != "none") for ops in choices)
         self.weights = tuple(1 / max(len(ops), 1) for ops in choices)
+        edges = [{}] * len(choices) if within is None else [dict(e.named_children()) for e in within.edges]
         self.edges = nn.ModuleList(
-            nn.ModuleDict({op: _operation(op, channels) for op in mix}) for mix in self.mixes
+            nn.ModuleDict({op: edge[op] if edge else _operation(op, channels) for op in mix})
+            for mix, edge in zip(self.mixes, edges, strict=True)
         )
 
     def into(self, node: int) -> Iterator[tuple[int, float, list[nn.Module]]]:
@@ -144,11 +169,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = ReLUConvBN(inputs, outputs, 3, stride=2)
         self.second = ReLUConvBN(outputs, outputs, 3)
-        self.pool = nn.AvgPool2d(2)
+        self.pool = nn.AvgPool2d(2, ceil_mode=True)
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (B, inputs, H, W) to (B, outputs, H / 2, W / 2)."""
+        """Map (B, inputs, H, W) to (B, outputs, ⌈H / 2⌉, ⌈W / 2⌉)."""
         result: Tensor = self.shortcut(self.pool(images)) + self.second(self.first(images))
         return result
 
@@ -171,8 +196,27 @@ class Stem(nn.Module):
         return result
 
 
+def imagenet_stem(channels: int) -> nn.Sequential:
+    """Two parts, of two 3x3 convolutions of stride 2 and of a third (Liu et al., 2019: DARTS, its ImageNet network).
+
+    >>> imagenet_stem(8)(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 8, 8, 8])
+    """
+    first = nn.Sequential(
+        nn.Conv2d(3, channels // 2, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(channels // 2),
+        nn.ReLU(),
+        nn.Conv2d(channels // 2, channels, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(channels),
+    )
+    return nn.Sequential(first, ReLUConvBN(channels, channels, 3, stride=2))
+
+
 class Network(nn.Module):
     """Stem, stages of cells with residual blocks between them, BN, ReLU, global average pooling, linear classifier.
+
+    The benchmark has no network for photographs. Ours has the stem of DARTS's ImageNet network in place of the 3x3
+    convolution, so that the three stages work at 28, 14 and 7 pixels for images of 224.
 
     Use `build` to check the choices and to initialise the weights from a generator.
 
@@ -186,7 +230,10 @@ class Network(nn.Module):
         self.choices = choices
         self.skeleton = skeleton
         channels = skeleton.channels
-        self.stem = Stem(skeleton.image_channels, channels) if skeleton.stem else None
+        self.stem: nn.Module | None = None
+        if skeleton.stem:
+            large = skeleton.photographs
+            self.stem = imagenet_stem(channels) if large else Stem(skeleton.image_channels, channels)
         body: list[nn.Module] = []
         for stage in range(skeleton.stages):
             if stage:
@@ -197,6 +244,22 @@ class Network(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
         self.classifier = nn.Linear(channels, skeleton.classes)
+
+    def restricted(self, choices: Choices) -> "Network":
+        """The network of fewer operations. It shares all operations and weights with this one.
+
+        >>> network = Network((("skip_connect", "nor_conv_3x3"),) * 6, Skeleton(channels=4, cells=1))
+        >>> network.restricted((("nor_conv_3x3",),) * 6).choices[0]
+        ('nor_conv_3x3',)
+        """
+        network = copy.copy(self)
+        network._modules = dict(self._modules)
+        network.choices = choices
+        network.body = nn.ModuleList(
+            CellModule(choices, 0, module) if isinstance(module, CellModule) else module
+            for module in self.body
+        )
+        return network
 
     def features(self, images: Tensor) -> Tensor:
         """Map images (B, image channels, H, W) to pooled features (B, channels of the last stage)."""
@@ -241,6 +304,10 @@ def build(
                 raise InvalidChoices(f"unknown operation {op!r}; choose from {', '.join(OPERATIONS)}")
         if len(set(mix)) != len(mix):
             raise InvalidChoices(f"an edge may list each operation once, not {mix}")
+    if skeleton.auxiliary or skeleton.drop_path or skeleton.dropout:
+        raise InvalidChoices(
+            "the NAS-Bench-201 network has no auxiliary head, drop-path or dropout; choose a recipe without"
+        )
     with torch.device("meta"):
         network = Network(choices, skeleton)
     network.to_empty(device=device)

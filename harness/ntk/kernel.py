@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from nasgauge.harness.network import Network
 from nasgauge.harness.network.inputs import check_images
-from nasgauge.harness.network.nb201 import CellModule, ResidualBlock
+from nasgauge.harness.network.nb201 import CellModule, ResidualBlock, Stem
 from nasgauge.harness.network.unchanged import unchanged
 from nasgauge.harness.ntk.parts import Branch, Inputs, Workspace, columns, runs
 from nasgauge.harness.ntk.passes import BlockPass, CellPass, head
@@ -97,7 +97,7 @@ def kernel(network: Network, images: Tensor, workspace: Workspace | None = None)
     """
     skeleton = network.skeleton
     check_images(images, network, skeleton.image_channels, halvings=skeleton.stages - 1)
-    if network.stem is None:
+    if not isinstance(network.stem, Stem):
         return kernel_by_rows(network, images)
     memory = workspace or Workspace()
     total_BB = torch.zeros((len(images),) * 2, dtype=torch.float64, device=images.device)

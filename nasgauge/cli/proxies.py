@@ -3,11 +3,18 @@
 import ctypes
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from nasgauge.cli import console
+from nasgauge.spaces.cells import Cell
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from nasgauge.data.tables import AccuracyTable
+    from nasgauge.spaces.block_genotypes import Genotype
 
 _M_ARENA_MAX: Final = -8  # from glibc's malloc.h
 
@@ -126,8 +133,18 @@ def _share(text: str) -> tuple[int, int]:
 
 def tenas(
     preset: Annotated[
-        str, typer.Option(help="paper-settings, or released for the settings of the public code.")
-    ] = "paper-settings",
+        str,
+        typer.Option(
+            help="The algorithm of the public code with the paper's numbers (released-paper-settings), or as it is (released)."
+        ),
+    ] = "released-paper-settings",
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="How the two measures order the removals: rank-sum (TE-NAS), kappa, regions, min-rank, max-rank, raw-sum, "
+            "absolute; several separated by commas, or all."
+        ),
+    ] = "rank-sum",
     seeds: Annotated[int, typer.Option(help="Number of searches.", min=1)] = 1,
     first: Annotated[int, typer.Option(help="Random seed of the first search.", min=0)] = 0,
     images: Annotated[
@@ -161,16 +178,19 @@ def tenas(
     from nasgauge.data.images import open_images
     from nasgauge.data.sources import open_table
     from nasgauge.harness.network.inputs import open_device
-    from nasgauge.harness.proxies.judge import DARTS_NETWORKS, NB201_NETWORKS, Judge
+    from nasgauge.harness.proxies.judge import DARTS_NETWORKS, NB201_NETWORKS, Judge, Known
     from nasgauge.harness.records.provenance import processor
-    from nasgauge.searchers.pruning import PRESETS, Round, cell_of, prune
+    from nasgauge.searchers.pruning import PRESETS, RULES, Round, UnknownRule, cell_of, prune
     from nasgauge.searchers.pruning_darts import DARTS_BATCH, genotype_of, prune_darts
     from nasgauge.searchers.tenas import SearchFile, StoredSearch
 
     if preset not in PRESETS or space not in ("nb201", "darts"):
         raise typer.BadParameter(f"presets are {', '.join(PRESETS)}; spaces are nb201, darts")
-    if space == "darts" and (table or out):
-        raise typer.BadParameter("--table and --out do not apply to the space darts; leave them out")
+    rules = RULES if rule == "all" else tuple(rule.split(","))
+    if unknown := set(rules) - set(RULES):
+        raise UnknownRule(f"unknown rule {', '.join(sorted(unknown))}; choose from {', '.join(RULES)}, all")
+    if space == "darts" and (table or rule != "rank-sum"):
+        raise typer.BadParameter("--table and --rule do not apply to the space darts; leave them out")
     figures = open_table(table) if table else None
     pixels = None if images == "noise" else open_images(images)
     darts, usual = space == "darts", PRESETS[preset]
@@ -192,7 +212,9 @@ def tenas(
     changed = "".join(
         f" --{name} {value}" for name, value in (("batch", batch), ("repeats", repeats)) if value
     )
+    changed += " --space darts" if darts else ""
     kept = SearchFile(
+        space="darts" if darts else "nb201",
         command=f"nasgauge score tenas --preset PRESET --first SEED --images {images}{changed}",
         images=images,
         image_count=0 if pixels is None else len(pixels),
@@ -204,32 +226,82 @@ def tenas(
     )
     if out is not None:
         kept = kept.resumed(out)
+    ended: dict[str, list[Cell]] = {}
     for seed in range(first, first + seeds):
-        if seed in kept.by_seed(preset):
-            console.err().print(f"seed {seed} is in {out}", markup=False)
-            continue
-        clock = time.perf_counter()
-        console.err().print(f"seed {seed}")
-        judge = Judge(
-            settings,
-            seed,
-            images=pixels,
-            workers=workers,
-            device=place,
-            space=DARTS_NETWORKS if darts else NB201_NETWORKS,
+        known: Known = {}  # what the rules of this seed share
+        for rule in rules:
+            stored = kept.by_seed(preset, rule).get(seed)
+            if stored is not None:
+                console.err().print(f"seed {seed}, {rule}, is in {out}", markup=False)
+                if not darts:
+                    ended.setdefault(rule, []).append(Cell.parse(stored.cell))
+                continue
+            clock = time.perf_counter()
+            console.err().print(f"seed {seed}" + (f", {rule}" if rules != ("rank-sum",) else ""))
+            judge = Judge(
+                settings,
+                seed,
+                images=pixels,
+                workers=workers,
+                device=place,
+                space=DARTS_NETWORKS if darts else NB201_NETWORKS,
+                rule=rule,
+                known=known,
+            )
+            final: Cell | Genotype
+            if darts:
+                search = prune_darts(judge, on_round=show)
+                final = genotype_of(search.choices)
+                shown = [str(final), _size(final)]
+            else:
+                search = prune(judge, rule=rule, on_round=show, clock=judge.clock)
+                final = cell_of(search.choices)
+                ended.setdefault(rule, []).append(final)
+                shown = [str(final)]
+                if figures is not None:
+                    shown += [
+                        f"{d} {figures.value(final, view.report):.2f}" for d, view in figures.views.items()
+                    ]
+            shown.append(f"({search.seconds:.0f} CPU s, {time.perf_counter() - clock:.0f} s)")
+            console.out().print("  ".join(shown), markup=False)
+            if out is not None:
+                kept = kept.with_search(StoredSearch.of(preset, seed, search, final, rule))
+                with replacing(out) as file:
+                    file.write(kept.to_json().encode())
+    if figures is not None and seeds > 1:
+        console.out().print(_accuracies(ended, figures))
+
+
+def _accuracies(ended: dict[str, list[Cell]], table: "AccuracyTable") -> "Table":
+    """Test accuracy of the final cells of each rule: mean and sample standard deviation over searches."""
+    import numpy as np
+    from rich.table import Table
+
+    shown = Table("rule", "searches", "distinct cells", *table.views, title="Test accuracy, mean (sd)")
+    for rule, cells in ended.items():
+        values = [[table.value(cell, view.report) for cell in cells] for view in table.views.values()]
+        spread = [f"{np.mean(each):.2f} ({np.std(each, ddof=1):.2f})" for each in values]
+        shown.add_row(rule, str(len(cells)), str(len(set(cells))), *spread)
+    return shown
+
+
+def _size(genotype: "Genotype") -> str:
+    """Parameters of the final CIFAR-10 network, beside those of the published genotype."""
+    from dataclasses import replace
+
+    import torch
+
+    from nasgauge.harness.network import network_of, parameters
+    from nasgauge.harness.records.recipes import RECIPES
+    from nasgauge.harness.training.units import skeleton_of
+    from nasgauge.spaces.architectures import PUBLISHED
+
+    skeleton = replace(skeleton_of(RECIPES["tenas-cifar"], 10, 32), auxiliary=False)
+    with torch.device("meta"):
+        ours, theirs = (
+            parameters(network_of(each, skeleton)) for each in (genotype, PUBLISHED["tenas-cifar10"])
         )
-        search = (prune_darts if darts else prune)(judge, on_round=show)
-        choices, spent = search.choices, f"({search.seconds:.0f} CPU s, {time.perf_counter() - clock:.0f} s)"
-        ended = genotype_of(choices) if darts else cell_of(choices)
-        found = []
-        if figures is not None:
-            cell = cell_of(choices)
-            found = [f"{d} {figures.value(cell, view.report):.2f}" for d, view in figures.views.items()]
-        console.out().print("  ".join([str(ended), *found, spent]), markup=False)
-        if out is not None:
-            kept = kept.with_search(StoredSearch.of(preset, seed, search))
-            with replacing(out) as file:
-                file.write(kept.to_json().encode())
+    return f"{ours:,} parameters with tenas-cifar, the published genotype {theirs:,}"
 
 
 def _share_one_arena() -> None:
