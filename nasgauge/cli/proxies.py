@@ -51,7 +51,9 @@ def cells(
 ) -> None:
     """Compute zero-cost proxies of cells on the benchmark's full network; kappa and regions on TE-NAS's small ones.
 
-    With --all, the scores are written to files; flops, params and l2_norm are computed for every cell of the classes.
+    The two numbers before a score are the draw of weights and the draw of the batch. A score that is not finite ranks last,
+    and the reason stands beside it. With --all, the scores are written to files, and flops, params and l2_norm are
+    computed for every cell of the classes.
 
     Examples:
 
