@@ -30,6 +30,8 @@ def draw_agreement(figure: Figure, part: pd.DataFrame) -> None:
             rows = mine[mine["measure"] == measure].set_index("proxy").reindex(proxies)
             place = np.arange(len(proxies)) + shift
             known = rows["value"].notna().to_numpy()
+            if not known.any():
+                continue
             low, high, value = (
                 rows[key].to_numpy(dtype=np.float64)[known] for key in ("low", "high", "value")
             )

@@ -62,7 +62,7 @@ def agreement(
             rows += progress.track(found, description=f"figures over {unit}")
     numbers = frame(rows, seconds(kept))
     part = chosen(numbers, over=units[0])
-    height = 0.35 + 0.12 * part["proxy"].nunique()
+    height = 0.3 + 0.075 * part["proxy"].nunique()
     files = Inks(out, provenance=str(recipe)).save(
         "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, height)
     )
@@ -75,7 +75,7 @@ def agreement(
     save_text(out / "agreement.md", page(found_tables, notes))
     for title, shown in found_tables.items():
         console.out().print(f"\n{title}", markup=False)
-        _print(shown)
+        _print(shown.drop(columns="conditions", errors="ignore"))
     names = [*(file.name for file in files), "agreement.tex", "agreement.md"]
     console.out().print(f"written to {out}: {', '.join(names)}", markup=False)
 
