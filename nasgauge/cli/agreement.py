@@ -33,9 +33,11 @@ def agreement(
 ) -> None:
     """How well zero-cost proxies rank cells by test accuracy, and what they know beyond FLOPs.
 
-    Kendall's tau, partial tau given FLOPs, tau at equal FLOPs and among the best cells, and precision, for a
-    single draw of weights and images and for the mean of several, with 95 % intervals over classes and draws. The
-    row "one training" is the noise ceiling. The last table has published figures beside ours.
+    Of a single draw of weights and images, and of the mean of several, with 95 % intervals over classes and draws:
+
+    Kendall's tau, Spearman's rho, partial tau given FLOPs, tau at equal FLOPs and among the best cells, and precision.
+
+    The row "one training" is the noise ceiling. The last table has published figures beside ours.
 
     Example:
 
