@@ -26,7 +26,7 @@ from nasgauge.spaces.nb201 import NB201
 
 Option = int | float | str | bool
 
-_WARM: Final[Mapping[str, Option]] = {"warm": "", "warm_cells": 10, "warm_pool": 1000}
+_WARM: Final[dict[str, Option]] = {"warm": "", "warm_cells": 10, "warm_pool": 1000}
 """The options of a warm start, which every searcher has."""
 
 

@@ -87,6 +87,7 @@ class WarmStart(Generic[C]):
     Raises UnknownWarmStart.
 
     >>> from nasgauge.searchers.evolution import Evolution
+    >>> from nasgauge.spaces.nb201 import NB201
     >>> space, rng = NB201(), np.random.default_rng(0)
     >>> searcher = WarmStart(Evolution(space, rng), space, rng, proxy="kappa+regions", cells=3, pool=100)
     >>> len(searcher.ask()), searcher.search_seconds > 0
