@@ -24,8 +24,11 @@ EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
         "torchvision": "train",
         "lightning_fabric": "train",
         "safetensors": "train",
+        "simplejpeg": "train",
         "lightgbm": "surrogates",
         "optuna": "surrogates",
+        "nevergrad": "optimizers",
+        "smac": "optimizers",
         "sklearn": "surrogates",
         "analog-nasbench": "bundled",
     }

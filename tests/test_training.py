@@ -29,12 +29,12 @@ from nasgauge.harness.training import (
     WrongCheckpoint,
     train_unit,
 )
-from nasgauge.harness.training.feeding import Augmenter, DeviceImages, batches_in_order, epoch_generator
+from nasgauge.harness.training.feeding import Augmenter, DeviceImages, epoch_generator
+from nasgauge.harness.training.loaded import LoadedSplits
 from nasgauge.harness.training.machine import InvalidMachine
 from nasgauge.harness.training.many import machines, train_units
 from nasgauge.harness.training.pools import ConvolvedPool
 from nasgauge.harness.training.trainer import NothingToSearchOn
-from nasgauge.harness.training.units import Loaded
 from nasgauge.searchers.pnas import PNAS
 from nasgauge.spaces.block_cells import OPERATORS, BlockCell
 from nasgauge.spaces.block_spaces import BlockSpace
@@ -50,9 +50,9 @@ MEASURED = {"images_per_second", "seconds", "peak_memory"}
 
 
 @pytest.fixture(scope="module")
-def loaded() -> Iterator[Loaded]:
+def loaded() -> Iterator[LoadedSplits]:
     threads = torch.get_num_threads()
-    yield Loaded(open_splits("made-up"), CPU)
+    yield LoadedSplits(open_splits("made-up"), CPU)
     torch.set_num_threads(threads)
 
 
@@ -146,7 +146,7 @@ def test_an_epoch_is_its_seeds_alone_however_many_processes_share_it() -> None:
     assert labels(1, 0) == labels(1, 0)
     assert labels(1, 0) != labels(1, 1) != labels(2, 1)
     whole = list(feed.epoch(epoch_generator(1, 0)))
-    halves = [list(feed.epoch(epoch_generator(1, 0), part=part, parts=2)) for part in range(2)]
+    halves = [list(feed.epoch(epoch_generator(1, 0), shares=(share,), of=2)) for share in range(2)]
     for (images, _), (first, _), (second, _) in zip(whole, *halves, strict=True):
         assert torch.equal(images[0::2], first)
         assert torch.equal(images[1::2], second)
@@ -161,8 +161,8 @@ def test_a_cut_is_a_square_of_mean_colour() -> None:
     assert 64 <= areas.min() < 256  # a quarter of it, where its centre is a corner
 
 
-def test_images_are_normalised_to_mean_0_and_deviation_1(loaded: Loaded) -> None:
-    shown = torch.cat([images for images, _ in batches_in_order(loaded.train, 100)])
+def test_images_are_normalised_to_mean_0_and_deviation_1(loaded: LoadedSplits) -> None:
+    shown = torch.cat([images for images, _ in loaded.train.batches()])
     assert shown.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(shown.mean((0, 2, 3)), torch.zeros(3), atol=1e-3, rtol=0)
     torch.testing.assert_close(shown.std((0, 2, 3)), torch.ones(3), atol=1e-3, rtol=0)
@@ -182,7 +182,7 @@ def test_a_convolved_pool_is_the_average_pool(side: int) -> None:
 # --- the loop
 
 
-def plain_loop(unit: TrainingUnit, loaded: Loaded, network: nn.Module) -> list[Tensor]:
+def plain_loop(unit: TrainingUnit, loaded: LoadedSplits, network: nn.Module) -> list[Tensor]:
     """What a training is, in the fewest words: contiguous, torch's own pools and optimizer."""
     recipe = unit.recipe
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
@@ -197,7 +197,7 @@ def plain_loop(unit: TrainingUnit, loaded: Loaded, network: nn.Module) -> list[T
     return list(network.parameters())
 
 
-def test_the_loop_does_what_a_plain_loop_does(loaded: Loaded) -> None:
+def test_the_loop_does_what_a_plain_loop_does(loaded: LoadedSplits) -> None:
     unit = TrainingUnit(CELL, "made-up", replace(QUICK, epochs=2, images=128), 5)
     networks = [
         build(choices_of(CELL), Skeleton(channels=4, cells=1), torch.Generator().manual_seed(0))
@@ -213,7 +213,7 @@ def test_the_loop_does_what_a_plain_loop_does(loaded: Loaded) -> None:
         torch.testing.assert_close(ours.detach(), plain.detach(), rtol=1e-4, atol=1e-5)
 
 
-def test_a_network_learns_and_its_record_tells_how(tmp_path: Path, loaded: Loaded) -> None:
+def test_a_network_learns_and_its_record_tells_how(tmp_path: Path, loaded: LoadedSplits) -> None:
     recipe = replace(QUICK, epochs=6, images=None)
     unit = TrainingUnit(CELL, "made-up", recipe, 777)
     record = train_unit(tmp_path, unit, loaded, ABOUT)
@@ -240,7 +240,7 @@ def test_a_network_learns_and_its_record_tells_how(tmp_path: Path, loaded: Loade
     ids=["plain", "averaged"],
 )
 def test_a_training_that_was_stopped_ends_as_if_it_was_not(
-    recipe: Recipe, tmp_path: Path, loaded: Loaded
+    recipe: Recipe, tmp_path: Path, loaded: LoadedSplits
 ) -> None:
     unit = TrainingUnit(CELL, "made-up", recipe, 777)
     whole = train_unit(tmp_path / "whole", unit, loaded, ABOUT)
@@ -266,7 +266,7 @@ def test_a_training_that_was_stopped_ends_as_if_it_was_not(
     assert trained == [3], "a finished training is left alone"
 
 
-def test_another_seed_is_another_training(tmp_path: Path, loaded: Loaded) -> None:
+def test_another_seed_is_another_training(tmp_path: Path, loaded: LoadedSplits) -> None:
     recipe = replace(QUICK, epochs=1, images=128)
     records = [
         train_unit(tmp_path / str(run), TrainingUnit(CELL, "made-up", recipe, seed), loaded, ABOUT)
@@ -280,14 +280,14 @@ def test_several_workers_bring_the_same_figures(tmp_path: Path) -> None:
     units = [TrainingUnit(cell, "made-up", recipe, seed) for cell in (CELL, OTHER) for seed in (1, 2)]
     for folder, places in (("one", [CPU]), ("two", [CPU, CPU])):
         done = list(train_units(tmp_path / folder, units, places, ABOUT))
-        assert sorted(unit.name for unit in done) == sorted(unit.name for unit in units)
+        assert sorted(unit.name for unit, _ in done) == sorted(unit.name for unit in units)
     for unit in units:
         one, two = (read(unit.record(tmp_path / folder)) for folder in ("one", "two"))
         assert figures(one) == figures(two)
 
 
-def test_a_gradient_in_bfloat16_points_where_that_in_float32_does(loaded: Loaded) -> None:
-    images, labels = next(batches_in_order(loaded.train, 64))
+def test_a_gradient_in_bfloat16_points_where_that_in_float32_does(loaded: LoadedSplits) -> None:
+    images, labels = next(replace(loaded.train, size=64).batches())
     gradients = []
     for fabric in (loaded.fabric, replace(CPU, precision="bf16").fabric()):
         network = build(choices_of(CELL), Skeleton(cells=1), torch.Generator().manual_seed(0))
@@ -307,21 +307,21 @@ def test_a_gradient_in_bfloat16_points_where_that_in_float32_does(loaded: Loaded
 def test_bfloat16_learns_as_well(tmp_path: Path) -> None:
     recipe = replace(QUICK, epochs=6, images=None)
     unit = TrainingUnit(CELL, "made-up", recipe, 777)
-    half = Loaded(open_splits("made-up"), replace(CPU, precision="bf16"))
+    half = LoadedSplits(open_splits("made-up"), replace(CPU, precision="bf16"))
     assert train_unit(tmp_path, unit, half, ABOUT).epochs[-1].train_accuracy > 25
 
 
 # --- what goes wrong
 
 
-def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, loaded: Loaded) -> None:
+def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, loaded: LoadedSplits) -> None:
     unit = TrainingUnit(CELL, "made-up", replace(QUICK, learning_rate=1e30), 0)
     with pytest.raises(TrainingDiverged, match="epoch 1 is not finite"):
         train_unit(tmp_path, unit, loaded, ABOUT)
     assert unit.finished(tmp_path) is None
 
 
-def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path, loaded: Loaded) -> None:
+def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path, loaded: LoadedSplits) -> None:
     unit = TrainingUnit(CELL, "made-up", QUICK, 1)
 
     def stop(epoch: Epoch) -> None:
@@ -349,7 +349,7 @@ def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path, lo
         train_unit(tmp_path, unit, loaded, ABOUT)
 
 
-def test_the_papers_own_cells_are_searched_by_real_training(tmp_path: Path, loaded: Loaded) -> None:
+def test_the_papers_own_cells_are_searched_by_real_training(tmp_path: Path, loaded: LoadedSplits) -> None:
     """Twelve cells of one block, then the best of their children, all trained."""
     recipe = replace(QUICK, epochs=1, images=64)
     trainer = Trainer(tmp_path, loaded, recipe, 777, ABOUT)
@@ -380,7 +380,7 @@ def test_a_network_of_blocks_halves_twice_and_joins_all_its_blocks() -> None:
 
 
 def test_without_validation_images_there_is_nothing_to_search_on(tmp_path: Path) -> None:
-    trained_on_all = Loaded(replace(open_splits("made-up"), valid=None), CPU)
+    trained_on_all = LoadedSplits(replace(open_splits("made-up"), valid=None), CPU)
     with pytest.raises(NothingToSearchOn, match="choose cifar10-valid"):
         Trainer(tmp_path, trained_on_all, QUICK, 777, ABOUT)
 

@@ -42,6 +42,13 @@ class TrainingHeader(BaseModel):
     device: str
     threads: int
     precision: str
+    processes: int = 1
+    """Processes of data-parallel training, on all nodes."""
+    shares: int = 1
+    """Shares of a batch whose gradients a process accumulates."""
+    compiled: bool = False
+    skipped: tuple[str, ...] = ()
+    """Image files that were left out because they are damaged."""
     initialisation: str = "default"
     parameters: int
     argv: tuple[str, ...]
@@ -75,6 +82,9 @@ class Epoch(NamedTuple):
     """Wall time of the epoch, including evaluation."""
     peak_memory: float
     """Peak memory in bytes: of the device on a GPU, of the process on a CPU."""
+    valid_top5: float = float("nan")
+    """Share of images whose class is among the five best, in percent."""
+    test_top5: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -130,13 +140,16 @@ def read(path: Path) -> TrainingRecord:
     try:
         table = pq.read_table(path, memory_map=False, partitioning=None)
         header = TrainingHeader.model_validate_json(table.schema.metadata[_HEADER])
-        columns = [table[name].to_pylist() for name in Epoch._fields]
+        fields = [
+            name for name in Epoch._fields if name not in Epoch._field_defaults or name in table.column_names
+        ]
+        columns = [table[name].to_pylist() for name in fields]
     except (OSError, KeyError, TypeError, ValueError, ValidationError, pa.ArrowException) as error:
         why = str(error).splitlines()[0]
         raise DamagedTraining(
             f"{path} is not a complete training record ({why}); remove it to train this cell again"
         ) from error
-    epochs = tuple(Epoch(*row) for row in zip(*columns, strict=True))
+    epochs = tuple(Epoch(**dict(zip(fields, row, strict=True))) for row in zip(*columns, strict=True))
     if header.format != FORMAT or [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
         raise DamagedTraining(
             f"{path} has another format, or an epoch is missing; remove it to train this cell again"

@@ -35,7 +35,6 @@ from nasgauge.harness.search.runner import Budget, Repeats, cost, left_for_one
 from nasgauge.harness.search.specs import Searchable, Spec, open_space
 from nasgauge.harness.search.units import Place, generators, run_unit
 from nasgauge.spaces.errors import NasgaugeError
-from nasgauge.spaces.nb201 import NB201
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
@@ -102,7 +101,7 @@ class Campaign:
         }
         for oracle in oracles.values():
             one = oracle.for_run(generators(0)[1])
-            cost(one.evaluate(NB201()[0]), rules.budget.clock)
+            cost(one.evaluate(oracle.space[0]), rules.budget.clock)
             left_for_one(one, rules.budget)
         settings = Settings(
             table=name,

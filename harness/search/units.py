@@ -16,7 +16,6 @@ from nasgauge.harness.records.steps import Header, Step, gather, write
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.runner import Budget, Oracle, run
 from nasgauge.harness.search.specs import Spec, open_space
-from nasgauge.spaces.nb201 import NB201
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
@@ -49,7 +48,7 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
             f"with {settings.table_sha256[:12]}; give another folder"
         )
     budget = Budget.parse(settings.budget)
-    space = NB201() if settings.training is None else open_space(settings.training.space)
+    space = evaluator.space
 
     def one(seed: int) -> list[Step[Any]]:
         searcher_rng, oracle_rng = generators(seed)
@@ -86,6 +85,7 @@ class _Evaluator(NamedTuple):
     """What evaluates the cells of a unit, and what the unit's header says of it."""
 
     header: Mapping[str, object]
+    space: Any  # of the cells that the oracle takes
     for_run: Callable[[np.random.Generator], Oracle[Any]]
 
 
@@ -103,7 +103,7 @@ def _table_evaluator(folder: Path, settings: Settings, dataset: str) -> _Evaluat
         "report": str(oracle.view.report),
         "warning": oracle.view.warning,
     }
-    return _Evaluator(header, oracle.for_run)
+    return _Evaluator(header, oracle.space, oracle.for_run)
 
 
 def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Evaluator:
@@ -127,7 +127,7 @@ def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Eval
         "report": f"{trainer.column}/test",
         "warning": trainer.warning,
     }
-    return _Evaluator(header, lambda _rng: trainer)
+    return _Evaluator(header, open_space(settings.training.space), lambda _rng: trainer)
 
 
 @lru_cache(maxsize=4)

@@ -1,12 +1,14 @@
 """Training of cells with a recipe, on a CPU or on GPUs."""
 
 from nasgauge.harness.training.checkpoint import WrongCheckpoint
+from nasgauge.harness.training.loaded import load
 from nasgauge.harness.training.loop import Training, TrainingDiverged
 from nasgauge.harness.training.machine import Machine
 from nasgauge.harness.training.trainer import Trainer
-from nasgauge.harness.training.units import OtherTraining, TrainingUnit, train_unit
+from nasgauge.harness.training.units import Habits, OtherTraining, TrainingUnit, evaluate_unit, train_unit
 
 __all__ = [
+    "Habits",
     "Machine",
     "OtherTraining",
     "Trainer",
@@ -14,5 +16,7 @@ __all__ = [
     "TrainingDiverged",
     "TrainingUnit",
     "WrongCheckpoint",
+    "evaluate_unit",
+    "load",
     "train_unit",
 ]

@@ -12,7 +12,7 @@ from torch import Tensor
 from nasgauge.data.atomic import replacing
 from nasgauge.spaces.errors import NasgaugeError
 
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 _KEY: Final = "nasgauge"
 
 
@@ -20,46 +20,60 @@ class WrongCheckpoint(NasgaugeError, ValueError):
     """Raised for a file that is not a checkpoint, or is a checkpoint of another training."""
 
 
-def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], identity: str, done: int) -> None:
-    """Write tensors with an identifier of the training and its number of completed epochs.
+def save_checkpoint(
+    path: Path, tensors: Mapping[str, Tensor], identity: Mapping[str, str], done: int
+) -> None:
+    """Write tensors with what identifies the training and its number of completed epochs.
 
     >>> import tempfile, torch
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "checkpoint.safetensors"
-    ...     save_checkpoint(path, {"weight": torch.ones(2)}, "a cell, seed 0", 3)
-    ...     tensors, epochs = load_checkpoint(path, "a cell, seed 0")
+    ...     save_checkpoint(path, {"weight": torch.ones(2)}, {"cell": "a", "seed": "0"}, 3)
+    ...     tensors, epochs = load_checkpoint(path, {"cell": "a"})
     >>> tensors["weight"], epochs
     (tensor([1., 1.]), 3)
     """
-    about = json.dumps({"format": FORMAT, "identity": identity, "epochs": done})
+    about = json.dumps({"format": FORMAT, "identity": dict(identity), "epochs": done})
     with replacing(path) as file:
         file.write(save(dict(tensors), {_KEY: about}))
 
 
-def load_checkpoint(path: Path, identity: str) -> tuple[dict[str, Tensor], int]:
+def load_checkpoint(path: Path, identity: Mapping[str, str]) -> tuple[dict[str, Tensor], int]:
     """Read the tensors of a checkpoint, on the CPU, and its number of completed epochs.
 
-    Raises WrongCheckpoint if the file is damaged or its identifier is not `identity`.
+    Raises WrongCheckpoint if the file is damaged or differs in an item of `identity`.
 
     >>> import tempfile, torch
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "checkpoint.safetensors"
-    ...     save_checkpoint(path, {"weight": torch.ones(2)}, "a cell, seed 0", 3)
-    ...     load_checkpoint(path, "a cell, seed 0")[1]
-    3
+    ...     save_checkpoint(path, {"weight": torch.ones(2)}, {"cell": "a", "seed": "0"}, 3)
+    ...     load_checkpoint(path, {"cell": "a", "seed": "1"})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    nasgauge.harness.training.checkpoint.WrongCheckpoint: ...safetensors belongs to another training: seed 0, not 1; \
+give another folder or file, or remove it to train from the start
     """
     try:
         with safe_open(path, framework="pt") as kept:
             about = json.loads(kept.metadata()[_KEY])
+            version, done = about["format"], int(about["epochs"])
+            found = dict(about["identity"]) if version == FORMAT else {}
             tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 - not a mapping
-        found, done, version = str(about["identity"]), int(about["epochs"]), about["format"]
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise WrongCheckpoint(
             f"{path} is not a complete checkpoint ({str(error).splitlines()[0]}); remove it to train from the start"
         ) from error
-    if version != FORMAT or found != identity:
+    if version != FORMAT:
         raise WrongCheckpoint(
-            f"{path} belongs to another training ({found}), not to {identity}; "
-            "give another folder, or remove it to train from the start"
+            f"{path} was written by another version of nasgauge (format {version}, not {FORMAT}); remove it to train "
+            "from the start"
+        )
+    differing = [
+        f"{key} {found.get(key)}, not {value}" for key, value in identity.items() if found.get(key) != value
+    ]
+    if differing:
+        raise WrongCheckpoint(
+            f"{path} belongs to another training: {'; '.join(differing)}; give another folder or file, or remove it to "
+            "train from the start"
         )
     return tensors, done

@@ -1,12 +1,13 @@
-"""Training batches, augmented on the device for a whole batch at a time, without data loader processes.
+"""Training batches of images in memory, augmented on the device for a whole batch at a time.
 
 All random numbers of an epoch are drawn on the CPU at its start, from a generator for this epoch. The same seed
 therefore gives the same order, flips and shifts on every device, with any number of processes, and after resuming
 from a checkpoint.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,64 +18,100 @@ from torch.nn.functional import pad
 from nasgauge.harness.records.recipes import Recipe
 
 
+class Feed(Protocol):
+    """Shuffled and augmented training images, in batches that are divided into shares."""
+
+    count: int
+    """Images of an epoch."""
+    batch: int
+    """Images of a batch; the last may be smaller."""
+
+    def epoch(
+        self, generator: torch.Generator, *, shares: Sequence[int] = (0,), of: int = 1, first: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield normalised floats (B, C, H, W) and labels (B,): these shares `of` so many of every batch from `first` on."""
+
+
+class HeldOutImages(Protocol):
+    """Images for evaluation."""
+
+    def batches(self, *, part: int = 0, parts: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield normalised floats (B, C, H, W) and labels (B,): one part of `parts`, in order."""
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Normalisation of images of bytes on a device.
+
+    >>> colours = Colours.on(torch.device("cpu"), (0.5,), (0.25,))
+    >>> colours.normalised(torch.full((2, 1, 4, 4), 255, dtype=torch.uint8)).unique()
+    tensor([2.])
+    """
+
+    mean: Tensor
+    """Mean of each channel, (C,), in units of a byte."""
+    scale: Tensor
+    """Reciprocal standard deviation of each channel, (C,), in units of a byte."""
+
+    @classmethod
+    def on(cls, device: torch.device, mean: Sequence[float], deviation: Sequence[float]) -> "Colours":
+        """For channel statistics of images in [0, 1]."""
+        return cls(
+            255 * torch.tensor(mean, device=device), 1 / (255 * torch.tensor(deviation, device=device))
+        )
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Convert bytes (B, C, H, W) to normalised floats in channels-last layout."""
+        count, channels, height, width = pixels.shape
+        # whole rows at a time: arithmetic on three neighbouring channels is slow on a CPU
+        rows = pixels.permute(0, 2, 3, 1).reshape(count * height, width * channels).float()
+        rows.sub_(self.mean.repeat(width)).mul_(self.scale.repeat(width))
+        return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
 @dataclass(frozen=True, eq=False)
 class DeviceImages:
-    """Images as bytes on a device, with the statistics for their normalisation.
+    """Images as bytes on a device.
 
-    >>> pixels, labels = np.full((2, 1, 4, 4), 255, np.uint8), np.array([0, 1])
+    >>> from dataclasses import replace
+    >>> pixels, labels = np.zeros((5, 1, 4, 4), np.uint8), np.arange(5)
     >>> images = DeviceImages.put(pixels, labels, (0.5,), (0.25,), torch.device("cpu"))
-    >>> images.normalised(images.pixels).unique()
-    tensor([2.])
+    >>> [len(labels) for _, labels in replace(images, size=2).batches()]
+    [2, 2, 1]
     """
 
     pixels: Tensor
     """(N, C, H, W), uint8."""
     labels: Tensor
     """(N,), int64."""
-    mean: Tensor
-    """Channel means, (C, 1, 1), in units of a byte."""
-    deviation: Tensor
-    """Channel standard deviations, (C, 1, 1), in units of a byte."""
+    colours: Colours
+    size: int = 1000
+    """Images of a batch in evaluation."""
 
     @classmethod
     def put(
         cls,
         pixels: NDArray[np.uint8],
         labels: NDArray[np.int64],
-        mean: tuple[float, ...],
-        deviation: tuple[float, ...],
+        mean: Sequence[float],
+        deviation: Sequence[float],
         device: torch.device,
     ) -> "DeviceImages":
         """Copy images to a device. `mean` and `deviation` are channel statistics of images in [0, 1]."""
         return cls(
             torch.from_numpy(pixels).to(device),
             torch.from_numpy(labels).to(device),
-            255 * torch.tensor(mean, device=device)[:, None, None],
-            255 * torch.tensor(deviation, device=device)[:, None, None],
+            Colours.on(device, mean, deviation),
         )
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def normalised(self, pixels: Tensor) -> Tensor:
-        """Convert bytes (B, C, H, W) to normalised floats in channels-last layout."""
-        floats = pixels.to(torch.float32, memory_format=torch.channels_last)
-        return floats.sub_(self.mean).div_(self.deviation)
-
-
-def batches_in_order(images: DeviceImages, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield all images in order, without augmentation: normalised floats (B, C, H, W) and labels (B,).
-
-    The last batch may be smaller than `size`.
-
-    >>> pixels, labels = np.zeros((5, 1, 4, 4), np.uint8), np.arange(5)
-    >>> images = DeviceImages.put(pixels, labels, (0.5,), (0.25,), torch.device("cpu"))
-    >>> [len(labels) for _, labels in batches_in_order(images, 2)]
-    [2, 2, 1]
-    """
-    for start in range(0, len(images), size):
-        part = slice(start, start + size)
-        yield images.normalised(images.pixels[part]), images.labels[part]
+    def batches(self, *, part: int = 0, parts: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the images in order, without augmentation: normalised floats (B, C, H, W) and labels (B,)."""
+        for start in range(part, len(self), self.size * parts):
+            rows = slice(start, start + self.size * parts, parts)
+            yield self.colours.normalised(self.pixels[rows]), self.labels[rows]
 
 
 def weights_generator(seed: int) -> torch.Generator:
@@ -93,6 +130,15 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     False
     """
     return _generator(seed, 1, epoch)
+
+
+def share_seed(seed: int, epoch: int, step: int, share: int) -> int:
+    """The seed of what a network drops, and of how images are mixed, in one share of one step.
+
+    >>> share_seed(777, 0, 3, 0) == share_seed(777, 0, 3, 1)
+    False
+    """
+    return _generator(seed, 2, epoch, step, share).initial_seed()
 
 
 def _generator(seed: int, *branch: int) -> torch.Generator:
@@ -118,15 +164,13 @@ class Augmenter:
         self.recipe = recipe
         self.padding = padding
         self.count = len(images) if recipe.images is None else min(recipe.images, len(images))
+        self.batch = recipe.batch
         self._padded = pad(images.pixels, (padding,) * 4)
 
     def epoch(
-        self, generator: torch.Generator, *, part: int = 0, parts: int = 1
+        self, generator: torch.Generator, *, shares: Sequence[int] = (0,), of: int = 1, first: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of one epoch: normalised floats (B, C, H, W) and labels (B,).
-
-        With several processes, process `part` of `parts` gets its share of every batch.
-        """
+        """Yield these shares of every batch from `first` on: normalised floats (B, C, H, W) and labels (B,)."""
         device = self.images.pixels.device
         height, width = self.images.pixels.shape[2:]
         order = torch.randperm(self.count, generator=generator)
@@ -139,15 +183,16 @@ class Augmenter:
         windows = self._padded.unfold(2, height, 1).unfold(
             3, width, 1
         )  # (N, C, shifts, shifts, H, W), a view
-        for start in range(0, self.count, self.recipe.batch):
-            rows = slice(start + part, min(start + self.recipe.batch, self.count), parts)
-            chosen = order[rows]
-            pixels = windows[chosen, :, shifts[0, rows], shifts[1, rows]]
-            pixels = torch.where(flips[rows, None, None, None], pixels.flip(3), pixels)
-            batch = self.images.normalised(pixels)
-            if self.recipe.cutout:
-                batch.masked_fill_(_squares(centres[:, rows], self.recipe.cutout, height, width), 0.0)
-            yield batch, self.images.labels[chosen]
+        for start in range(first * self.batch, self.count, self.batch):
+            for share in shares:
+                rows = slice(start + share, min(start + self.batch, self.count), of)
+                chosen = order[rows]
+                pixels = windows[chosen, :, shifts[0, rows], shifts[1, rows]]
+                pixels = torch.where(flips[rows, None, None, None], pixels.flip(3), pixels)
+                images = self.images.colours.normalised(pixels)
+                if self.recipe.cutout:
+                    images.masked_fill_(_squares(centres[:, rows], self.recipe.cutout, height, width), 0.0)
+                yield images, self.images.labels[chosen]
 
 
 def _squares(centres: Tensor, side: int, height: int, width: int) -> Tensor:

@@ -3,43 +3,84 @@
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from copy import deepcopy
-from typing import Literal
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.trainings import Epoch
-from nasgauge.harness.training.feeding import Augmenter, DeviceImages, batches_in_order, epoch_generator
+from nasgauge.harness.training.feeding import Feed, HeldOutImages, epoch_generator, share_seed
+from nasgauge.harness.training.mixing import mixed_labels, mixer
+from nasgauge.harness.training.optimizing import (
+    moving_average,
+    optimizer_for,
+    optimizer_state,
+    restore_optimizer,
+)
 from nasgauge.harness.training.pools import convolve_pools
 from nasgauge.spaces.errors import NasgaugeError
 
 HeldOut = Literal["valid", "test"]
-EVALUATION_BATCH = 1000
-"""Images per forward pass in evaluation."""
+_NOT_EVALUATED: Final = (float("nan"),) * 3
+
+
+@runtime_checkable
+class DropsPaths(Protocol):
+    """A network that drops paths, with a probability that rises during training."""
+
+    def set_drop_path(self, share: float) -> None:
+        """Set the share of the training that is done."""
 
 
 class TrainingDiverged(NasgaugeError, ValueError):
     """Raised when the training loss is not finite."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """Progress of a training after an optimiser step."""
+
+    share: float
+    """What was done since the last call, in epochs."""
+    epoch: int = 0
+    """Counted from 1; 0 for epochs that were done before."""
+    step: int = 0
+    """Steps of this epoch that are done."""
+    steps: int = 0
+    """Steps of an epoch."""
+    images: int = 0
+    """Images of the step."""
+    sums: Tensor | None = None
+    """Sums over this epoch, on the device: loss, correct predictions, images of this process."""
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss of this epoch up to now, in this process. Reading it waits for the device."""
+        assert self.sums is not None
+        total, _, seen = self.sums.tolist()
+        return float(total / seen) if seen else float("nan")
+
+
 class Training:
     """The training of one network with one recipe; `epochs` runs it.
 
     Validation images are evaluated every `evaluate_every` epochs and after the last epoch, test images only after the
-    last. Training steps do not synchronise with the device. With several processes, each takes its share of every
-    batch and uses batch statistics of its share.
+    last. Training steps do not synchronise with the device.
+
+    A batch is divided into shares, at least one for each process; with `shares` of a process above 1, their gradients
+    are accumulated. Batch statistics are those of a share, so two processes with one share each compute what one
+    process with two shares computes.
 
     On a CPU, the 3x3 average pools of the network are replaced by convolutions (`nasgauge.harness.training.pools`).
 
     >>> from nasgauge.data.images import open_splits
     >>> from nasgauge.harness.network import Skeleton, build
-    >>> from nasgauge.harness.training.feeding import weights_generator
+    >>> from nasgauge.harness.training.feeding import Augmenter, DeviceImages, weights_generator
     >>> from nasgauge.harness.training.machine import Machine
     >>> splits, fabric = open_splits("made-up"), Machine(device="cpu", precision="32").fabric()
     >>> images, valid = (
@@ -58,170 +99,232 @@ class Training:
         self,
         network: nn.Module,
         recipe: Recipe,
-        feed: Augmenter,
-        held_out: Mapping[HeldOut, DeviceImages],
+        feed: Feed,
+        held_out: Mapping[HeldOut, HeldOutImages],
         fabric: Fabric,
         *,
         seed: int,
         evaluate_every: int = 1,
         compiled: bool = False,
+        shares: int = 1,
     ) -> None:
         self.recipe = recipe
         self.seed = seed
         self.done = 0
         """Number of completed epochs."""
+        self.step = 0
+        """Number of completed steps of the current epoch."""
+        self.steps = -(-feed.count // feed.batch)
+        """Number of steps of an epoch."""
         self._feed = feed
         self._held_out = held_out
-        self._fabric = fabric
+        self.fabric = fabric
         self._every = evaluate_every
+        self._shares = range(fabric.global_rank, shares * fabric.world_size, fabric.world_size)
         network = network.to(fabric.device).to(memory_format=torch.channels_last)
         if fabric.device.type == "cpu":
             convolve_pools(network)
         self.network = network
-        self._optimizer = torch.optim.SGD(
-            network.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.momentum > 0,
-            fused=True,
-        )
-        self._mean = (
-            AveragedModel(
-                network,
-                multi_avg_fn=get_ema_multi_avg_fn(recipe.average),  # type: ignore[no-untyped-call]  # torch's own lacks types
-                use_buffers=True,
-            )
-            if recipe.average
-            else None
-        )
+        self._optimizer = optimizer_for(network, recipe)
+        self._mean = moving_average(network, recipe.average) if recipe.average else None
+        self._sums = torch.zeros(3, device=fabric.device)  # loss, correct predictions, images
+        self._mix = mixer(recipe)
         self._model, self._stepper = fabric.setup(network, self._optimizer)
         self._forward = torch.compile(self._model) if compiled else self._model
 
-    def epochs(self, on_step: Callable[[float], None] = lambda _share: None) -> Iterator[Epoch]:
+    def epochs(self, on_step: Callable[[Step], None] = lambda _step: None) -> Iterator[Epoch]:
         """Train the remaining epochs of the recipe and yield the metrics of each.
 
-        `on_step` is called after each step has been submitted to the device, with the step's share of an epoch.
+        `on_step` is called after each step has been submitted to the device. It may call `state`.
 
-        Raises TrainingDiverged.
+        Raises TrainingDiverged, and DamagedImages for files that cannot be decoded.
         """
         while self.done < self.recipe.epochs:
-            start = time.perf_counter()
-            rate = self.recipe.rate(self.done)
-            loss, accuracy = self._train_epoch(rate, on_step)
+            start, before = time.perf_counter(), self.step
+            loss, accuracy = self._train_epoch(on_step)
             trained = time.perf_counter() - start
+            rate = self.recipe.rate(self.done)
             last = self.done + 1 == self.recipe.epochs
-            valid = test = (float("nan"), float("nan"))
+            valid = test = _NOT_EVALUATED
             if "valid" in self._held_out and (last or (self.done + 1) % self._every == 0):
                 valid = self.evaluate(self._held_out["valid"])
             if "test" in self._held_out and last:
                 test = self.evaluate(self._held_out["test"])
             self.done += 1
+            self.step = 0
             yield Epoch(
                 self.done,
                 rate,
                 loss,
                 accuracy,
-                *valid,
-                *test,
-                images_per_second=self._feed.count / trained,
+                *valid[:2],
+                *test[:2],
+                images_per_second=max(self._feed.count - before * self._feed.batch, 0) / trained,
                 seconds=time.perf_counter() - start,
-                peak_memory=_peak_memory(self._fabric.device),
+                peak_memory=peak_memory(self.fabric.device),
+                valid_top5=valid[2],
+                test_top5=test[2],
             )
 
-    def _train_epoch(self, rate: float, on_step: Callable[[float], None]) -> tuple[float, float]:
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+    def _train_epoch(self, on_step: Callable[[Step], None]) -> tuple[float, float]:
         self._model.train()
-        sums = torch.zeros(3, device=self._fabric.device)  # loss, correct predictions, images
-        generator = epoch_generator(self.seed, self.done)
-        parts = {"part": self._fabric.global_rank, "parts": self._fabric.world_size}
-        for images, labels in self._feed.epoch(generator, **parts):
-            self._stepper.zero_grad()
-            logits = self._forward(images)
-            loss = cross_entropy(logits.float(), labels, label_smoothing=self.recipe.smoothing)
-            self._fabric.backward(loss)
+        if not self.step:
+            self._sums.zero_()
+        of = len(self._shares) * self.fabric.world_size
+        fed = self._feed.epoch(
+            epoch_generator(self.seed, self.done), shares=tuple(self._shares), of=of, first=self.step
+        )
+        while self.step < self.steps:
+            images = min(self._feed.batch, self._feed.count - self.step * self._feed.batch)
+            self._prepare_step()
+            for share in self._shares:
+                self._backward(*next(fed), share, images)
+            if self.recipe.clip:
+                self.fabric.clip_gradients(self._model, self._stepper, max_norm=self.recipe.clip)
             self._stepper.step()
-            if self._mean is not None:
+            self._stepper.zero_grad()
+            self.step += 1
+            if self._mean is not None and self._steps_done % self.recipe.average_every == 0:
                 self._mean.update_parameters(self.network)
-            with torch.no_grad():
-                _tally(sums, loss, logits, labels)
-            on_step(len(labels) * parts["parts"] / self._feed.count)
-        loss_sum, right, seen = _list(self._reduced(sums))
+            on_step(Step(images / self._feed.count, self.done + 1, self.step, self.steps, images, self._sums))
+        self._settle()
+        loss_sum, right, seen = self._summed(self._sums)
         if not loss_sum - loss_sum == 0:  # neither NaN nor infinite
             raise TrainingDiverged(
-                f"the loss of epoch {self.done + 1} is not finite at learning rate {rate:.4g}; "
-                "lower it, or train in float32 (--precision 32)"
+                f"the loss of epoch {self.done + 1} is not finite at learning rate "
+                f"{self.recipe.rate(self.done):.4g}; lower it, or train in float32 (--precision 32)"
             )
         return loss_sum / seen, 100 * right / seen
 
-    def _reduced(self, sums: Tensor) -> Tensor:
-        total = self._fabric.all_reduce(sums, reduce_op="sum")
-        assert isinstance(total, Tensor)  # its return type also covers dicts
-        return total
+    def _prepare_step(self) -> None:
+        rate = self.recipe.rate(self.done + self.step / self.steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        if isinstance(self.network, DropsPaths):
+            self.network.set_drop_path(self._steps_done / (self.recipe.epochs * self.steps))
+
+    def _backward(self, images: Tensor, labels: Tensor, share: int, whole: int) -> None:
+        """Add the gradient of a share of a batch of `whole` images; processes meet in the last share."""
+        later = share != self._shares[-1] and self.fabric.world_size > 1
+        with _seeded(share_seed(self.seed, self.done, self.step, share), self.fabric.device):
+            target = labels
+            if self._mix is not None:
+                images, parts = self._mix(images)
+            with self.fabric.no_backward_sync(self._model, enabled=later):
+                output = self._forward(images)
+                heads = output if isinstance(output, tuple) else (output,)
+                if self._mix is not None:
+                    target = mixed_labels(parts, labels, heads[0].shape[1])
+                losses = [
+                    cross_entropy(logits.float(), target, label_smoothing=self.recipe.smoothing)
+                    for logits in heads
+                ]
+                loss = losses[0] + self.recipe.auxiliary * losses[1] if len(losses) > 1 else losses[0]
+                # processes average their gradients, and shares may differ by an image
+                self.fabric.backward(loss * (len(labels) * self.fabric.world_size / whole))
+        with torch.no_grad():
+            right = (heads[0].argmax(1) == labels).sum()
+            self._sums += torch.stack(
+                [losses[0].detach() * len(labels), right, torch.full_like(loss, len(labels))]
+            )
+
+    @property
+    def _steps_done(self) -> int:
+        return self.done * self.steps + self.step
 
     @torch.no_grad()
-    def evaluate(self, images: DeviceImages) -> tuple[float, float]:
-        """Mean cross-entropy and accuracy in percent, of the current weights or of their moving average."""
+    def evaluate(self, images: HeldOutImages) -> tuple[float, float, float]:
+        """Mean cross-entropy and top-1 and top-5 accuracy in percent, of the current weights or of their moving average."""
         model = self._model if self._mean is None else self._mean
         model.eval()
-        sums = torch.zeros(3, device=self._fabric.device)
-        precision: AbstractContextManager[None] = self._fabric.autocast()
-        for batch, labels in batches_in_order(images, EVALUATION_BATCH):
+        sums = torch.zeros(4, device=self.fabric.device)  # loss, correct, correct among the five best, images
+        precision: AbstractContextManager[None] = self.fabric.autocast()
+        for batch, labels in images.batches(part=self.fabric.global_rank, parts=self.fabric.world_size):
             with precision:
-                logits = model(batch)
-            _tally(sums, cross_entropy(logits.float(), labels), logits, labels)
-        loss_sum, right, seen = _list(sums)
-        return loss_sum / seen, 100 * right / seen
+                logits = model(batch).float()
+            best = logits.topk(min(5, logits.shape[1]), 1).indices == labels[:, None]
+            count = torch.full((), len(labels), device=sums.device)
+            sums += torch.stack([cross_entropy(logits, labels) * count, best[:, 0].sum(), best.sum(), count])
+        loss_sum, right, among, seen = self._summed(sums)
+        return loss_sum / seen, 100 * right / seen, 100 * among / seen
+
+    def _summed(self, sums: Tensor) -> list[float]:
+        """Sum over processes and copy to the host."""
+        total = self.fabric.all_reduce(sums, reduce_op="sum")
+        assert isinstance(total, Tensor)  # its return type also covers dicts
+        values: list[float] = total.tolist()
+        return values
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Give all processes the mean of their running statistics, and the first one the sums of all."""
+        if self.fabric.world_size == 1:
+            return
+        modules = (self.network, *((self._mean,) if self._mean is not None else ()))
+        buffers = [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
+        for buffer in buffers:
+            buffer.copy_(self.fabric.all_reduce(buffer, reduce_op="mean"))
+        self._sums.copy_(self.fabric.all_reduce(self._sums, reduce_op="sum"))
+        if not self.fabric.is_global_zero:
+            self._sums.zero_()
 
     def state(self) -> dict[str, Tensor]:
-        """The state of the training as CPU tensors: weights, buffers, momentum, moving averages, loss scale."""
+        """The state of the training as CPU tensors: weights, buffers, optimiser, moving averages, loss scale, sums.
+
+        All processes must call it together.
+        """
+        self._settle()
         tensors = {f"weights.{name}": value for name, value in self.network.state_dict().items()}
-        for place, memory in self._optimizer.state_dict()["state"].items():
-            if memory["momentum_buffer"] is not None:
-                tensors[f"momentum.{place}"] = memory["momentum_buffer"]
+        tensors |= {f"optimizer.{name}": value for name, value in optimizer_state(self._optimizer).items()}
         if self._mean is not None:
             tensors |= {f"average.{name}": value for name, value in self._mean.state_dict().items()}
-        scale = self._fabric.strategy.precision.state_dict().get("scale")  # loss scale, only for float16
+        scale = self.fabric.strategy.precision.state_dict().get("scale")  # loss scale, only for float16
         if scale is not None:
             tensors["scale"] = torch.tensor(float(scale))
-        return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        tensors |= {"epoch.step": torch.tensor(self.step), "epoch.sums": self._sums}
+        return {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in tensors.items()
+        }
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor], done: int) -> None:
         """Restore a `state` that was taken after `done` epochs."""
+        self.restore_weights(tensors)
+        restore_optimizer(self._optimizer, _under("optimizer.", tensors))
+        if "scale" in tensors:
+            precision = self.fabric.strategy.precision
+            precision.load_state_dict(precision.state_dict() | {"scale": float(tensors["scale"])})
+        self.done, self.step = done, int(tensors["epoch.step"])
+        self._sums.copy_(tensors["epoch.sums"])
+        if not self.fabric.is_global_zero:
+            self._sums.zero_()
+
+    def restore_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore the weights of a `state` and their moving average, for evaluation."""
         self.network.load_state_dict(_under("weights.", tensors))
-        optimizer = deepcopy(self._optimizer.state_dict())
-        weights = list(self.network.parameters())
-        optimizer["state"] = {  # same memory layout as the weights, which the fused optimiser needs
-            int(place): {"momentum_buffer": torch.empty_like(weights[int(place)]).copy_(value)}
-            for place, value in _under("momentum.", tensors).items()
-        }
-        self._optimizer.load_state_dict(optimizer)
         if self._mean is not None:
             self._mean.load_state_dict(_under("average.", tensors))
-        if "scale" in tensors:
-            precision = self._fabric.strategy.precision
-            precision.load_state_dict(precision.state_dict() | {"scale": float(tensors["scale"])})
-        self.done = done
 
 
-def _tally(sums: Tensor, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-    right = (logits.argmax(1) == labels).sum()
-    sums += torch.stack([loss.detach() * len(labels), right, torch.full_like(loss, len(labels))])
-
-
-def _list(sums: Tensor) -> list[float]:
-    """Copy to the host; the only synchronisation with the device in an epoch."""
-    values: list[float] = sums.tolist()
-    return values
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Meanwhile, PyTorch's default generators of the CPU and of this device start from `seed`."""
+    cards = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cards):
+        torch.default_generator.manual_seed(seed)
+        if cards:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _peak_memory(device: torch.device) -> float:
+def peak_memory(device: torch.device) -> float:
+    """Peak memory in bytes: of the device on a GPU, of the process on a CPU."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0

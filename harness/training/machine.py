@@ -1,13 +1,17 @@
 """The device, precision and number of processes of a training."""
 
 import logging
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
+from nasgauge.data.images.reading import keep_memory
 from nasgauge.harness.network.inputs import open_device
 from nasgauge.spaces.errors import NasgaugeError
 
@@ -40,7 +44,12 @@ class Machine:
     threads: int | None = None
     """CPU threads; None for the default of PyTorch."""
     processes: int = 1
-    """Processes of distributed data-parallel training, each with its own device and its share of every batch."""
+    """Processes of distributed data-parallel training, each with its own device and its share of every batch. Under
+    `torchrun`, its numbers of processes and nodes are used instead."""
+    per_device: int | None = None
+    """Images of a batch that a device computes at once; gradients are accumulated over the others. None for all."""
+    readers: int | None = None
+    """Processes that read image files, for each process of the training; None for its share of the CPU cores."""
     compiled: bool = False
     """Whether to use `torch.compile`."""
 
@@ -49,8 +58,11 @@ class Machine:
             raise InvalidMachine(
                 f"unknown precision {self.precision!r}; choose from auto, {', '.join(PRECISIONS)}"
             )
-        if self.processes < 1 or (self.threads is not None and self.threads < 1):
-            raise InvalidMachine("processes and threads must be at least 1")
+        numbers = (self.processes, self.threads, self.per_device)
+        if any(number is not None and number < 1 for number in numbers) or (self.readers or 0) < 0:
+            raise InvalidMachine(
+                "processes, threads and images on a device must be at least 1, readers at least 0"
+            )
 
     def resolved(self) -> "Machine":
         """A copy with `auto` replaced by values for this computer.
@@ -61,16 +73,20 @@ class Machine:
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
         open_device(name)
-        if name.startswith("cuda") and self.processes > torch.cuda.device_count():
+        processes = here_of_torchrun(os.environ) or self.processes
+        if name.startswith("cuda") and processes > torch.cuda.device_count():
             raise InvalidMachine(
-                f"{self.processes} processes need as many GPUs; there are {torch.cuda.device_count()}"
+                f"{processes} processes need as many GPUs; there are {torch.cuda.device_count()} on this node"
             )
         precision = self.precision
         if precision == "auto":
             precision = "bf16" if _computes_bfloat16(name) else "32"
         if precision == "16" and name == "cpu":  # Fabric would use bfloat16 instead
             raise InvalidMachine("a CPU does not train in float16; choose the precision bf16 or 32")
-        return replace(self, device=name, precision=precision)
+        readers = self.readers
+        if readers is None:
+            readers = max(len(os.sched_getaffinity(0)) // processes, 1)
+        return replace(self, device=name, precision=precision, processes=processes, readers=readers)
 
     def fabric(self) -> Fabric:
         """A launched Fabric object; also sets the number of CPU threads.
@@ -84,14 +100,50 @@ class Machine:
             logging.WARNING
         )  # it logs the precision at every launch
         device = torch.device(here.device)
+        if device.type == "cpu":
+            keep_memory()
+        nodes = int(os.environ["WORLD_SIZE"]) // here.processes if here_of_torchrun(os.environ) else 1
         fabric = Fabric(
             accelerator=device.type,
             devices=[device.index] if ":" in here.device and here.processes == 1 else here.processes,
-            strategy="ddp" if here.processes > 1 else "auto",
+            num_nodes=nodes,
+            strategy=DDPStrategy(broadcast_buffers=False) if here.processes * nodes > 1 else "auto",
             precision=PRECISIONS[here.precision],  # type: ignore[arg-type]  # a literal of Fabric's own
         )
         fabric.launch()
         return fabric
+
+    def shares(self, batch: int, processes: int) -> int:
+        """How many shares of a batch each process computes, one after the other.
+
+        Raises InvalidMachine if the batch cannot be divided so.
+
+        >>> Machine(per_device=96).shares(768, 4)
+        2
+        """
+        each = self.per_device or max(batch // processes, 1)
+        if batch % (each * processes):
+            at_once = f" with {each} images at once" if self.per_device else ""
+            fit = ", ".join(str(count) for count in range(1, batch + 1) if batch % count == 0)
+            raise InvalidMachine(
+                f"a batch of {batch} images cannot be divided among {processes} processes{at_once}; processes × images at "
+                f"once must be one of {fit}"
+            )
+        return batch // (each * processes)
+
+
+def here_of_torchrun(environment: Mapping[str, str]) -> int:
+    """Number of processes that `torchrun` started on this node; 0 without it.
+
+    >>> here_of_torchrun({})
+    0
+    """
+    return int(environment["LOCAL_WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in environment else 0
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes files and reports progress."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # of torchrun, or of Fabric
 
 
 def _computes_bfloat16(device: str) -> bool:

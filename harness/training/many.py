@@ -1,5 +1,6 @@
 """Parallel trainings with joblib, one process per device."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -12,10 +13,11 @@ import joblib
 import torch
 from filelock import FileLock, Timeout
 
-from nasgauge.data.images import open_splits
-from nasgauge.harness.records.trainings import Epoch
-from nasgauge.harness.training.machine import Machine
-from nasgauge.harness.training.units import Loaded, TrainingUnit, train_unit
+from nasgauge.harness.records.trainings import Epoch, TrainingRecord
+from nasgauge.harness.training.loaded import Loaded, load
+from nasgauge.harness.training.loop import Step
+from nasgauge.harness.training.machine import Machine, here_of_torchrun
+from nasgauge.harness.training.units import EVERY_EPOCH, Habits, TrainingUnit, train_unit
 
 PACKAGES: Final = ("torch", "torchvision", "lightning-fabric", "numpy")
 """Packages whose versions a training record states."""
@@ -33,7 +35,8 @@ def machines(machine: Machine, workers: int) -> list[Machine]:
     [4, 4]
     """
     here = machine.resolved()
-    cards = torch.cuda.device_count() if here.device == "cuda" and here.processes == 1 else 0
+    alone = here.processes == 1 and not here_of_torchrun(os.environ)
+    cards = torch.cuda.device_count() if here.device == "cuda" and alone else 0
     count = workers or max(cards, 1)
     if cards:
         return [replace(here, device=f"cuda:{place % cards}") for place in range(count)]
@@ -48,25 +51,26 @@ def train_units(
     provenance: Mapping[str, object],
     *,
     images: Path | None = None,
-    evaluate_every: int = 1,
-    checkpoint_every: int = 1,
+    skip_damaged: bool = False,
+    habits: Habits = EVERY_EPOCH,
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
-    on_step: Callable[[float], None] = lambda _share: None,
-) -> Iterator[TrainingUnit]:
+    on_step: Callable[[Step], None] = lambda _step: None,
+) -> Iterator[tuple[TrainingUnit, TrainingRecord]]:
     """Train units in parallel, each on one of the machines in `places`, and yield them as they finish.
 
     With a single place, training runs in this process and `on_epoch` and `on_step` are called (see `train_unit`). With
     several, progress is visible only in the training records. Use `joblib.parallel_config` around this call to choose
     another joblib back end.
 
-    Raises whatever `train_unit` raises.
+    Raises whatever `load` and `train_unit` raise.
     """
-    how: dict[str, Any] = {"evaluate_every": evaluate_every, "checkpoint_every": checkpoint_every}
+    how: dict[str, Any] = {"habits": habits}
     if len(places) == 1:
         how |= {"on_epoch": on_epoch, "on_step": on_step}
     with TemporaryDirectory() as leases:
+        source = (images, skip_damaged)
         jobs = (
-            joblib.delayed(_train_one)(folder, unit, tuple(places), Path(leases), provenance, images, how)
+            joblib.delayed(_train_one)(folder, unit, tuple(places), Path(leases), provenance, source, how)
             for unit in units
         )
         parallel = joblib.Parallel(n_jobs=len(places), return_as="generator_unordered")
@@ -80,12 +84,11 @@ def _train_one(
     places: tuple[Machine, ...],
     leases: Path,
     provenance: Mapping[str, object],
-    images: Path | None,
+    source: tuple[Path | None, bool],
     how: Mapping[str, Any],
-) -> TrainingUnit:
+) -> tuple[TrainingUnit, TrainingRecord]:
     place, _ = _lease(places, leases)
-    train_unit(folder, unit, _loaded(unit.dataset, images, place), provenance, **how)
-    return unit
+    return unit, train_unit(folder, unit, _loaded(unit.dataset, *source, place), provenance, **how)
 
 
 @lru_cache(maxsize=1)
@@ -104,5 +107,5 @@ def _lease(places: tuple[Machine, ...], leases: Path) -> tuple[Machine, FileLock
 
 
 @lru_cache(maxsize=1)
-def _loaded(dataset: str, images: Path | None, place: Machine) -> Loaded:
-    return Loaded(open_splits(dataset, images), place)
+def _loaded(dataset: str, images: Path | None, skip_damaged: bool, place: Machine) -> Loaded:
+    return load(dataset, images, place, skip_damaged=skip_damaged)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from nasgauge.data.images import open_splits
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.results import TrainingSettings
 from nasgauge.harness.records.steps import Evaluation
+from nasgauge.harness.training.loaded import Loaded, load
 from nasgauge.harness.training.machine import Machine
-from nasgauge.harness.training.units import Loaded, TrainingUnit, train_unit
+from nasgauge.harness.training.units import Habits, TrainingUnit, train_unit
 from nasgauge.spaces.architectures import Architecture
 from nasgauge.spaces.errors import NasgaugeError
 
@@ -28,10 +28,9 @@ class Trainer:
     Raises NothingToSearchOn.
 
     >>> import tempfile
-    >>> from nasgauge.data.images import open_splits
     >>> from nasgauge.spaces.cells import Cell
     >>> from nasgauge.harness.records.provenance import provenance
-    >>> loaded = Loaded(open_splits("made-up"), Machine(device="cpu", precision="32"))
+    >>> loaded = load("made-up", None, Machine(device="cpu", precision="32"))
     >>> recipe = Recipe(name="example", epochs=1, images=64, channels=2, cells=1)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     trainer = Trainer(Path(folder), loaded, recipe, 777, provenance())
@@ -43,9 +42,9 @@ class Trainer:
     def __init__(
         self, folder: Path, loaded: Loaded, recipe: Recipe, seed: int, provenance: Mapping[str, object]
     ) -> None:
-        if "valid" not in loaded.held_out:
+        if "valid" not in loaded.held_out(recipe):
             raise NothingToSearchOn(
-                f"dataset {loaded.splits.name} has no validation images, so it cannot be "
+                f"dataset {loaded.name} has no validation images, so it cannot be "
                 "searched on; choose cifar10-valid"
             )
         self._folder = folder
@@ -62,21 +61,17 @@ class Trainer:
     @property
     def column(self) -> str:
         """Name of the metric, as for table columns: dataset/recipe."""
-        return f"{self._loaded.splits.name}/{self._recipe.name}"
+        return f"{self._loaded.name}/{self._recipe.name}"
 
     @property
     def warning(self) -> str:
         """A note on how the setting differs from NAS-Bench-201; empty if it does not."""
-        return (
-            ""
-            if self._loaded.splits.origin == "official"
-            else "splits drawn from a seed, not the official ones"
-        )
+        return "" if self._loaded.origin == "official" else "splits drawn from a seed, not the official ones"
 
     @property
     def sha256(self) -> str:
         """SHA-256 of what determines the results, apart from the machine: images, splits, recipe and seed."""
-        parts = (self._loaded.images_sha256, self._loaded.splits.origin, str(self._recipe), str(self._seed))
+        parts = (self._loaded.images_sha256, self._loaded.origin, str(self._recipe), str(self._seed))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def evaluate(self, cell: Architecture) -> Evaluation:
@@ -84,9 +79,13 @@ class Trainer:
 
         Raises whatever `train_unit` raises.
         """
-        unit = TrainingUnit(cell, self._loaded.splits.name, self._recipe, self._seed)
+        unit = TrainingUnit(cell, self._loaded.name, self._recipe, self._seed)
         record = train_unit(
-            self._folder, unit, self._loaded, self._provenance, evaluate_every=self._recipe.epochs
+            self._folder,
+            unit,
+            self._loaded,
+            self._provenance,
+            habits=Habits(evaluate_every=self._recipe.epochs),
         )
         last = record.epochs[-1]
         seconds = sum(epoch.seconds for epoch in record.epochs)
@@ -101,5 +100,5 @@ def open_trainer(
 
     Raises NothingToSearchOn, ImagesUnavailable, InvalidBatch.
     """
-    splits = open_splits(dataset, Path(settings.images) if settings.images else None)
-    return Trainer(folder, Loaded(splits, machine), settings.recipe, settings.seed, json.loads(provenance))
+    loaded = load(dataset, Path(settings.images) if settings.images else None, machine)
+    return Trainer(folder, loaded, settings.recipe, settings.seed, json.loads(provenance))

@@ -4,32 +4,33 @@
     DIR/….checkpoint.safetensors              the checkpoint, during training
     DIR/….weights.safetensors                 the final weights
 
-A unit with a finished record is not trained again. An interrupted unit resumes from its checkpoint with the same
-images in the same order. On a CPU, with the same number of threads, its metrics equal those of an uninterrupted run.
+A unit with a finished record is not trained again. An interrupted unit resumes from its checkpoint, also in the middle
+of an epoch, with the same images in the same order. On a CPU, with the same number of threads, its weights and metrics
+equal those of an uninterrupted run.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
-import numpy as np
 import torch
 from filelock import FileLock
-from lightning_fabric import Fabric
+from torch import Tensor
 
-from nasgauge.data.images import Splits
 from nasgauge.harness.network import Skeleton, build_network, parameters
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.trainings import Epoch, TrainingHeader, TrainingRecord, read, write
 from nasgauge.harness.training.checkpoint import load_checkpoint, save_checkpoint
-from nasgauge.harness.training.feeding import Augmenter, DeviceImages, weights_generator
-from nasgauge.harness.training.loop import HeldOut, Training
-from nasgauge.harness.training.machine import Machine
+from nasgauge.harness.training.feeding import weights_generator
+from nasgauge.harness.training.loaded import Loaded
+from nasgauge.harness.training.loop import HeldOut, Step, Training
 from nasgauge.spaces.architectures import Architecture, short_name
 from nasgauge.spaces.errors import NasgaugeError
+
+_KEPT = ("weights.", "average.")  # tensors of the final weights
 
 
 class OtherTraining(NasgaugeError, ValueError):
@@ -38,7 +39,7 @@ class OtherTraining(NasgaugeError, ValueError):
 
 @dataclass(frozen=True)
 class TrainingUnit:
-    """A cell with the dataset, recipe and seed of its training.
+    """An architecture with the dataset, recipe and seed of its training.
 
     >>> from nasgauge.harness.records.recipes import RECIPES
     >>> from nasgauge.spaces.cells import Cell
@@ -60,6 +61,14 @@ class TrainingUnit:
         """Path of the training record."""
         return folder / f"{self.name}.parquet"
 
+    def checkpoint(self, folder: Path) -> Path:
+        """Path of the checkpoint."""
+        return folder / f"{self.name}.checkpoint.safetensors"
+
+    def weights(self, folder: Path) -> Path:
+        """Path of the final weights."""
+        return folder / f"{self.name}.weights.safetensors"
+
     def finished(self, folder: Path) -> TrainingRecord | None:
         """The training record if it is finished, otherwise None.
 
@@ -79,42 +88,30 @@ class TrainingUnit:
         path = self.record(folder)
         return len(read(path).epochs) if path.is_file() else 0
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What the weights of this unit must have in common with those of a file."""
+        values = sha256(str(self.recipe).encode()).hexdigest()[:8]
+        return {"cell": str(self.cell), "dataset": self.dataset, "recipe": f"{self.recipe.name} ({values})"}
+
     def _differs(self, header: TrainingHeader) -> bool:
         ours = (str(self.cell), self.dataset, self.recipe, self.seed)
         return (header.cell, header.dataset, header.recipe, header.seed) != ours
 
 
-class Loaded:
-    """The images of a dataset on the device of a `Machine`, shared by successive trainings.
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """How often a training is evaluated and saved."""
 
-    Raises InvalidBatch, InvalidMachine.
+    evaluate_every: int = 1
+    """Epochs between evaluations; the last epoch is always evaluated."""
+    checkpoint_every: int = 1
+    """Epochs between checkpoints."""
+    checkpoint_steps: int = 500
+    """Steps between checkpoints within an epoch; 0 for none."""
 
-    >>> from nasgauge.data.images import open_splits
-    >>> loaded = Loaded(open_splits("made-up"), Machine(device="cpu", precision="32"))
-    >>> len(loaded.train), sorted(loaded.held_out)
-    (512, ['test', 'valid'])
-    """
 
-    def __init__(self, splits: Splits, machine: Machine) -> None:
-        self.splits = splits
-        self.machine = machine.resolved()
-        self.fabric: Fabric = machine.fabric()
-        self.train = self._put("train")
-        self.held_out: Mapping[HeldOut, DeviceImages] = {
-            name: self._put(name) for name in ("valid", "test") if getattr(splits, name) is not None
-        }
-
-    @cached_property
-    def images_sha256(self) -> str:
-        """SHA-256 of the training images and labels."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.splits.train.pixels).data)
-        digest.update(np.ascontiguousarray(self.splits.train.labels, "<i8").data)
-        return digest.hexdigest()
-
-    def _put(self, part: str) -> DeviceImages:
-        images = getattr(self.splits, part)
-        device = self.fabric.device
-        return DeviceImages.put(images.pixels, images.labels, self.splits.mean, self.splits.deviation, device)
+EVERY_EPOCH: Final = Habits()
 
 
 def train_unit(
@@ -123,27 +120,27 @@ def train_unit(
     loaded: Loaded,
     provenance: Mapping[str, object],
     *,
-    checkpoint_every: int = 1,
-    evaluate_every: int = 1,
+    habits: Habits = EVERY_EPOCH,
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
-    on_step: Callable[[float], None] = lambda _share: None,
+    on_step: Callable[[Step], None] = lambda _step: None,
 ) -> TrainingRecord:
     """Train a unit, or resume it from its checkpoint, and return its record.
 
     A finished unit is not trained again. Several processes may work in the same folder: one of them trains the unit and
-    the others wait for it.
+    the others wait for it. With data-parallel training, the first process alone reads and writes the folder.
 
-    `provenance` has the fields `argv`, `commit` and `versions` of the header. A checkpoint is written every
-    `checkpoint_every` epochs. `on_epoch` is called with the metrics of each trained epoch. `on_step` is called after
-    each step with its share of an epoch, and once with the number of epochs that are already done.
+    `provenance` has the fields `argv`, `commit` and `versions` of the header. `on_epoch` is called with the metrics of
+    each trained epoch. `on_step` is called after each step, and once for what was done before.
 
-    Raises TrainingDiverged, WrongCheckpoint, OtherTraining, DamagedTraining.
+    Raises TrainingDiverged, WrongCheckpoint, OtherTraining, DamagedTraining, DamagedImages.
 
     >>> import tempfile
     >>> from nasgauge.data.images import open_splits
     >>> from nasgauge.harness.records.provenance import provenance
-    >>> loaded = Loaded(open_splits("made-up"), Machine(device="cpu", precision="32"))
+    >>> from nasgauge.harness.training.loaded import LoadedSplits
+    >>> from nasgauge.harness.training.machine import Machine
     >>> from nasgauge.spaces.cells import Cell
+    >>> loaded = LoadedSplits(open_splits("made-up"), Machine(device="cpu", precision="32"))
     >>> recipe = Recipe(name="example", epochs=1, images=64, channels=2, cells=1)
     >>> unit = TrainingUnit(Cell(("skip_connect",) * 6), "made-up", recipe, 777)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -151,37 +148,83 @@ def train_unit(
     True
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / f"{unit.name}.checkpoint.safetensors"
-    alone = loaded.fabric.is_global_zero
+    fabric = loaded.fabric
+    alone = fabric.is_global_zero
     lock = folder / f".{unit.name}.lock"
     with FileLock(lock) if alone else nullcontext():
-        done = unit.finished(folder)
+        done: TrainingRecord | None = fabric.broadcast(unit.finished(folder) if alone else None)
         if done is not None:
-            on_step(len(done.epochs))
+            on_step(Step(len(done.epochs)))
             return done
-        header, training = _prepare(unit, loaded, provenance, evaluate_every)
-        epochs: list[Epoch] = []
-        if checkpoint.is_file() and unit.record(folder).is_file():
-            tensors, behind = load_checkpoint(checkpoint, _identity(header))
-            training.restore(tensors, behind)
-            epochs = list(read(unit.record(folder)).epochs[:behind])
-            on_step(len(epochs))
-        for epoch in training.epochs(on_step):
+        header, training = _prepare(unit, loaded, provenance, habits)
+        identity = unit.identity | {
+            "images": header.images_sha256[:12],
+            "seed": str(unit.seed),
+            "precision": header.precision,
+            "shares of a batch": str(header.shares * header.processes),
+        }
+        epochs = _resume(folder, unit, training, identity, alone=alone)
+        if training.done or training.step:
+            on_step(Step(training.done + training.step / training.steps))
+
+        def save(done: int) -> None:
+            tensors = training.state()
+            if alone:
+                save_checkpoint(unit.checkpoint(folder), tensors, identity, done)
+
+        def after_step(step: Step) -> None:
+            if habits.checkpoint_steps and not step.step % habits.checkpoint_steps and step.step < step.steps:
+                save(step.epoch - 1)
+            on_step(step)
+
+        for epoch in training.epochs(after_step):
             epochs.append(epoch)
             on_epoch(epoch)
             if alone:
-                write(unit.record(folder), header, epochs)
-                if epoch.epoch < unit.recipe.epochs and epoch.epoch % checkpoint_every == 0:
-                    save_checkpoint(checkpoint, training.state(), _identity(header), epoch.epoch)
+                write(unit.record(folder), header.model_copy(update={"skipped": loaded.skipped}), epochs)
+            if epoch.epoch < unit.recipe.epochs and epoch.epoch % habits.checkpoint_every == 0:
+                save(epoch.epoch)
+        tensors = {name: value for name, value in training.state().items() if name.startswith(_KEPT)}
         if alone:
-            weights = {name: value for name, value in training.state().items() if "momentum" not in name}
-            kept = folder / f"{unit.name}.weights.safetensors"
-            save_checkpoint(kept, weights, _identity(header), unit.recipe.epochs)
-            checkpoint.unlink(missing_ok=True)
+            save_checkpoint(unit.weights(folder), tensors, identity, unit.recipe.epochs)
+            unit.checkpoint(folder).unlink(missing_ok=True)
             lock.unlink(
                 missing_ok=True
             )  # a process that waits for it, or creates it again, finds the finished record
     return TrainingRecord(header, tuple(epochs))
+
+
+def evaluate_unit(
+    path: Path, unit: TrainingUnit, loaded: Loaded
+) -> dict[HeldOut, tuple[float, float, float]]:
+    """Evaluate weights or a checkpoint of a unit: loss, top-1 and top-5 accuracy on each part that is held out.
+
+    Raises WrongCheckpoint for a file of another architecture, dataset or recipe.
+    """
+    tensors, _ = load_checkpoint(path, unit.identity)
+    held_out = loaded.held_out(unit.recipe)
+    training = Training(
+        _network(unit, loaded), unit.recipe, loaded.feed(unit.recipe), held_out, loaded.fabric, seed=0
+    )
+    training.restore_weights(tensors)
+    return {name: training.evaluate(images) for name, images in held_out.items()}
+
+
+def _resume(
+    folder: Path, unit: TrainingUnit, training: Training, identity: Mapping[str, str], *, alone: bool
+) -> list[Epoch]:
+    """Restore the checkpoint of a unit, if there is one, in all processes: the metrics of the epochs before it."""
+    kept: tuple[dict[str, Tensor], int, list[Epoch]] | None = None
+    if alone and unit.checkpoint(folder).is_file():
+        tensors, done = load_checkpoint(unit.checkpoint(folder), identity)
+        before = list(read(unit.record(folder)).epochs[:done]) if unit.record(folder).is_file() else []
+        kept = (tensors, done, before) if len(before) == done else None
+    kept = training.fabric.broadcast(kept)
+    if kept is None:
+        return []
+    tensors, done, before = kept
+    training.restore(tensors, done)
+    return before
 
 
 def skeleton_of(recipe: Recipe, classes: int, side: int) -> Skeleton:
@@ -203,43 +246,45 @@ def skeleton_of(recipe: Recipe, classes: int, side: int) -> Skeleton:
     )
 
 
+def _network(unit: TrainingUnit, loaded: Loaded) -> torch.nn.Module:
+    skeleton = skeleton_of(unit.recipe, loaded.classes, loaded.side(unit.recipe))
+    return build_network(unit.cell, skeleton, weights_generator(unit.seed), unit.recipe.initialisation)
+
+
 def _prepare(
-    unit: TrainingUnit, loaded: Loaded, provenance: Mapping[str, object], evaluate_every: int
+    unit: TrainingUnit, loaded: Loaded, provenance: Mapping[str, object], habits: Habits
 ) -> tuple[TrainingHeader, Training]:
-    recipe, splits = unit.recipe, loaded.splits
-    skeleton = skeleton_of(recipe, splits.classes, recipe.side or splits.train.pixels.shape[-1])
-    network = build_network(unit.cell, skeleton, weights_generator(unit.seed), recipe.initialisation)
+    recipe, fabric = unit.recipe, loaded.fabric
+    shares = loaded.machine.shares(recipe.batch, fabric.world_size)
+    network = _network(unit, loaded)
     header = TrainingHeader.model_validate(
         {
             "cell": str(unit.cell),
             "dataset": unit.dataset,
-            "splits": splits.origin,
+            "splits": loaded.origin,
             "images_sha256": loaded.images_sha256,
             "recipe": recipe,
             "seed": unit.seed,
-            "device": loaded.fabric.device.type,
+            "device": fabric.device.type,
             "threads": torch.get_num_threads(),
             "precision": loaded.machine.precision,
+            "processes": fabric.world_size,
+            "shares": shares,
+            "compiled": loaded.machine.compiled,
             "initialisation": recipe.initialisation,
             "parameters": parameters(network),
             **provenance,
         }
     )
-    feed = Augmenter(loaded.train, recipe, padding=splits.padding)
     training = Training(
         network,
         recipe,
-        feed,
-        loaded.held_out,
-        loaded.fabric,
+        loaded.feed(recipe),
+        loaded.held_out(recipe),
+        fabric,
         seed=unit.seed,
-        evaluate_every=evaluate_every,
+        evaluate_every=habits.evaluate_every,
         compiled=loaded.machine.compiled,
+        shares=shares,
     )
     return header, training
-
-
-def _identity(header: TrainingHeader) -> str:
-    """Identifier that a checkpoint and the training that resumes from it must share."""
-    images = header.images_sha256[:12]
-    return f"{header.cell} on {header.dataset} ({images}) by {header.recipe}, seed {header.seed}, {header.precision}"

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -20,19 +20,27 @@ class Bar(Protocol):
     def describe(self, what: str) -> None:
         """Change the text beside the bar."""
 
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+
+    def status(self, line: str) -> None:
+        """Report the state of the work: beside the bar in a terminal, as a line in a file."""
+
 
 @contextmanager
 def progress_bar(what: str, total: float, *, done: float = 0.0, shown: bool = True) -> Iterator[Bar]:
     """A bar of `total` pieces of work, of which `done` were there before."""
-    if not shown or total <= done:
+    if not shown:
         yield _Silent()
     elif _in_notebook():
         yield _Html(what, total, done)
     else:
         from rich.console import Console
 
-        with terminal_progress(Console(stderr=True, highlight=False)) as progress:
-            yield _Terminal(progress, progress.add_task(what, total=total, completed=int(done)))
+        progress = terminal_progress(Console(stderr=True, highlight=False))
+        bar = _Terminal(progress, progress.add_task(what, total=total, completed=int(done)))
+        with progress if total > done else nullcontext():  # without work there are lines, but no bar
+            yield bar
 
 
 def terminal_progress(console: "Console") -> "Progress":
@@ -51,6 +59,12 @@ class _Silent:
     def describe(self, what: str) -> None:
         pass
 
+    def say(self, line: str) -> None:
+        pass
+
+    def status(self, line: str) -> None:
+        pass
+
 
 class _Terminal:
     def __init__(self, progress: "Progress", task: "TaskID") -> None:
@@ -62,6 +76,15 @@ class _Terminal:
 
     def describe(self, what: str) -> None:
         self.progress.update(self.task, description=what)
+
+    def say(self, line: str) -> None:
+        self.progress.console.print(line, markup=False, soft_wrap=True)
+
+    def status(self, line: str) -> None:
+        if self.progress.console.is_terminal:
+            self.describe(line)
+        else:
+            self.say(line)
 
 
 def _in_notebook() -> bool:
@@ -91,6 +114,8 @@ class _Html:
 
     def describe(self, what: str) -> None:
         self.what = what
+
+    say = status = describe
 
     def __repr__(self) -> str:
         return f"{self.what} {self.done:g}/{self.total:g}"

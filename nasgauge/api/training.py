@@ -1,24 +1,37 @@
 """Training of cells, for the public API. It needs the extra `train`."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from math import isnan
 from pathlib import Path
-from typing import Any
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nasgauge.api.progress import progress_bar
+from nasgauge.api.progress import Bar, progress_bar
 from nasgauge.harness.records.provenance import provenance
-from nasgauge.harness.records.recipes import recipe_named
-from nasgauge.harness.records.trainings import TrainingRecord
-from nasgauge.spaces.cells import Cell
+from nasgauge.harness.records.recipes import Recipe, recipe_named
+from nasgauge.harness.records.trainings import Epoch, TrainingRecord
+from nasgauge.spaces.architectures import Architecture, architecture
 from nasgauge.spaces.errors import extras_explained
+
+if TYPE_CHECKING:
+    from nasgauge.harness.training import Habits, Machine, TrainingUnit
+    from nasgauge.harness.training.loop import Step
+    from nasgauge.harness.training.throughput import Throughput
+
+_A_LINE: float = 1.0
+"""Seconds between lines of progress."""
 
 
 @extras_explained()
 def train(
-    cells: Cell | str | Iterable[Cell | str],
+    cells: Architecture | str | Iterable[Architecture | str],
     *,
-    recipe: str = "nb201-12",
+    recipe: str | Recipe = "nb201-12",
     epochs: int | None = None,
     dataset: str = "cifar10-valid",
     seeds: Iterable[int] = (777,),
@@ -27,6 +40,9 @@ def train(
     device: str = "auto",
     precision: str = "auto",
     workers: int = 0,
+    machine: "Machine | None" = None,
+    habits: "Habits | None" = None,
+    skip_damaged: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Train cells by a recipe, each with each seed; finished trainings in `out` are kept.
@@ -34,20 +50,29 @@ def train(
     Parameters
     ----------
     cells
-        One cell or several, as `Cell` or official text.
+        One architecture or several: a `Cell`, `BlockCell` or `Genotype`, its text, or a name such as `"pnasnet5"`.
     recipe, epochs
-        `"nb201-12"`, `"nb201-200"`, `"long"` or `"tiny"`; `epochs` replaces the recipe's own number.
+        A name, such as `"nb201-12"`, `"long"`, `"tiny"`, `"pnas-cifar"` or `"tenas-imagenet"`, whose number of epochs
+        `epochs` replaces; or a `Recipe`.
     dataset
         `"cifar10-valid"` (25,000 images, 25,000 for validation), `"cifar10"`, `"cifar100"`,
-        `"ImageNet16-120"` or `"made-up"`.
+        `"ImageNet16-120"`, `"imagenet"` or `"made-up"`.
     images
-        Folder with the dataset's published files; by default CIFAR-10 is downloaded.
+        Folder with the dataset's published files; by default CIFAR-10 is downloaded. For `"imagenet"`, the folder
+        that holds `train` and `val`.
     out
         Folder of the records, one for each cell and seed. An interrupted training goes on from its checkpoint.
     device, precision
         `"auto"`, `"cpu"`, `"cuda"`, …; `"auto"`, `"32"`, `"bf16"` or `"16"`.
     workers
         Cells at once; 0 for one on each GPU, or one on a CPU.
+    machine
+        `nasgauge.harness.training.Machine`, which also sets threads, processes, images on a device, reading processes
+        and compilation; in place of `device` and `precision`.
+    habits
+        `nasgauge.harness.training.Habits`: how often to evaluate and to write checkpoints.
+    skip_damaged
+        Leave out image files that cannot be decoded instead of refusing them.
 
     Returns
     -------
@@ -68,29 +93,163 @@ def train(
     >>> curve["epoch"].tolist()
     [1]
     """
-    from nasgauge.harness.training import Machine, TrainingUnit
+    from nasgauge.harness.training import Habits, Machine
+    from nasgauge.harness.training.machine import is_first_process
     from nasgauge.harness.training.many import PACKAGES, machines, train_units
 
-    chosen = recipe_named(recipe, epochs=epochs)
-    several = (cells,) if isinstance(cells, (Cell, str)) else cells
-    parsed = dict.fromkeys(Cell.parse(cell) if isinstance(cell, str) else cell for cell in several)
-    units = [TrainingUnit(cell, dataset, chosen, seed) for cell in parsed for seed in seeds]
     folder = Path(out)
-    todo = [unit for unit in units if unit.finished(folder) is None]
-    places = machines(Machine(device=device, precision=precision), workers) if todo else []
-    with progress_bar("epochs", len(todo) * chosen.epochs, shown=progress) as bar:
-        alone = len(places) == 1
-        for unit in train_units(
-            folder,
-            todo,
-            places,
-            provenance(*PACKAGES),
-            images=None if images is None else Path(images),
-            on_step=bar.advance,
-        ):
-            if not alone:  # other processes trained it
-                bar.advance(unit.recipe.epochs)
-    return pd.concat([_frame(unit.finished(folder)) for unit in units], ignore_index=True)
+    units = _units(cells, recipe, epochs, dataset, seeds)
+    records = {unit: unit.finished(folder) for unit in units}
+    todo = [unit for unit, record in records.items() if record is None]
+    places = machines(machine or Machine(device=device, precision=precision), workers) if todo else []
+    amount = sum(unit.recipe.epochs for unit in todo)
+    with progress_bar("epochs", amount, shown=progress and is_first_process()) as bar:
+        bar.say(
+            f"{len(units)} trainings on {dataset}, {len(units) - len(todo)} are done; records in {folder}"
+        )
+        pace = _Pace(bar, amount)
+        with _watched(bar, folder, todo, alone=len(places) == 1):
+            for unit, record in train_units(
+                folder,
+                todo,
+                places,
+                provenance(*PACKAGES),
+                images=None if images is None else Path(images),
+                skip_damaged=skip_damaged,
+                habits=habits or Habits(),
+                on_step=pace.step,
+                on_epoch=lambda epoch: bar.say(_line(epoch)),
+            ):
+                records[unit] = record
+                bar.say(f"{unit.name} is done")
+    return pd.concat([_frame(record) for record in records.values()], ignore_index=True)
+
+
+@extras_explained()
+def evaluate(
+    weights: Path,
+    cell: Architecture | str,
+    *,
+    recipe: str | Recipe,
+    epochs: int | None = None,
+    dataset: str,
+    images: Path | None = None,
+    machine: "Machine | None" = None,
+    skip_damaged: bool = False,
+) -> pd.DataFrame:
+    """Evaluate weights that `train` wrote, or a checkpoint of it.
+
+    Returns
+    -------
+    One row for each part of the dataset that is held out: `part`, `loss` (cross-entropy, nats), `top1` and `top5`
+    (percent).
+
+    Raises
+    ------
+    nasgauge.NasgaugeError
+        WrongCheckpoint for weights of another architecture, recipe or dataset, and others.
+    """
+    from nasgauge.harness.training import Machine, evaluate_unit, load
+
+    (unit,) = _units(cell, recipe, epochs, dataset, [0])
+    loaded = load(dataset, images, machine or Machine(), skip_damaged=skip_damaged)
+    found = evaluate_unit(weights, unit, loaded)
+    return pd.DataFrame(
+        [(part, *values) for part, values in found.items()], columns=["part", "loss", "top1", "top5"]
+    )
+
+
+@extras_explained()
+def measure_throughput(
+    cell: Architecture | str, *, recipe: str | Recipe, dataset: str, machine: "Machine", seconds: float
+) -> "Throughput":
+    """Speed of the training steps of a cell on random images; see `nasgauge.harness.training.throughput`.
+
+    Raises
+    ------
+    nasgauge.NasgaugeError
+        InvalidCell, InvalidMachine and others.
+    """
+    from nasgauge.harness.training.machine import is_first_process
+    from nasgauge.harness.training.throughput import throughput
+
+    (unit,) = _units(cell, recipe, None, dataset, [0])
+    with progress_bar("epochs", unit.recipe.epochs, shown=is_first_process()) as bar:
+        return throughput(unit, machine, seconds, _Pace(bar, unit.recipe.epochs).step)
+
+
+def _units(
+    cells: Architecture | str | Iterable[Architecture | str],
+    recipe: str | Recipe,
+    epochs: int | None,
+    dataset: str,
+    seeds: Iterable[int],
+) -> "list[TrainingUnit]":
+    from nasgauge.harness.training import TrainingUnit
+
+    chosen = recipe_named(recipe, epochs=epochs) if isinstance(recipe, str) else recipe
+    several = (cells,) if isinstance(cells, (Architecture, str)) else cells
+    parsed = dict.fromkeys(architecture(cell) if isinstance(cell, str) else cell for cell in several)
+    numbers = tuple(seeds)
+    return [TrainingUnit(cell, dataset, chosen, seed) for cell in parsed for seed in numbers]
+
+
+class _Pace:
+    """Advances a bar with every step, and reports speed, remaining time and memory once a second."""
+
+    def __init__(self, bar: Bar, epochs: float) -> None:
+        self._bar = bar
+        self._left = epochs
+        self._images = 0
+        self._since = time.monotonic()
+
+    def step(self, step: "Step") -> None:
+        from nasgauge.harness.training.loop import peak_memory
+
+        self._bar.advance(step.share)
+        self._left -= step.share
+        self._images += step.images
+        now = time.monotonic()
+        if step.sums is None or now - self._since < _A_LINE:
+            return
+        rate = self._images / (now - self._since)
+        left = timedelta(seconds=round(self._left * step.images / step.share / rate))
+        memory = peak_memory(step.sums.device) / 1e9
+        self._bar.status(
+            f"epoch {step.epoch}, step {step.step}/{step.steps}: loss {step.loss:.3f}, {rate:,.0f} images/s, {left} left, "
+            f"{memory:.1f} GB"
+        )
+        self._images, self._since = 0, now
+
+
+@contextmanager
+def _watched(bar: Bar, folder: Path, units: "Sequence[TrainingUnit]", *, alone: bool) -> Iterator[None]:
+    """Meanwhile, advance the bar by the records that other processes write, if there are others."""
+    over = Event()
+
+    def watch() -> None:
+        seen = 0
+        while not over.wait(_A_LINE):
+            done = sum(unit.epochs_done(folder) for unit in units)
+            bar.advance(done - seen)
+            seen = done
+
+    watcher = Thread(target=watch, daemon=True)
+    if not alone and units:
+        watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _line(epoch: Epoch) -> str:
+    parts = [f"epoch {epoch.epoch}: train loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.2f} %"]
+    for part in ("valid", "test"):
+        top1, top5 = getattr(epoch, f"{part}_accuracy"), getattr(epoch, f"{part}_top5")
+        if not isnan(top1):
+            parts.append(f"{part} {top1:.2f} %" + ("" if isnan(top5) else f" (top-5 {top5:.2f} %)"))
+    return f"{', '.join(parts)} ({epoch.images_per_second:,.0f} images/s)"
 
 
 def _frame(record: TrainingRecord | None) -> pd.DataFrame:

@@ -11,14 +11,18 @@ from nasgauge.cli import console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nasgauge.harness.records.trainings import Epoch, TrainingRecord
-    from nasgauge.harness.training import Machine, TrainingUnit
+    import pandas as pd
+
     from nasgauge.spaces.architectures import Architecture
 
 
 def train(
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Cells as official strings.", metavar="CELL...")
+        list[str] | None,
+        typer.Argument(
+            help="Cells as official strings, genotypes, or names: pnasnet5, tenas-imagenet, …",
+            metavar="CELL...",
+        ),
     ] = None,
     top: Annotated[
         int, typer.Option(help="Train the K cells that are most often the final incumbent in --from.")
@@ -28,16 +32,26 @@ def train(
     ] = None,
     dataset: Annotated[
         str,
-        typer.Option("--dataset", "-d", help="cifar10-valid, cifar10, cifar100, ImageNet16-120 or made-up."),
+        typer.Option(
+            "--dataset", "-d", help="cifar10-valid, cifar10, cifar100, ImageNet16-120, imagenet or made-up."
+        ),
     ] = "cifar10-valid",
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with the published files of the dataset; the cache by default.", metavar="DIR"
+            help="Folder with the published files of the dataset; the cache by default. For imagenet, the folder that "
+            "holds train and val.",
+            metavar="DIR",
         ),
     ] = None,
     recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="nb201-12, nb201-200, long or tiny.")
+        str,
+        typer.Option(
+            "--recipe",
+            "-r",
+            help="nb201-12, nb201-200, long, tiny, pnas-cifar, pnas-mobile, pnas-large, tenas-cifar, tenas-imagenet or "
+            "modern.",
+        ),
     ] = "nb201-12",
     epochs: Annotated[
         int | None, typer.Option(help="Number of epochs; that of the recipe by default.", min=1)
@@ -55,13 +69,47 @@ def train(
     ] = 0,
     threads: Annotated[int | None, typer.Option(help="CPU threads per worker.", min=1)] = None,
     processes: Annotated[
-        int, typer.Option(help="Processes of data-parallel training, each with its own device.", min=1)
+        int,
+        typer.Option(
+            help="Processes of data-parallel training, each with its own device; torchrun sets them itself.",
+            min=1,
+        ),
     ] = 1,
+    per_device: Annotated[
+        int | None,
+        typer.Option(
+            help="Images of a batch that a device computes at once; the gradients of the others are accumulated. All by "
+            "default.",
+            min=1,
+        ),
+    ] = None,
+    readers: Annotated[
+        int | None,
+        typer.Option(help="Processes that read image files; one for each CPU core by default.", min=0),
+    ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     evaluate_every: Annotated[
         int, typer.Option(help="Epochs between evaluations; the last epoch is always evaluated.", min=1)
     ] = 1,
     checkpoint_every: Annotated[int, typer.Option(help="Epochs between checkpoints.", min=1)] = 1,
+    checkpoint_steps: Annotated[
+        int, typer.Option(help="Steps between checkpoints within an epoch; 0: none.", min=0)
+    ] = 500,
+    skip_damaged: Annotated[
+        bool, typer.Option("--skip-damaged", help="Leave out image files that cannot be decoded.")
+    ] = False,
+    evaluate: Annotated[
+        Path | None,
+        typer.Option(help="Evaluate these weights, or this checkpoint, instead of training.", metavar="FILE"),
+    ] = None,
+    fake_data: Annotated[
+        float,
+        typer.Option(
+            help="Measure the speed of training steps on random images for so many seconds instead of training.",
+            metavar="SECONDS",
+            min=0,
+        ),
+    ] = 0.0,
 ) -> None:
     """Train cells with a recipe and write one training record per cell and seed, with one row per epoch.
 
@@ -72,26 +120,67 @@ def train(
       nasgauge train --top 5 --from results/bench --seeds 777,888,999
 
       nasgauge score bridge results/trained --table nb201
+
+      torchrun --nproc-per-node 8 -m nasgauge train pnasnet5 -d imagenet --images /data/ILSVRC2012 -r pnas-mobile
     """
-    from nasgauge.harness.records.recipes import recipe_named
-    from nasgauge.harness.training import Machine, TrainingUnit
-    from nasgauge.harness.training.many import machines
+    from nasgauge.api import training
+    from nasgauge.harness.training import Habits, Machine
 
     machine = Machine(
-        device=device, precision=precision, threads=threads, processes=processes, compiled=compiled
+        device=device,
+        precision=precision,
+        threads=threads,
+        processes=processes,
+        per_device=per_device,
+        readers=readers,
+        compiled=compiled,
     )
-    chosen = recipe_named(recipe, epochs=epochs)
     cells = _cells(texts or [], top, results)
-    units = [TrainingUnit(cell, dataset, chosen, seed) for cell in cells for seed in _numbers(seeds)]
-    todo = [unit for unit in units if unit.finished(out) is None]
-    console.err().print(
-        f"{len(cells)} cells, {len(units)} trainings with {chosen.name} on {dataset}; {len(units) - len(todo)} are "
-        f"done; records in {out}",
-        markup=False,
+    numbers = _numbers(seeds)
+    if fake_data:
+        for cell in cells:
+            speed = training.measure_throughput(
+                cell, recipe=recipe, dataset=dataset, machine=machine, seconds=fake_data
+            )
+            _say(
+                f"{cell}: {speed.images_per_second:,.1f} images/s, {1000 * speed.step:,.1f} ms a step, "
+                f"{speed.peak_memory / 1e9:.2f} GB; the recipe would take {speed.hours:,.1f} h at this speed"
+            )
+        return
+    if evaluate is not None:
+        if len(cells) != 1:
+            raise console.BadOption(f"--evaluate takes one cell, not {len(cells)}")
+        found = training.evaluate(
+            evaluate,
+            cells[0],
+            recipe=recipe,
+            epochs=epochs,
+            dataset=dataset,
+            images=images,
+            machine=machine,
+            skip_damaged=skip_damaged,
+        )
+        for row in found.itertuples():
+            _say(f"{row.part}: loss {row.loss:.4f}, top-1 {row.top1:.2f} %, top-5 {row.top5:.2f} %")
+        return
+    trained = training.train(
+        cells,
+        recipe=recipe,
+        epochs=epochs,
+        dataset=dataset,
+        seeds=numbers,
+        images=images,
+        out=out,
+        workers=workers,
+        machine=machine,
+        habits=Habits(
+            evaluate_every=evaluate_every,
+            checkpoint_every=checkpoint_every,
+            checkpoint_steps=checkpoint_steps,
+        ),
+        skip_damaged=skip_damaged,
     )
-    if todo:
-        _train(out, todo, machines(machine, workers), images, evaluate_every, checkpoint_every)
-    _show([unit.finished(out) for unit in units])
+    _show(trained)
 
 
 def _cells(texts: "Sequence[str]", top: int, results: Path | None) -> "list[Architecture]":
@@ -117,71 +206,24 @@ def _numbers(seeds: str) -> list[int]:
     return list(dict.fromkeys(map(int, parts)))
 
 
-def _train(
-    out: Path,
-    units: "Sequence[TrainingUnit]",
-    places: "Sequence[Machine]",
-    images: Path | None,
-    evaluate_every: int,
-    checkpoint_every: int,
-) -> None:
-    from threading import Event, Thread
+def _say(line: str) -> None:
+    from nasgauge.harness.training.machine import is_first_process
 
-    from nasgauge.harness.records.provenance import provenance
-    from nasgauge.harness.records.trainings import Epoch
-    from nasgauge.harness.training.many import PACKAGES, train_units
-
-    def say(epoch: Epoch) -> None:
-        progress.console.print(_line(epoch), markup=False)
-
-    with console.progress() as progress:
-        bar = progress.add_task("epochs", total=sum(unit.recipe.epochs for unit in units))
-
-        def watch() -> None:  # other processes train: read progress from their records
-            while not over.wait(1.0):
-                progress.update(bar, completed=sum(unit.epochs_done(out) for unit in units))
-
-        over, alone = Event(), len(places) == 1
-        watcher = Thread(target=watch, daemon=True)
-        if not alone:
-            watcher.start()
-        try:
-            for unit in train_units(
-                out,
-                units,
-                places,
-                provenance(*PACKAGES),
-                images=images,
-                evaluate_every=evaluate_every,
-                checkpoint_every=checkpoint_every,
-                on_epoch=say,
-                on_step=lambda share: progress.advance(bar, share),
-            ):
-                progress.console.print(f"{unit.cell} seed {unit.seed} is done", markup=False)
-        finally:
-            over.set()
+    if is_first_process():
+        console.out().print(line, markup=False)
 
 
-def _line(epoch: "Epoch") -> str:
-    held_out = "" if isnan(epoch.valid_accuracy) else f", valid {epoch.valid_accuracy:.2f} %"
-    tested = "" if isnan(epoch.test_accuracy) else f", test {epoch.test_accuracy:.2f} %"
-    return (
-        f"epoch {epoch.epoch}: train loss {epoch.train_loss:.3f}, accuracy {epoch.train_accuracy:.2f} %"
-        f"{held_out}{tested} ({epoch.images_per_second:.0f} images/s)"
-    )
-
-
-def _show(records: "Sequence[TrainingRecord | None]") -> None:
+def _show(trained: "pd.DataFrame") -> None:
     from rich.table import Table
 
-    shown = Table("seed", "recipe", "train", "valid", "test", "seconds", title="accuracy in percent")
+    from nasgauge.harness.training.machine import is_first_process
+
+    shown = Table("seed", "epochs", "train", "valid", "test", "seconds", title="accuracy in percent")
     shown.add_column("cell", overflow="fold")
-    for record in records:
-        if record is None:
-            continue
-        last, header = record.epochs[-1], record.header
-        spent = sum(epoch.seconds for epoch in record.epochs)
-        figures = (last.train_accuracy, last.valid_accuracy, last.test_accuracy)
+    for (cell, seed), epochs in trained.groupby(["cell", "seed"], sort=False):
+        last = epochs.iloc[-1]
+        figures = (last["train_accuracy"], last["valid_accuracy"], last["test_accuracy"])
         texts = ("" if isnan(figure) else f"{figure:.2f}" for figure in figures)
-        shown.add_row(str(header.seed), header.recipe.name, *texts, f"{spent:.0f}", header.cell)
-    console.out().print(shown)
+        shown.add_row(str(seed), str(len(epochs)), *texts, f"{epochs['seconds'].sum():.0f}", cell)
+    if is_first_process():
+        console.out().print(shown)

@@ -1,0 +1,165 @@
+"""Data sets that are ready for training on a device: images in memory, or files that are read as they are needed."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from nasgauge.data.images import ImagesUnavailable, Splits, open_splits
+from nasgauge.data.images.folders import ImageFolders, open_folders
+from nasgauge.harness.records.recipes import Recipe
+from nasgauge.harness.training.feeding import Augmenter, DeviceImages, Feed, HeldOutImages
+from nasgauge.harness.training.loop import HeldOut
+from nasgauge.harness.training.machine import Machine
+from nasgauge.harness.training.reading import SIDE, FileFeed, FileImages, Files
+
+IMAGENET: Final = "imagenet"
+
+
+class Loaded(Protocol):
+    """A data set on a machine, shared by successive trainings."""
+
+    machine: Machine
+    fabric: Fabric
+    name: str
+    origin: str
+    """`official` for the published split, `seeded` for one drawn from a seed."""
+    classes: int
+
+    @property
+    def images_sha256(self) -> str:
+        """SHA-256 of what identifies the training images and labels."""
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Damaged files that were left out."""
+
+    def side(self, recipe: Recipe) -> int:
+        """Height and width in pixels of the images that a network is trained on."""
+
+    def feed(self, recipe: Recipe) -> Feed:
+        """The training images."""
+
+    def held_out(self, recipe: Recipe) -> Mapping[HeldOut, HeldOutImages]:
+        """The images for evaluation."""
+
+
+def load(dataset: str, images: Path | None, machine: Machine, *, skip_damaged: bool = False) -> Loaded:
+    """Open a data set on a machine: `imagenet` from the ILSVRC-2012 tree `images`, or one that `open_splits` opens.
+
+    Raises ImagesUnavailable, DamagedImages, InvalidBatch, InvalidMachine.
+
+    >>> load("imagenet", None, Machine(device="cpu"))
+    Traceback (most recent call last):
+    ...
+    nasgauge.data.images.image_set.ImagesUnavailable: imagenet needs the folder of ILSVRC-2012 that holds train and val; \
+give it with --images
+    """
+    if dataset != IMAGENET:
+        return LoadedSplits(open_splits(dataset, images), machine)
+    if images is None:
+        raise ImagesUnavailable(
+            "imagenet needs the folder of ILSVRC-2012 that holds train and val; give it with --images"
+        )
+    return LoadedFolders(open_folders(images, skip_damaged=skip_damaged), machine, skip_damaged=skip_damaged)
+
+
+class LoadedSplits:
+    """A data set in the memory of a device.
+
+    Raises InvalidBatch, InvalidMachine.
+
+    >>> loaded = LoadedSplits(open_splits("made-up"), Machine(device="cpu", precision="32"))
+    >>> len(loaded.train), loaded.classes
+    (512, 10)
+    """
+
+    skipped = ()
+
+    def __init__(self, splits: Splits, machine: Machine) -> None:
+        self.name = splits.name
+        self.origin = splits.origin
+        self.classes = splits.classes
+        self.machine = machine.resolved()
+        self.fabric: Fabric = machine.fabric()
+        self._splits = splits
+        self.train = self._put("train")
+        self._held_out: Mapping[HeldOut, DeviceImages] = {
+            name: self._put(name) for name in ("valid", "test") if getattr(splits, name) is not None
+        }
+
+    @cached_property
+    def images_sha256(self) -> str:
+        """SHA-256 of the training images and labels."""
+        digest = hashlib.sha256(np.ascontiguousarray(self._splits.train.pixels).data)
+        digest.update(np.ascontiguousarray(self._splits.train.labels, "<i8").data)
+        return digest.hexdigest()
+
+    def side(self, recipe: Recipe) -> int:  # noqa: ARG002 - images are used at their own size
+        """Height and width of the images in pixels."""
+        return self._splits.side
+
+    def feed(self, recipe: Recipe) -> Augmenter:
+        """The training images, with flips and padded crops."""
+        return Augmenter(self.train, recipe, padding=self._splits.padding)
+
+    def held_out(self, recipe: Recipe) -> Mapping[HeldOut, HeldOutImages]:  # noqa: ARG002 - the same for all
+        """The images for evaluation."""
+        return self._held_out
+
+    def _put(self, part: str) -> DeviceImages:
+        images, device = getattr(self._splits, part), self.fabric.device
+        return DeviceImages.put(
+            images.pixels, images.labels, self._splits.mean, self._splits.deviation, device
+        )
+
+
+class LoadedFolders:
+    """An ILSVRC-2012 tree, read by worker processes. The official validation images are `valid`; there is no `test`.
+
+    Raises InvalidBatch, InvalidMachine.
+    """
+
+    name = IMAGENET
+    origin = "official"
+
+    def __init__(self, folders: ImageFolders, machine: Machine, *, skip_damaged: bool = False) -> None:
+        self.classes = len(folders.classes)
+        self.machine = machine.resolved()
+        self.fabric: Fabric = machine.fabric()
+        self._folders = folders
+        self._how = {"readers": self.machine.readers or 0, "skip_damaged": skip_damaged}
+        self._files = list[Files]()
+
+    @property
+    def images_sha256(self) -> str:
+        """SHA-256 of the names of the training files."""
+        return self._folders.sha256
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Damaged files that were left out, or replaced while they were read."""
+        return (*self._folders.skipped, *sorted(set[str]().union(*(files.damaged for files in self._files))))
+
+    def side(self, recipe: Recipe) -> int:
+        """Height and width of the training crops in pixels."""
+        return recipe.side or SIDE
+
+    def feed(self, recipe: Recipe) -> FileFeed:
+        """The training images, in random crops.
+
+        Raises TooFewImages.
+        """
+        feed = FileFeed(self._folders.train, recipe, self.fabric.device, **self._how)
+        self._files.append(feed)
+        return feed
+
+    def held_out(self, recipe: Recipe) -> Mapping[HeldOut, HeldOutImages]:
+        """The official validation images, in central crops."""
+        images = FileImages(self._folders.valid, recipe, self.fabric.device, **self._how)
+        self._files.append(images)
+        return {"valid": images}

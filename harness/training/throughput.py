@@ -1,0 +1,136 @@
+"""Throughput of training steps on random images, without files and without an input path."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from nasgauge.data.images.folders import DEVIATION, MEAN
+from nasgauge.harness.network import build_network
+from nasgauge.harness.records.recipes import Recipe
+from nasgauge.harness.training.feeding import Colours, weights_generator
+from nasgauge.harness.training.loop import Step, Training, peak_memory
+from nasgauge.harness.training.machine import Machine
+from nasgauge.harness.training.reading import SIDE
+from nasgauge.harness.training.units import TrainingUnit, skeleton_of
+
+_WARM_UP: Final = 3  # steps
+_CIFAR: Final = (10, 32, 50_000)
+_SETS: Final = MappingProxyType(
+    {
+        "imagenet": (1000, 0, 1_281_167),
+        "cifar10-valid": (10, 32, 25_000),
+        "cifar100": (100, 32, 50_000),
+        "ImageNet16-120": (120, 16, 151_700),
+    }
+)
+"""Classes, side and training images of data sets; others are as CIFAR-10."""
+
+
+class Throughput(NamedTuple):
+    """Speed of training steps."""
+
+    images_per_second: float
+    """Over all processes."""
+    step: float
+    """Seconds of an optimiser step."""
+    peak_memory: float
+    """Peak memory in bytes: of the device on a GPU, of the process on a CPU."""
+    hours: float
+    """Hours for the epochs of the recipe at this speed, without evaluation."""
+
+
+class _FakeFeed:
+    """One batch of random images again and again, normalised anew each time."""
+
+    def __init__(self, recipe: Recipe, side: int, classes: int, count: int, device: torch.device) -> None:
+        self.batch = recipe.batch
+        self.count = count - count % recipe.batch
+        self._colours = Colours.on(device, MEAN, DEVIATION)
+        generator = torch.Generator().manual_seed(0)
+        self._pixels = torch.randint(
+            256, (recipe.batch, 3, side, side), generator=generator, dtype=torch.uint8
+        )
+        self._pixels = self._pixels.to(device, memory_format=torch.channels_last)
+        self._labels = torch.randint(classes, (recipe.batch,), generator=generator).to(device)
+
+    def epoch(
+        self, _generator: torch.Generator, *, shares: Sequence[int] = (0,), of: int = 1, first: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(first * self.batch, self.count, self.batch):
+            for share in shares:
+                yield self._colours.normalised(self._pixels[share::of]), self._labels[share::of]
+
+
+class _Enough(Exception):
+    pass
+
+
+def throughput(
+    unit: TrainingUnit, machine: Machine, seconds: float, on_step: Callable[[Step], None] = lambda _step: None
+) -> Throughput:
+    """Train a unit on random images for about so many seconds, after a few steps of warming up.
+
+    Raises InvalidBatch, InvalidMachine.
+
+    >>> from nasgauge.spaces.cells import Cell
+    >>> recipe = Recipe(name="example", epochs=1, batch=4, channels=2, cells=1)
+    >>> unit = TrainingUnit(Cell(("skip_connect",) * 6), "cifar10", recipe, 777)
+    >>> throughput(unit, Machine(device="cpu", precision="32"), 0.01).images_per_second > 0
+    True
+    """
+    recipe, here = unit.recipe, machine.resolved()
+    fabric = here.fabric()
+    classes, side, count = _SETS.get(unit.dataset, _CIFAR)
+    side = side or recipe.side or SIDE
+    network = build_network(
+        unit.cell, skeleton_of(recipe, classes, side), weights_generator(unit.seed), recipe.initialisation
+    )
+    feed = _FakeFeed(recipe, side, classes, count, fabric.device)
+    shares = here.shares(recipe.batch, fabric.world_size)
+    training = Training(
+        network, recipe, feed, {}, fabric, seed=unit.seed, compiled=here.compiled, shares=shares
+    )
+    clock = _Clock(seconds, fabric)
+
+    def after(step: Step) -> None:
+        on_step(step)
+        clock.tick()
+
+    with suppress(_Enough):
+        for _ in training.epochs(after):
+            pass
+    rate = recipe.batch / clock.step
+    return Throughput(rate, clock.step, peak_memory(fabric.device), recipe.epochs * feed.count / rate / 3600)
+
+
+class _Clock:
+    """Times steps after some steps of warming up, and ends them after the wanted time."""
+
+    def __init__(self, seconds: float, fabric: Fabric) -> None:
+        self.step = 0.0
+        """Mean seconds of a step."""
+        self._seconds = seconds
+        self._fabric = fabric
+        self._ticks = self._timed = 0
+        self._start = 0.0
+
+    def tick(self) -> None:
+        self._ticks += 1
+        if self._ticks not in (_WARM_UP, _WARM_UP + 1, _WARM_UP + 1 + self._timed):
+            return
+        if self._fabric.device.type == "cuda":
+            torch.cuda.synchronize()
+        now, taken = time.perf_counter(), time.perf_counter() - self._start
+        if self._ticks == _WARM_UP + 1:  # all processes time as many steps as the first one finds enough
+            self._timed = self._fabric.broadcast(max(math.ceil(self._seconds / taken), 1))
+        elif self._timed:
+            self.step = taken / self._timed
+            raise _Enough
+        self._start = now
