@@ -10,7 +10,20 @@ from typing import Annotated
 
 import typer
 
-from nasgauge.cli import agreement, bench, bridge, check, console, data, gate, proxies, report, score, train
+from nasgauge.cli import (
+    agreement,
+    bench,
+    bridge,
+    check,
+    console,
+    data,
+    final,
+    gate,
+    proxies,
+    report,
+    score,
+    train,
+)
 from nasgauge.spaces.errors import extras_explained
 
 app = typer.Typer(
@@ -34,6 +47,7 @@ score.app.command()(agreement.agreement)
 score.app.command()(agreement.settings)
 score.app.command()(proxies.tenas)
 score.app.command()(bridge.bridge)
+score.app.command()(final.final)
 app.add_typer(score.app, name="score")
 
 
