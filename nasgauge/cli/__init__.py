@@ -18,6 +18,7 @@ from nasgauge.cli import (
     check,
     console,
     data,
+    final,
     gate,
     merge,
     proxies,
@@ -56,6 +57,7 @@ score.app.command()(agreement.agreement)
 score.app.command()(agreement.settings)
 score.app.command()(proxies.tenas)
 score.app.command()(bridge.bridge)
+score.app.command()(final.final)
 app.add_typer(score.app, name="score")
 
 
