@@ -70,7 +70,8 @@ class View:
     def warning(self) -> str:
         """What is wrong with this pair, in words; empty where the search metric is a validation accuracy."""
         if self.search == self.report:
-            return "one value for each cell: the search metric is the reported test accuracy itself"
+            images = "test accuracy" if self.report.split == "test" else f"{self.report.split} figure"
+            return f"one value for each cell: the search metric is the reported {images} itself"
         if self.search.split != "valid":
             return f"the search metric is measured on {self.search.split} images"
         return ""

@@ -1,4 +1,4 @@
-"""Searchers, proxies and tables by name: the entry points of installed packages, nasgauge's own included.
+"""Searchers, spaces, proxies and tables by name: the entry points of installed packages, nasgauge's own included.
 
 Nothing is imported before it is loaded, and a package that is broken, or that claims a name of another, spoils
 none but its own names.
@@ -14,10 +14,15 @@ from typing import Any, Final, Literal
 
 from nasgauge.spaces.errors import NasgaugeError
 
-Group = Literal["nasgauge.searchers", "nasgauge.proxies", "nasgauge.tables"]
+Group = Literal["nasgauge.searchers", "nasgauge.spaces", "nasgauge.proxies", "nasgauge.tables"]
 
 KINDS: Final[Mapping[Group, str]] = MappingProxyType(
-    {"nasgauge.searchers": "searcher", "nasgauge.proxies": "proxy", "nasgauge.tables": "table"}
+    {
+        "nasgauge.searchers": "searcher",
+        "nasgauge.spaces": "space",
+        "nasgauge.proxies": "proxy",
+        "nasgauge.tables": "table",
+    }
 )
 """What an entry point of each group is called in messages."""
 

@@ -56,6 +56,13 @@ SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
             answers="200-epoch validation accuracy by seed, 200-epoch test accuracy (mean; by seed on CIFAR-10), "
             "12-epoch validation and test accuracy, measured training seconds, latency and parameters",
         ),
+        "transnas": Source(
+            title="TransNAS-Bench-101 (Duan et al., 2021), micro space: 4,096 cells on seven tasks",
+            origin="one public file, listed in manifest.json and NOTICE beside the table",
+            licence="Apache-2.0",
+            answers="one validation figure for each cell and task, which searchers observe and which is reported; "
+            "a report of it says how well a searcher finds what it observes, not how well the cell generalises",
+        ),
         "bundled": Source(
             title="AnalogNAS-Bench's digital CIFAR-10 accuracies of all 15,625 cells",
             origin="package analog-nasbench (arXiv 2506.18495)",

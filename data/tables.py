@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
 from nasgauge.data.columns import Column, Metric, Seed, Split, View, training_of
-from nasgauge.spaces.cells import N_CELLS, Cell
+from nasgauge.spaces.cells import N_CELLS, Cell, all_cells
 from nasgauge.spaces.costs import TASKS, multiply_adds, of_every_cell, parameters
 from nasgauge.spaces.errors import NasgaugeError
-from nasgauge.spaces.nb201 import NB201
+from nasgauge.spaces.nb201 import SPACES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +75,8 @@ class AccuracyTable:
     """Each (15625,) by `Cell.rank`."""
     views: Mapping[str, View]
     """The default search metric and reported accuracy of each dataset."""
+    space: str = "nb201"
+    """The name of its space in `nasgauge.spaces.nb201.SPACES`; columns are NaN for all other cells."""
     official: NDArray[np.int32] | None = None
     """The benchmark's own index of each cell, (15625,) by `Cell.rank`; None where the source does not say."""
     sha256: str = field(init=False)
@@ -84,6 +86,8 @@ class AccuracyTable:
         for column, values in self.columns.items():
             if values.shape != (N_CELLS,):
                 raise ValueError(f"{column} has shape {values.shape}; it takes one value for each cell")
+        if self.space not in SPACES:
+            raise ValueError(f"there is no space {self.space!r}; choose from {', '.join(SPACES)}")
         if self.official is not None and not np.array_equal(np.sort(self.official), np.arange(N_CELLS)):
             raise ValueError(f"the official index takes every number from 0 to {N_CELLS - 1} once")
         object.__setattr__(self, "sha256", _digest(self))
@@ -178,13 +182,14 @@ class AccuracyTable:
         """
         import pandas as pd
 
-        order = np.arange(N_CELLS) if self.official is None else np.argsort(self.official)
+        inside = np.array([cell.rank for cell in SPACES[self.space]()])
+        order = inside if self.official is None else np.argsort(self.official)
         columns = {str(column): values for column, values in self.columns.items()}
         for dataset in self.views:
             if dataset in TASKS:
                 for cost in (parameters, multiply_adds):
                     columns[f"{dataset}/{cost.__name__}"] = of_every_cell(cost, dataset) / 1e6
-        cells = pd.Index([str(NB201()[rank]) for rank in order.tolist()], name="cell")
+        cells = pd.Index([str(all_cells()[rank]) for rank in order.tolist()], name="cell")
         return pd.DataFrame({name: values[order] for name, values in columns.items()}, index=cells)
 
     def _repr_html_(self) -> str:
@@ -194,7 +199,7 @@ class AccuracyTable:
             for dataset, view in self.views.items()
         )
         return (
-            f"<p>Table <b>{escape(self.name)}</b>: {N_CELLS:,} cells, {len(self.columns)} columns, "
+            f"<p>Table <b>{escape(self.name)}</b>: {len(SPACES[self.space]()):,} cells, {len(self.columns)} columns, "
             f"sha256 {self.sha256[:12]}. Not in it: {escape(self.limits)}.</p>"
             "<table><tr><th>dataset</th><th>search metric</th><th>reported</th><th>best reported, %</th></tr>"
             f"{rows}</table>"
@@ -212,7 +217,7 @@ class AccuracyTable:
         found = np.flatnonzero(self.official == operator.index(cell))
         if not len(found):
             raise NotInTable(f"there is no cell {cell}; choose from 0 to {N_CELLS - 1}")
-        return NB201()[int(found[0])]
+        return all_cells()[int(found[0])]
 
     def save(self, path: Path) -> None:
         """Write the table to a `.npz` file, which appears complete or not at all.
@@ -225,6 +230,7 @@ class AccuracyTable:
             "limits": self.limits,
             "source_sha256": self.source_sha256,
             "sha256": self.sha256,
+            **({} if self.space == "nb201" else {"space": self.space}),
             "columns": [str(column) for column in self.columns],
             "views": {
                 dataset: {"search": str(view.search), "report": str(view.report)}
@@ -272,6 +278,7 @@ class AccuracyTable:
                     dataset: View(Column.parse(view["search"]), Column.parse(view["report"]))
                     for dataset, view in header["views"].items()
                 },
+                space=header.get("space", "nb201"),
                 official=official,
             )
         except (KeyError, TypeError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
@@ -284,7 +291,8 @@ class AccuracyTable:
 
 
 def _digest(table: AccuracyTable) -> str:
-    digest = hashlib.sha256(f"{table.name}\n{table.limits}\n{table.source_sha256}\n".encode())
+    space = "" if table.space == "nb201" else f"{table.space}\n"
+    digest = hashlib.sha256(f"{table.name}\n{table.limits}\n{table.source_sha256}\n{space}".encode())
     views = {dataset: asdict(view) for dataset, view in sorted(table.views.items())}
     digest.update(json.dumps(views, sort_keys=True).encode())
     for column in sorted(table.columns, key=str):

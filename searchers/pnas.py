@@ -1,8 +1,8 @@
 """Progressive search: from simple cells to complex ones, with a predictor (Liu et al., 2018: PNAS).
 
-Evaluate all cells of the smallest size. Then, size by size: extend the cells that were kept by one block in
-every possible way, rank all children with a predictor fitted to every evaluation so far, evaluate the best
-`beam` (the paper's K), and keep those (section 3.2 of the paper).
+Evaluate all cells of the smallest size, and keep the best `beam` (the paper's K). Then, size by size: extend the
+cells that were kept by one block in every possible way, rank all children with a predictor fitted to every
+evaluation so far, evaluate the best `beam`, and keep those (section 3.2 of the paper).
 
 The paper stops when the largest size is reached, and so does `widen=False`. Otherwise the search goes on at
 full size: the predictor is fitted again after every `batch` evaluations, all remaining children are ranked
@@ -11,6 +11,7 @@ kept first, until all are. So cells return that the beam shut out when the predi
 only, and the number of candidates grows with the number of evaluations.
 """
 
+import math
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
@@ -80,6 +81,8 @@ class PNAS(Generic[C]):
         self.batch = batch
         self.widen = widen
         self.schedule = schedule
+        if not space.progressions:
+            raise ValueError("the cells of this space do not grow; choose a searcher that is not progressive")
         self.progression = progression or space.progressions[0]
         self.ranking = Ranking(space, rng, surrogate, explore=explore, kappa=kappa, tokens=_CODES[tokens])
         neural = [name for name, kind in SURROGATES.items() if kind.code == "tokens"]
@@ -99,10 +102,9 @@ class PNAS(Generic[C]):
         self._full = False
         self.least = len(self._pool)
         """Evaluations that it makes before it chooses any."""
-        if batch < 1:
-            raise ValueError(f"batch must be at least 1, not {batch}")
-        if beam < self.least:
-            raise ValueError(f"beam must be at least {self.least}, the cells of the first level, not {beam}")
+        for name, number in (("batch", batch), ("beam", beam)):
+            if number < 1:
+                raise ValueError(f"{name} must be at least 1, not {number}")
 
     def ask(self) -> list[C]:
         """The first level; then the best of each next level; then, at full size, a batch at a time."""
@@ -142,6 +144,10 @@ class PNAS(Generic[C]):
     def _climb(self) -> None:
         """Go one level up: the candidates are all new children of the cells that were kept."""
         self._level += 1
+        if len(self._parents) > self.beam:  # the first level, all of which was evaluated
+            measured = dict(zip(self.ranking.cells, self.ranking.accuracies, strict=True))
+            self._parents.sort(key=lambda cell: -measured.get(cell, -math.inf))
+            self._parents, self._waiting = self._parents[: self.beam], self._parents[self.beam :]
         parents = [*self._parents, *self._unconnected]
         below = [*self._waiting, *self._repeats]
         self._waiting, self._unconnected, self._repeats = [], [], []

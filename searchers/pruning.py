@@ -13,8 +13,10 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasgauge.spaces.cells import OPERATIONS, Cell
+from nasgauge.spaces.errors import NasgaugeError
 
 K = TypeVar("K")
 
@@ -23,6 +25,10 @@ Choices = tuple[tuple[str, ...], ...]
 
 NB201_SUPERNET: Final[Choices] = (OPERATIONS[1:],) * 6
 """The supernet at the start of a search: `none` is removed before the first round, as in the released code."""
+
+
+class UnknownRule(NasgaugeError, ValueError):
+    """The name of a rule that does not exist."""
 
 
 class Comparison(NamedTuple):
@@ -67,7 +73,7 @@ class Settings:
 
 PRESETS: Final[Mapping[str, Settings]] = MappingProxyType(
     {
-        "paper-settings": Settings(
+        "released-paper-settings": Settings(
             batch=32,
             region_samples=5000,
             fresh_weights=True,
@@ -83,16 +89,20 @@ PRESETS: Final[Mapping[str, Settings]] = MappingProxyType(
         ),
     }
 )
-"""Settings by name. Both are run by the same algorithm, that of the released code (github.com/VITA-Group/TENAS).
+"""Settings by name. Both are run by the algorithm of the released code (github.com/VITA-Group/TENAS).
 
-- `paper-settings`: batch, samples, repeats and Kaiming initialisation as the paper prints them (appendix A). This is
-  not the paper's algorithm in every point: algorithm 1 of the paper ranks absolute changes of kappa and regions, the
-  released code relative changes rounded to 3 decimals, with shared ranks; the paper keeps `none` among the
-  operations, the released code removes it first.
+- `released-paper-settings`: a mixture, the algorithm of the released code with batch, samples, repeats and Kaiming
+  initialisation as the paper prints them (appendix A). Algorithm 1 of the paper ranks absolute changes of kappa and
+  regions (the rule `absolute`), the released code relative changes rounded to 3 decimals, with shared ranks; the
+  paper keeps `none` among the operations, the released code removes it first.
 - `released`: the settings of the released code as it runs. Its Kaiming initialisation is never applied (its
   launcher and its initialiser disagree on a name), so PyTorch's default initialisation is used, and repeats do not
   draw new weights.
 """
+
+
+RULES: Final = ("rank-sum", "kappa", "regions", "min-rank", "max-rank", "raw-sum", "absolute")
+"""How the changes of kappa and regions are joined into one order of removal; see `rank`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,20 +154,21 @@ def prune(
     start: Choices = NB201_SUPERNET,
     *,
     per_round: int = 1,
+    rule: str = "rank-sum",
     on_round: Callable[[Round], None] | None = None,
+    clock: Callable[[], float] = time.process_time,
 ) -> Search:
     """Remove `per_round` operations from every undecided edge, round by round, until each edge has one.
 
-    Algorithm 1 of Chen et al. (2021) as the released code implements it: relative changes of kappa and regions
-    are rounded to 3 decimals, their means over repeats sorted by 3 significant digits, and equal means share a
-    rank. Among equal sums of ranks, the operation whose removal lowers kappa most is removed first.
+    Algorithm 1 of Chen et al. (2021) as the released code implements it. `rule` is one of `RULES`, which `rank`
+    describes. `on_round` is called after each round. `clock` gives the CPU seconds that are charged to the rounds.
 
-    `on_round` is called after each round.
+    Raises UnknownRule.
     """
     rounds: list[Round] = []
     choices = start
     while any(len(operations) > 1 for operations in choices):
-        clock = time.process_time()
+        start_of_round = clock()
         candidates = [
             Removal(edge, operation)
             for edge, operations in enumerate(choices)
@@ -167,7 +178,7 @@ def prune(
         comparisons = judge(choices, [without(choices, removal) for removal in candidates])
         count = min(per_round, min(len(operations) for operations in choices if len(operations) > 1) - 1)
         taken: dict[int, list[Removal]] = {}
-        for removal in rank(dict(zip(candidates, comparisons, strict=True))):
+        for removal in rank(dict(zip(candidates, comparisons, strict=True)), rule):
             of_edge = taken.setdefault(removal.edge, [])
             if len(of_edge) < count:
                 of_edge.append(removal)
@@ -178,7 +189,7 @@ def prune(
                 kappa=float(np.mean(comparisons[0].full_kappa)),
                 regions=float(np.mean(comparisons[0].full_regions)),
                 removed=removed,
-                seconds=time.process_time() - clock,
+                seconds=clock() - start_of_round,
             )
         )
         if on_round is not None:
@@ -186,23 +197,48 @@ def prune(
     return Search(start=start, rounds=tuple(rounds))
 
 
-def rank(comparisons: Mapping[K, Comparison]) -> list[K]:
-    """Sort removals by the sum of two ranks: first what should be removed first.
+def rank(comparisons: Mapping[K, Comparison], rule: str = "rank-sum") -> list[K]:
+    """Sort removals: first what should be removed first.
 
     The removal that lowers kappa most is first in one ranking, the one that loses fewest regions first in the
-    other. An undefined change (NaN, of a kernel without full rank) is ranked last.
+    other. As in the released code, relative changes are rounded to 3 decimals, their means over repeats sorted by
+    3 significant digits, and equal means share a rank. Equal values of a rule keep the order of kappa. An undefined
+    change (NaN, of a kernel without full rank) is ranked last.
+
+    The rules are those of tables 4 and 5 of Chen et al. (2021), and algorithm 1 as printed:
+
+    - `rank-sum`: the sum of the two ranks, TE-NAS itself.
+    - `kappa`, `regions`: one ranking alone.
+    - `min-rank`, `max-rank`: the smaller or the larger of the two ranks.
+    - `raw-sum`: relative loss of regions minus relative decrease of kappa.
+    - `absolute`: the sum of two ranks by absolute changes, neither rounded nor shared.
+
+    Raises UnknownRule.
 
     >>> better = Comparison((100.0,), (50.0,), (40.0,), (40.0,))
     >>> worse = Comparison((100.0,), (90.0,), (40.0,), (20.0,))
     >>> rank({"a": worse, "b": better})
     ['b', 'a']
     """
-    kappa = {key: _change(c.full_kappa, c.kappa, -np.inf) for key, c in comparisons.items()}
-    regions = {key: _change(c.full_regions, c.regions, np.inf) for key, c in comparisons.items()}
-    by_kappa = sorted(kappa, key=lambda key: -_significant(kappa[key]))
-    by_regions = sorted(regions, key=lambda key: _significant(regions[key]))
-    kappa_rank, region_rank = _dense(by_kappa, kappa), _dense(by_regions, regions)
-    return sorted(by_kappa, key=lambda key: kappa_rank[key] + region_rank[key])
+    if rule not in RULES:
+        raise UnknownRule(f"unknown rule {rule!r}; choose from {', '.join(RULES)}")
+    exact = rule == "absolute"
+    change = _absolute if exact else _relative
+    kappa = {key: _defined(change(c.full_kappa, c.kappa), -np.inf) for key, c in comparisons.items()}
+    regions = {key: _defined(change(c.full_regions, c.regions), np.inf) for key, c in comparisons.items()}
+    digits = float if exact else _significant
+    by_kappa = sorted(kappa, key=lambda key: -digits(kappa[key]))
+    by_regions = sorted(regions, key=lambda key: digits(regions[key]))
+    ranks = _places if exact else _dense
+    kappa_rank, region_rank = ranks(by_kappa, kappa), ranks(by_regions, regions)
+    scores: Mapping[str, Callable[[K], float]] = {
+        "kappa": lambda key: kappa_rank[key],
+        "regions": lambda key: region_rank[key],
+        "min-rank": lambda key: min(kappa_rank[key], region_rank[key]),
+        "max-rank": lambda key: max(kappa_rank[key], region_rank[key]),
+        "raw-sum": lambda key: regions[key] - kappa[key],
+    }
+    return sorted(by_kappa, key=scores.get(rule, lambda key: kappa_rank[key] + region_rank[key]))
 
 
 def without(choices: Choices, removal: Removal) -> Choices:
@@ -216,10 +252,23 @@ def cell_of(choices: Choices) -> Cell:
     return Cell(tuple(operation for (operation,) in choices))
 
 
-def _change(full: Sequence[float], pruned: Sequence[float], undefined: float) -> float:
+def _relative(full: Sequence[float], pruned: Sequence[float]) -> list[float]:
     with np.errstate(all="ignore"):
-        changes = (np.array(full) - np.array(pruned)) / np.array(full)
-    mean = float(np.mean([round(float(change), 3) for change in changes]))
+        return [round(float(change), 3) for change in _differences(full, pruned) / np.array(full)]
+
+
+def _absolute(full: Sequence[float], pruned: Sequence[float]) -> list[float]:
+    with np.errstate(all="ignore"):
+        return _differences(full, pruned).tolist()
+
+
+def _differences(full: Sequence[float], pruned: Sequence[float]) -> NDArray[np.float64]:
+    return np.array(full, np.float64) - np.array(pruned, np.float64)
+
+
+def _defined(changes: Sequence[float], undefined: float) -> float:
+    """The mean over repeats."""
+    mean = float(np.mean(changes))
     return undefined if np.isnan(mean) else mean
 
 
@@ -235,3 +284,7 @@ def _dense(ordered: Sequence[K], values: Mapping[K, float]) -> dict[K, int]:
             place += 1
         ranks[key] = place
     return ranks
+
+
+def _places(ordered: Sequence[K], _values: Mapping[K, float]) -> dict[K, int]:
+    return {key: place for place, key in enumerate(ordered)}

@@ -18,13 +18,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nasgauge.searchers.pruning import (
     NB201_SUPERNET,
     PRESETS,
+    RULES,
     Choices,
     Round,
     Search,
     Settings,
-    cell_of,
 )
-from nasgauge.spaces.cells import OPERATIONS, Cell
+from nasgauge.spaces.block_genotypes import Genotype
+from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
 from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import Space
 
@@ -45,28 +46,32 @@ class OtherSearches(NasgaugeError, ValueError):
 
 
 class StoredSearch(BaseModel):
-    """One finished search of NAS-Bench-201."""
+    """One finished search."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str
     """Name of the settings, a key of `nasgauge.searchers.pruning.PRESETS`."""
+    rule: str = "rank-sum"
+    """One of `nasgauge.searchers.pruning.RULES`."""
     seed: int
     cell: str
-    """The resulting cell, in the benchmark's notation."""
+    """The resulting cell in the benchmark's notation, or genotype."""
     seconds: float
-    """CPU seconds of all rounds."""
+    """CPU seconds of all rounds; for other rules than `rank-sum`, those of the measurements that the rule needs."""
     rounds: tuple[Round, ...]
 
     @classmethod
-    def of(cls, preset: str, seed: int, search: Search) -> "StoredSearch":
-        """A search as it is stored."""
-        cell = str(cell_of(search.choices))
-        return cls(preset=preset, seed=seed, cell=cell, seconds=search.seconds, rounds=search.rounds)
+    def of(
+        cls, preset: str, seed: int, search: Search, ended: Cell | Genotype, rule: str = "rank-sum"
+    ) -> "StoredSearch":
+        """A search as it is stored, with what it ended in."""
+        seconds, rounds = search.seconds, search.rounds
+        return cls(preset=preset, rule=rule, seed=seed, cell=str(ended), seconds=seconds, rounds=rounds)
 
     @property
     def states(self) -> tuple[Choices, ...]:
-        """The supernet at the start and after each round."""
+        """The supernet of NAS-Bench-201 at the start and after each round."""
         return Search(start=NB201_SUPERNET, rounds=self.rounds).states
 
 
@@ -79,6 +84,7 @@ class SearchFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
+    space: Literal["nb201", "darts"] = "nb201"
     command: str
     """What makes one of the searches again, with PRESET and SEED to be filled in."""
     images: str
@@ -137,13 +143,15 @@ class SearchFile(BaseModel):
         return kept.model_copy(update={"settings": settings})
 
     def with_search(self, search: StoredSearch) -> "SearchFile":
-        """The same with one search more, in order of presets and seeds."""
-        order = sorted((*self.searches, search), key=lambda one: (one.preset, one.seed))
+        """The same with one search more, in order of presets, rules and seeds."""
+        order = sorted(
+            (*self.searches, search), key=lambda one: (one.preset, RULES.index(one.rule), one.seed)
+        )
         return self.model_copy(update={"searches": tuple(order)})
 
-    def by_seed(self, preset: str) -> dict[int, StoredSearch]:
-        """The searches of a preset."""
-        return {search.seed: search for search in self.searches if search.preset == preset}
+    def by_seed(self, preset: str, rule: str = "rank-sum") -> dict[int, StoredSearch]:
+        """The searches of a preset and a rule."""
+        return {one.seed: one for one in self.searches if (one.preset, one.rule) == (preset, rule)}
 
     def to_json(self) -> str:
         """Text of the file: a line for each field, and for each search."""
@@ -154,10 +162,10 @@ class SearchFile(BaseModel):
 
 
 @cache
-def stored(preset: str = "paper-settings") -> Mapping[int, StoredSearch]:
+def stored(preset: str = "released-paper-settings") -> Mapping[int, StoredSearch]:
     """The searches of a preset that ship with the package, by seed.
 
-    >>> search = stored("paper-settings")[0]
+    >>> search = stored("released-paper-settings")[0]
     >>> search.cell
     '|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_1x1~2|'
     >>> [round(step.kappa) for step in search.rounds]
@@ -180,14 +188,18 @@ class TENAS(Generic[C]):
     `rng` has to be made from a single seed, as the first generator of a run or `numpy.random.default_rng(seed)`:
     the seed of the run is the entropy of its `numpy.random.SeedSequence`. No number is drawn.
 
-    `preset`: `paper-settings` or `released`, see `nasgauge.searchers.pruning.PRESETS`.
+    `preset`: `released-paper-settings` or `released`, see `nasgauge.searchers.pruning.PRESETS`.
 
     Raises ValueError for an unknown preset, or a generator that was not made from a single seed.
     """
 
-    def __init__(self, space: Space[C], rng: np.random.Generator, *, preset: str = "paper-settings") -> None:
+    def __init__(
+        self, space: Space[C], rng: np.random.Generator, *, preset: str = "released-paper-settings"
+    ) -> None:
         if preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+        if space.decisions != (len(OPERATIONS),) * len(EDGES):
+            raise ValueError("the stored searches are of NAS-Bench-201; search darts by nasgauge score tenas")
         self.space = space
         self.search = stored(preset).get(_seed_of(rng))
         self._asked = False

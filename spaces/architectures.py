@@ -71,7 +71,7 @@ def short_name(architecture: Architecture) -> str:
 
 _DIGITS: Final = ENCODINGS["meco"]
 
-PUBLISHED: Final[Mapping[str, Architecture]] = MappingProxyType(
+PUBLISHED: Final[Mapping[str, BlockCell | Genotype]] = MappingProxyType(
     {
         "pnasnet5": BlockCell.parse(
             "max_pool_3x3(h2)+sep_conv_5x5(h2) | max_pool_3x3(h1)+sep_conv_7x7(h1) | "

@@ -27,6 +27,8 @@ EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
         "simplejpeg": "train",
         "lightgbm": "surrogates",
         "optuna": "surrogates",
+        "nevergrad": "optimizers",
+        "smac": "optimizers",
         "sklearn": "surrogates",
         "analog-nasbench": "bundled",
     }

@@ -4,7 +4,8 @@ A searcher is handed a space and never builds one, so the same searcher works on
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from nasgauge.spaces.cells import EDGES, N_CELLS, OPERATIONS, STRIDES, Cell, all
 from nasgauge.spaces.features import LAYOUTS, Code, Layout
 from nasgauge.spaces.progressions import PROGRESSIONS
 
-__all__ = ["NB201", "Code", "Layout", "Space"]
+__all__ = ["NB201", "SPACES", "Code", "Layout", "Space", "TransNAS"]
 
 C = TypeVar("C")
 
@@ -89,30 +90,36 @@ class NB201:
     (15625, 24)
     """
 
-    decisions: Final = (len(OPERATIONS),) * len(EDGES)
+    operations: tuple[str, ...] = OPERATIONS
+    """The operations of its cells, the first ones of `nasgauge.spaces.cells.OPERATIONS`."""
     progressions: Final[tuple[str, ...]] = PROGRESSIONS
     layouts: Final[Mapping[Code, Layout]] = LAYOUTS
 
+    def __init__(self) -> None:
+        self._cells = _cells_of(len(self.operations))
+        self.decisions: Final = (len(self.operations),) * len(EDGES)
+
     def __len__(self) -> int:
-        return N_CELLS
+        return len(self._cells)
 
     def __iter__(self) -> Iterator[Cell]:
         """All cells by `Cell.rank`: the same order in every process and version."""
-        return iter(all_cells())
+        return iter(self._cells)
 
-    def __getitem__(self, rank: int) -> Cell:
-        return all_cells()[rank]
+    def __getitem__(self, place: int) -> Cell:
+        """The cell at a place of that order."""
+        return self._cells[place]
+
+    def __contains__(self, cell: object) -> bool:
+        return isinstance(cell, Cell) and set(cell.ops) <= set(self.operations)
 
     def decide(self, choices: tuple[int, ...]) -> Cell:
         """The cell with operation `OPERATIONS[choice]` on each edge."""
-        rank = 0
-        for choice in choices:
-            rank = rank * len(OPERATIONS) + choice
-        return all_cells()[rank]
+        return all_cells()[sum(choice * stride for choice, stride in zip(choices, STRIDES, strict=True))]
 
     def sample(self, rng: np.random.Generator) -> Cell:
-        """A cell drawn uniformly from all 15,625, as the paper's random search does."""
-        return all_cells()[int(rng.integers(N_CELLS))]
+        """A cell drawn uniformly from all, as the paper's random search does."""
+        return self._cells[int(rng.integers(len(self._cells)))]
 
     def mutate(self, cell: Cell, rng: np.random.Generator) -> Cell:
         """Change one edge: a node drawn uniformly, then one of its edges, then another operation.
@@ -123,14 +130,15 @@ class NB201:
         draw = rng.random(3)
         into = _EDGES_INTO[_NODES[int(draw[0] * 3)]]
         place = into[int(draw[1] * len(into))]
-        shift = 1 + int(draw[2] * (len(OPERATIONS) - 1))
+        options = len(self.operations)
+        shift = 1 + int(draw[2] * (options - 1))
         stride = STRIDES[place]
         code = cell.rank // stride % len(OPERATIONS)
-        return all_cells()[cell.rank + ((code + shift) % len(OPERATIONS) - code) * stride]
+        return all_cells()[cell.rank + ((code + shift) % options - code) * stride]
 
     def neighbours(self, cell: Cell) -> tuple[Cell, ...]:
-        """The 24 cells that differ in the operation of one edge, edge by edge in official order."""
-        return _neighbours(cell.rank)
+        """The cells that differ in the operation of one edge, 24 of them, edge by edge in official order."""
+        return _neighbours(cell.rank, len(self.operations))
 
     def level(self, cell: Cell, by: str = "nodes") -> int:
         """The size of a cell for `grow`, from 1; see `nasgauge.spaces.progressions`."""
@@ -142,7 +150,8 @@ class NB201:
         `nodes` adds the next node with all its edges: 5, 25 and 125 cells at levels 1, 2 and 3. `paths`
         opens the fewest further edges that are all in use. `nasgauge.spaces.progressions` argues for both.
         """
-        return progressions.grow(cell, by)
+        grown = progressions.grow(cell, by)
+        return grown if self.operations == OPERATIONS else tuple(cell for cell in grown if cell in self)
 
     def canonical(self, cell: Cell) -> str:
         """The benchmark's structural text: 6,466 different ones over the space.
@@ -183,13 +192,35 @@ class NB201:
         return np.asarray(features.matrix(code)[[cell.rank for cell in cells]])
 
 
-@lru_cache(maxsize=N_CELLS)
-def _neighbours(rank: int) -> tuple[Cell, ...]:
+class TransNAS(NB201):
+    """The 4,096 cells of TransNAS-Bench-101's micro space (Duan et al., 2021): those of NAS-Bench-201 without pools.
+
+    >>> space = TransNAS()
+    >>> len(space), len(space.neighbours(space[0])), Cell(("avg_pool_3x3",) * 6) in space
+    (4096, 18, False)
+    """
+
+    operations = OPERATIONS[:4]
+
+
+SPACES: Final[Mapping[str, type[NB201]]] = MappingProxyType({"nb201": NB201, "transnas": TransNAS})
+"""The spaces whose cells tables hold, by name."""
+
+
+@cache
+def _cells_of(operations: int) -> tuple[Cell, ...]:
+    """The cells of the first `operations` operations, by `Cell.rank`."""
+    kept = set(OPERATIONS[:operations])
+    return tuple(cell for cell in all_cells() if kept.issuperset(cell.ops))
+
+
+@lru_cache(maxsize=2 * N_CELLS)
+def _neighbours(rank: int, operations: int) -> tuple[Cell, ...]:
     codes = features.codes()[rank].tolist()
     return tuple(
         all_cells()[rank + (other - code) * stride]
         for code, stride in zip(codes, STRIDES, strict=True)
-        for other in range(len(OPERATIONS))
+        for other in range(operations)
         if other != code
     )
 

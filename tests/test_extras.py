@@ -54,6 +54,8 @@ def nasgauge(bare: dict[str, str], cwd: Path, *arguments: str) -> subprocess.Com
         ("surrogates", ["search", "tpe", "-t", "TOY", "-n", "1", "-b", "2"]),
         ("surrogates", ["search", "smbo:surrogate=lightgbm", "-t", "TOY", "-n", "1", "-b", "2"]),
         ("surrogates", ["search", "smbo:surrogate=forest", "-t", "TOY", "-n", "1", "-b", "2"]),
+        ("optimizers", ["search", "nevergrad", "-t", "TOY", "-n", "1", "-b", "2"]),
+        ("optimizers", ["search", "smac", "-t", "TOY", "-n", "1", "-b", "2"]),
         ("bundled", ["bench", "-t", "bundled", "-s", "random", "-n", "1", "-b", "2"]),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value[:3])[:40],
@@ -88,7 +90,7 @@ def test_each_package_is_in_its_extra() -> None:
     names = {"lightning_fabric": "lightning-fabric", "sklearn": "scikit-learn"}
     declared = {}
     for line in importlib.metadata.requires("nasgauge") or []:
-        if found := re.match(r'([\w-]+).*; extra == [\'"](train|surrogates|bundled)[\'"]$', line):
+        if found := re.match(r'([\w-]+).*; extra == [\'"](train|surrogates|optimizers|bundled)[\'"]$', line):
             declared[found[1]] = found[2]
     assert {names.get(name, name): extra for name, extra in EXTRAS.items()} == declared
 

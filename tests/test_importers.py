@@ -12,7 +12,7 @@ import pytest
 
 from nasgauge.data.importers import EXPORTS, TRAININGS, ImportFailed, import_exports, import_trainings
 from nasgauge.data.published import WrongFile
-from nasgauge.data.shipped import NB201_FILES
+from nasgauge.data.shipped import NB201 as SHIPPED
 from nasgauge.data.tables import AccuracyTable, DamagedTable
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.costs import multiply_adds, parameters
@@ -153,7 +153,7 @@ def test_a_table_of_another_version_is_refused(toy_file: Path, tmp_path: Path) -
 
 
 def test_a_file_of_another_version_is_refused_with_its_address(tmp_path: Path) -> None:
-    file = NB201_FILES[0]
+    file = SHIPPED.sources[0]
     (tmp_path / file.name).write_text("not the export")
 
     with pytest.raises(WrongFile, match=rf"sha256 [0-9a-f]{{12}}….*get it from {file.address}"):

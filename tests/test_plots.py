@@ -1,8 +1,12 @@
 """Figures by their structure: what is drawn, in which colour, with which lines; no pixel is compared."""
 
+from importlib.metadata import entry_points
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
@@ -14,7 +18,7 @@ from nasgauge.analysis.plots.comparisons import draw_intervals, draw_profile
 from nasgauge.analysis.plots.efficiency import draw_accuracy, draw_regret, draw_top
 from nasgauge.analysis.plots.figures import Inks
 from nasgauge.analysis.plots.ranks import draw_heat, draw_ranks, draw_sizes, draw_taus
-from nasgauge.analysis.plots.style import STYLE, UnknownVenue, look, style, venues
+from nasgauge.analysis.plots.style import STYLE, UnknownVenue, looks, style, venues
 from nasgauge.analysis.statistics.runs import Band
 from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
 
@@ -39,36 +43,70 @@ def labels(ax: Axes) -> list[str]:
 
 
 def test_a_searcher_looks_the_same_in_every_figure(ax: Axes) -> None:
-    draw_accuracy(ax, GRID, BANDS, references={"best cell": 94.0})
+    shown = looks(BANDS)
+    draw_accuracy(ax, GRID, BANDS, references={"best cell": 94.0}, shown=shown)
     other = Figure().add_subplot()
-    draw_profile(other, np.linspace(0, 1, 5), {"evolution": Band(*np.ones((3, 5)))})
+    draw_profile(other, np.linspace(0, 1, 5), {"evolution": Band(*np.ones((3, 5)))}, shown=shown)
     line = next(line for line in ax.lines if line.get_label() == "evolution")
     same = other.lines[0]
-    assert to_hex(line.get_color()) == to_hex(same.get_color()) == look("evolution").colour.lower()
-    assert line.get_marker() == same.get_marker() == look("evolution").marker
+    assert to_hex(line.get_color()) == to_hex(same.get_color()) == shown["evolution"].colour.lower()
+    assert line.get_marker() == same.get_marker() == shown["evolution"].marker
 
 
-def test_options_change_the_dash_alone() -> None:
-    plain, option = look("evolution"), look("evolution:population=50")
-    assert (plain.colour, plain.marker) == (option.colour, option.marker)
-    assert plain.line == "-"
-    assert option.line != "-"
-    assert look("mine").colour.startswith("#")
+BUILT_IN = sorted(entry.name for entry in entry_points(group="nasgauge.searchers"))
+
+
+@given(st.sets(st.sampled_from([*BUILT_IN, *(f"m:{c}" for c in "ABCDEFGH"), *(f"m:A:n={n}" for n in range(9)),
+                                *(f"evolution:population={n}" for n in range(9))])))  # fmt: skip
+def test_looks_differ_within_a_campaign_and_are_stable_for_built_in_names(searchers: set[str]) -> None:
+    found = looks(searchers)
+    assert set(found) == searchers
+    assert len({(look.colour, look.dash) for look in found.values()}) == len(searchers)
+    assert len(set(found.values())) == len(searchers)
+    for name in searchers & set(BUILT_IN):
+        assert found[name] == looks([name])[name]
+
+
+def test_fifteen_searchers_have_as_many_markers_and_own_classes_differ() -> None:
+    names = [
+        *BUILT_IN[:8],
+        "m:A",
+        "m:B",
+        "m:A:n=1",
+        "evolution:population=20",
+        "evolution:population=50",
+        "n:A",
+        "n:B",
+    ]
+    found = looks(names)
+    assert len({look.marker for look in found.values()}) == 15
+    assert found["m:A"].colour != found["m:B"].colour
+    assert (
+        len(
+            {found[name].dash for name in ("evolution", "evolution:population=20", "evolution:population=50")}
+        )
+        == 3
+    )
+    assert found["bananas"].colour != looks(["tpe"])["tpe"].colour
 
 
 def test_efficiency_has_a_band_and_a_line_for_each_searcher_best_first(ax: Axes) -> None:
     draw_accuracy(
         ax, GRID, BANDS, random=GRID / 2, references={"best cell": 94.0, "highest search metric": 93.9}
     )
-    assert labels(ax) == ["evolution", "random", "evolution:population=50", "random search, exact"]
+    assert labels(ax) == [
+        "evolution", "random", "evolution:population=50", "random search, exact", "best cell 94.00",
+        "highest search metric 93.90",
+    ]  # fmt: skip
     assert len(ax.collections) == len(BANDS)
     assert all(line.get_drawstyle() == "steps-post" for line in ax.lines if str(line.get_label()) in BANDS), (
         "between two evaluations nothing is known"
     )
     assert ax.get_xscale() == "log"
     assert ax.get_ylim()[1] > 94.0
-    named = {text.get_text(): text.get_verticalalignment() for text in ax.texts}
-    assert named == {"best cell 94.00": "bottom", "highest search metric 93.90": "top"}
+    levels = {line.get_linestyle() for line in ax.lines if "cell" in str(line.get_label())}
+    assert not ax.texts, "lines are named in the legend, not on the curves"
+    assert levels == {":"}
 
 
 def test_one_run_has_no_band(ax: Axes) -> None:
@@ -91,7 +129,7 @@ def test_leading_cells_have_an_axes_for_each_number() -> None:
     axes = list(Figure().subplots(1, 2))
     late = np.where(GRID < 5, np.nan, GRID)
     draw_top(axes, GRID, {"random": {1: GRID, 5: late}})
-    assert [ax.get_title() for ax in axes] == ["top 1", "top 5"]
+    assert [ax.get_title(loc="right") for ax in axes] == ["top 1", "top 5"]
     assert axes[0].get_ylim() == axes[1].get_ylim()
 
 

@@ -427,14 +427,14 @@ LIGHTEST = Proxy(weights, higher_is_better=False, needs_path=False)
 def test_a_proxy_of_another_package_scores_cells(package: Package, nasgauge: Nasgauge) -> None:
     package("scoring", PROXY, {"nasgauge.proxies": {"lightest": "scoring:LIGHTEST"}})
     cells = [str(NB201()[0]), str(NB201()[15624])]
-    done = nasgauge("score", "cells", *cells)
+    done = nasgauge("score", "cells", *cells, "-p", "lightest,params")
     assert done.returncode == 0, done.stderr
     values = {
         name: [float(line.split()[2]) for line in done.stdout.splitlines() if line.split()[0] == name]
         for name in ("lightest", "params")
     }
     assert len(values["params"]) == 2
-    assert values["lightest"] == [-value for value in values["params"]]
+    assert values["lightest"] == pytest.approx([-1e6 * value for value in values["params"]], rel=1e-5)
 
 
 @pytest.mark.torch
@@ -470,7 +470,7 @@ def test_a_scorer_takes_some_proxies_alone() -> None:
     from nasgauge.harness.proxies.score_files import Recipe
     from nasgauge.harness.proxies.scores import Scorer
 
-    recipe = Recipe(kappa_batch=4, kappa_repeats=1, region_samples=40, region_repeats=1, channels=2, batch=4)
+    recipe = Recipe(kappa_batch=4, repeats=1, region_samples=40, channels=2, cells=1, batch=4)
     cell = NB201()[15624]
     some = Scorer(recipe, open_images(), named=proxies(["naswot", "kappa"])).score(cell)
     every = Scorer(recipe, open_images(), named=proxies(built_in("nasgauge.proxies"))).score(cell)

@@ -319,8 +319,7 @@ def test_a_cell_that_failed_to_train_is_left_out_of_the_fit() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("pnas:beam=3", "beam must be at least 4, the cells of the first level, not 3"),
-        ("pnas:progression=paths", "beam must be at least 65"),
+        ("pnas:beam=0", "beam must be at least 1, not 0"),
         ("pnas:batch=0", "batch must be at least 1, not 0"),
         ("pnas:tokens=edges", "tokens must be one of paths, operations, not 'edges'"),
         ("pnas:schedule=step", "schedule must be one of cosine, published, not 'step'"),

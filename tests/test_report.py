@@ -309,13 +309,17 @@ def test_studies_join_the_page(copy: Path, score_file: Path, search_file: Path, 
     assert kappa["low"] < kappa["tau"] < kappa["high"]
     assert kappa["tau"] > 0.2
     names = {path.name for path in found.files}
-    assert {"tau-by-dataset.csv", "ranks-second-flops.csv", "pruning-paper-settings-seed-0.csv"} <= names
+    assert {
+        "tau-by-dataset.csv",
+        "ranks-second-flops.csv",
+        "pruning-released-paper-settings-seed-0.csv",
+    } <= names
     drawn: list[Path] = []
     one = replace(extras, ranks=extras.ranks[:1])
     extra_sections(one, Inks(tmp_path), np.random.default_rng(0), drawn)
     names = {path.name for path in drawn if path.read_bytes()}
     assert {"tau-toy.pdf", "ranks-toy-rank-sum.png", "tau-between.pdf", "preference-toy.pdf"} <= names
-    assert {"surrogates-larger.png", "pruning-paper-settings-seed-0.pdf"} <= names
+    assert {"surrogates-larger.png", "pruning-released-paper-settings-seed-0.pdf"} <= names
     page = found.page.read_text()
     assert "the noise ceiling is unknown" in page
     assert "after round 3" in page

@@ -12,7 +12,7 @@ import torch
 
 from nasgauge.cli.proxies import tenas
 from nasgauge.data.images import open_images
-from nasgauge.harness.proxies.judge import Judge
+from nasgauge.harness.proxies.judge import Judge, Known
 from nasgauge.harness.search.units import generators
 from nasgauge.searchers.pruning import (
     NB201_SUPERNET,
@@ -21,6 +21,7 @@ from nasgauge.searchers.pruning import (
     Comparison,
     Removal,
     Settings,
+    UnknownRule,
     cell_of,
     prune,
     rank,
@@ -95,6 +96,45 @@ def test_nearly_equal_means_are_sorted_alike_but_ranked_apart() -> None:
         for key, changes in three.items()
     }
     assert rank(comparisons) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "order"),
+    [
+        (
+            "rank-sum",
+            "abc",
+        ),  # ranks in kappa 0, 1, 2, 3 and in regions 1, 0, 3, 2: equal sums keep kappa's order
+        ("kappa", "abcd"),
+        ("regions", "badc"),
+        ("min-rank", "abcd"),  # 0, 0, 2, 2
+        ("max-rank", "abcd"),  # 1, 1, 3, 3
+        ("raw-sum", "badc"),  # -.5 - .1 and so on: the losses of regions are larger
+        ("absolute", "abcd"),
+    ],
+)
+def test_each_rule_has_its_own_order(rule: str, order: str) -> None:
+    four = {
+        "a": compared(90, 700),
+        "b": compared(91, 900),
+        "c": compared(92, 300),
+        "d": compared(93, 500),
+    }
+    assert "".join(rank(four, rule))[: len(order)] == order
+
+
+def test_absolute_changes_are_neither_rounded_nor_relative() -> None:
+    """A repeat with a large kappa decides the absolute mean, and changes below three decimals still differ."""
+    steep = Comparison((1000.0, 10.0), (900.0, 10.0), (1000.0,) * 2, (900.0,) * 2)  # 100 and 0: .1 and 0
+    even = Comparison((1000.0, 10.0), (950.0, 8.0), (1000.0,) * 2, (900.0,) * 2)  # 50 and 2: .05 and .2
+    assert rank({"even": even, "steep": steep}, "kappa") == ["even", "steep"]
+    assert rank({"even": even, "steep": steep}, "absolute") == ["steep", "even"]  # 1 + 0, 0 + 1: a tie
+    assert rank({"a": compared(99.99, 900), "b": compared(99.96, 900)}, "absolute")[0] == "b"
+
+
+def test_an_unknown_rule_is_refused() -> None:
+    with pytest.raises(UnknownRule, match="unknown rule 'sum'; choose from rank-sum, kappa"):
+        rank({"a": compared(1, 1)}, "sum")
 
 
 def test_undefined_changes_are_pruned_last() -> None:
@@ -175,6 +215,25 @@ def test_the_public_code_keeps_its_weights_between_repeats() -> None:
     assert fresh.full_kappa[1] != released.full_kappa[1]
 
 
+def test_rules_share_what_they_measure_and_are_charged_for_it() -> None:
+    """The first round is the same for all; kappa alone needs no regions of candidates, and regions no kappa."""
+    smaller = [without(NB201_SUPERNET, Removal(0, op)) for op in OPERATIONS[1:3]]
+    known: Known = {}
+    alone = Judge(QUICK, 0)(NB201_SUPERNET, smaller)
+    assert Judge(QUICK, 0, known=known)(NB201_SUPERNET, smaller) == alone
+    again = Judge(QUICK, 0, known=known, rule="raw-sum")
+    started = again.clock()
+    assert again(NB201_SUPERNET, smaller) == alone
+    assert again.clock() - started >= sum(seconds for _, seconds in known.values())
+    assert len(known) == 2
+    for rule, measured in (("kappa", "kappa"), ("regions", "regions")):
+        only = Judge(QUICK, 0, known=known, rule=rule)(NB201_SUPERNET, smaller)
+        for full, part in zip(alone, only, strict=True):
+            assert (part.full_kappa, part.full_regions) == (full.full_kappa, full.full_regions)
+            assert getattr(part, measured) == getattr(full, measured)
+            assert np.isnan(part.kappa if rule == "regions" else part.regions).all()
+
+
 def test_threads_are_given_back() -> None:
     before = torch.get_num_threads()
     Judge(QUICK, 0, workers=2)(NB201_SUPERNET, [])
@@ -217,7 +276,7 @@ def test_a_generator_without_a_seed_of_a_run_is_refused(seed: int | list[int] | 
 
 
 def test_an_unknown_preset_is_refused() -> None:
-    with pytest.raises(ValueError, match="one of paper-settings, released, not 'paper'"):
+    with pytest.raises(ValueError, match="one of released-paper-settings, released, not 'paper'"):
         TENAS(NB201(), np.random.default_rng(0), preset="paper")
 
 
@@ -239,7 +298,7 @@ def test_stored_searches_are_whole_and_each_seed_is_there_once(preset: str) -> N
 
 
 def test_enough_searches_are_stored_for_statistics() -> None:
-    assert len(stored("paper-settings")) >= 100
+    assert len(stored("released-paper-settings")) >= 100
 
 
 def made_here(images: str = "sample", settings: Settings = QUICK) -> SearchFile:
@@ -251,19 +310,20 @@ def made_here(images: str = "sample", settings: Settings = QUICK) -> SearchFile:
         machine="one",
         workers=1,
         torch="2",
-        settings={"paper-settings": settings},
+        settings={"released-paper-settings": settings},
     )
 
 
 def test_a_file_of_searches_reads_back_to_the_last_digit(tmp_path: Path) -> None:
     search = prune(by_operation)
-    made = made_here().with_search(StoredSearch.of("paper-settings", 7, search))
-    made = made.with_search(StoredSearch.of("paper-settings", 2, search))
+    cell = cell_of(search.choices)
+    made = made_here().with_search(StoredSearch.of("released-paper-settings", 7, search, cell))
+    made = made.with_search(StoredSearch.of("released-paper-settings", 2, search, cell))
     path = tmp_path / "searches.json"
     path.write_text(made.to_json())
     assert SearchFile.read(path) == made == made_here().resumed(path)
-    assert list(made.by_seed("paper-settings")) == [2, 7]
-    kept = made.by_seed("paper-settings")[2]
+    assert list(made.by_seed("released-paper-settings")) == [2, 7]
+    kept = made.by_seed("released-paper-settings")[2]
     assert (kept.rounds, kept.states, kept.seconds) == (search.rounds, search.states, search.seconds)
     assert kept.cell == str(Cell(("nor_conv_3x3",) * 6))
 
@@ -275,13 +335,15 @@ def test_a_file_is_not_added_to_in_another_way(tmp_path: Path) -> None:
     with pytest.raises(OtherSearches, match="images 'sample', not 'noise'; give another file"):
         made_here(images="noise").resumed(path)
     with pytest.raises(OtherSearches, match=r"batch=4.*batch=32"):
-        made_here(settings=PRESETS["paper-settings"]).resumed(path)
+        made_here(settings=PRESETS["released-paper-settings"]).resumed(path)
     path.write_text('{"preset": "paper"}')
     with pytest.raises(UnreadableSearches, match="holds no TE-NAS searches"):
         made_here().resumed(path)
 
 
-def test_the_command_goes_on_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_goes_on_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each seed is searched once, and a file that is interrupted keeps what was finished."""
     path = tmp_path / "searches.json"
     asked: list[int] = []
@@ -299,18 +361,25 @@ def test_the_command_goes_on_with_its_file(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("nasgauge.harness.proxies.judge.Judge", Counted)
     with pytest.raises(KeyboardInterrupt):
         tenas(seeds=3, out=path)
-    assert list(SearchFile.read(path).by_seed("paper-settings")) == [0, 1]
+    assert list(SearchFile.read(path).by_seed("released-paper-settings")) == [0, 1]
     tenas(seeds=3, out=path)
     assert asked == [0, 1, 2, 2]
     tenas(seeds=1, preset="released", out=path)
     kept = SearchFile.read(path)
     assert [(one.preset, one.seed) for one in kept.searches] == [
-        ("paper-settings", 0),
-        ("paper-settings", 1),
-        ("paper-settings", 2),
         ("released", 0),
+        ("released-paper-settings", 0),
+        ("released-paper-settings", 1),
+        ("released-paper-settings", 2),
     ]
     assert kept.settings == dict(PRESETS)
     assert (kept.images, kept.image_count) == ("sample", 512)
     with pytest.raises(OtherSearches, match="batch=32"):
         tenas(batch=8, out=path)
+    asked.clear()
+    tenas(seeds=2, rule="kappa,rank-sum", out=path, table="nb201")
+    assert asked == [0, 1]
+    assert list(SearchFile.read(path).by_seed("released-paper-settings", "kappa")) == [0, 1]
+    assert "rule" in capsys.readouterr().out
+    with pytest.raises(UnknownRule, match="unknown rule sum; choose from"):
+        tenas(rule="kappa,sum")

@@ -5,12 +5,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, PathPatch
+from matplotlib.patches import Circle, Patch, PathPatch
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES
+from nasgauge.analysis.plots.layout import legend_below, title
+from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES, SMALLEST
 from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
 
 Choices = tuple[tuple[str, ...], ...]
@@ -72,23 +74,23 @@ def draw_cell(
         ax.add_patch(PathPatch(path, fill=False, edgecolor=colour, lw=1.8, zorder=1))
         if names:
             ax.text(
-                *arc.label, OPERATION_NAMES[arc.operation], fontsize=6, ha="center", va="center",
+                *arc.label, OPERATION_NAMES[arc.operation], fontsize=SMALLEST, ha="center", va="center",
                 color="#222222", bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4}, zorder=3,
             )  # fmt: skip
     for place, name in enumerate(NODES):
         ax.add_patch(Circle((place, 0), _RADIUS, facecolor="white", edgecolor="#222222", lw=1.0, zorder=4))
-        ax.text(place, 0, name, fontsize=6, ha="center", va="center", zorder=5, color="#222222")
+        ax.text(place, 0, name, fontsize=SMALLEST, ha="center", va="center", zorder=5, color="#222222")
     ax.set_xlim(-0.25, WIDTH + 0.25)
     ax.set_ylim(-0.85, 1.4)
     ax.set_aspect("equal")
     ax.axis("off")
-    ax.set_title(title, fontsize=7, loc="center", pad=1)
+    ax.set_title(title, fontsize=SMALLEST, loc="center", pad=1)
 
 
 def draw_shrinking(axes: Sequence[Axes], rounds: Sequence[Choices], titles: Sequence[str]) -> None:
     """A supernet as it is pruned, an Axes for each round; removed operations are thin dotted lines."""
-    for place, (ax, choices, title) in enumerate(zip(axes, rounds, titles, strict=True)):
-        draw_cell(ax, choices, names=place == len(rounds) - 1, fixed=True, title=title)
+    for place, (ax, choices, text) in enumerate(zip(axes, rounds, titles, strict=True)):
+        draw_cell(ax, choices, names=place == len(rounds) - 1, fixed=True, title=text)
         if place:
             kept = {(arc.start, arc.end, arc.operation) for arc in arcs(choices, fixed=True)}
             for arc in arcs(rounds[place - 1], fixed=True):
@@ -119,7 +121,10 @@ def shares(cells: Sequence[Cell]) -> NDArray[np.float64]:
 
 
 def draw_preference(ax: Axes, share: NDArray[np.float64], rows: Sequence[str] = EDGE_NAMES) -> None:
-    """Share of each operation by edge or another group, as stacked bars; `share`: (rows, operations)."""
+    """Share of each operation by edge or another group, as stacked bars; `share`: (rows, operations).
+
+    Without a legend: see `draw_preferences`.
+    """
     left = np.zeros(len(rows))
     for place, name in enumerate(OPERATIONS):
         values = share[:, place]
@@ -133,4 +138,15 @@ def draw_preference(ax: Axes, share: NDArray[np.float64], rows: Sequence[str] = 
     ax.set_xlim(0, 1)
     ax.set_xlabel("share of the cells")
     ax.grid(visible=False)
-    ax.legend(ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), handlelength=1, columnspacing=1)
+
+
+def draw_preferences(
+    figure: Figure, share: NDArray[np.float64], rows: Sequence[str] = EDGE_NAMES, *, of: str
+) -> None:
+    """A whole figure of `draw_preference`, with its title and legend."""
+    ax = figure.add_subplot()
+    draw_preference(ax, share, rows)
+    title(figure, of)
+    legend_below(
+        figure, [Patch(color=OPERATION_COLOURS[name], label=OPERATION_NAMES[name]) for name in OPERATIONS]
+    )

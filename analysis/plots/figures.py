@@ -1,7 +1,7 @@
 """Files of a figure: PDF and PNG for papers, and a CSV of its numbers, with provenance in the metadata."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from nasgauge.analysis.plots.style import STYLE
 from nasgauge.analysis.results.files import save_csv
+from nasgauge.analysis.results.names import slug
 from nasgauge.data.atomic import replacing
 
 
@@ -25,6 +26,8 @@ class Inks:
     rc: dict[Any, Any] = field(default_factory=lambda: STYLE)
     provenance: str = ""
     """Runs, table and versions behind the figures, written to the files' metadata."""
+    page: Path | None = None
+    """The page's folder; None: `folder`."""
     drawn: bool = True
     """False: only the CSV files are written."""
 
@@ -38,8 +41,9 @@ class Inks:
     ) -> list[Path]:
         """Draw a figure into `name.pdf` and `name.png`, and its numbers into `name.csv`.
 
-        `aspect`: width and height as multiples of the style's.
+        `name` is made safe as a file name. `aspect`: width and height as multiples of the style's.
         """
+        name = slug(name)
         files = [self.folder / f"{name}.csv"]
         save_csv(files[0], numbers)
         if not self.drawn:
@@ -55,6 +59,10 @@ class Inks:
                 pdf.print_pdf(file, metadata={"CreationDate": None, "Subject": self.provenance})  # type: ignore[no-untyped-call]
         files += [self.folder / f"{name}.pdf", self.folder / f"{name}.png"]
         return files
+
+    def links(self, files: Sequence[Path]) -> list[str]:
+        """The files as the page names them."""
+        return [path.relative_to(self.page or self.folder).as_posix() for path in files]
 
     def svg(self, draw: Callable[[Figure], None], *, aspect: tuple[float, float] = (1.0, 1.0)) -> str:
         """A figure as SVG text for a page."""

@@ -5,11 +5,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from nasgauge.analysis.plots.style import look
+from nasgauge.analysis.plots.layout import labelled, legend_right
+from nasgauge.analysis.plots.style import SMALLEST, looks
+from nasgauge.analysis.results.names import shortened
 
 Array = NDArray[np.float64]
+
+_WIDE = 30
+"""Characters of column names that fit beside each other."""
+_CEILING = "noise ceiling (two trainings)"
 
 
 def draw_ranks(ax: Axes, score: Array, truth: Array, *, bins: int = 70) -> None:
@@ -36,10 +43,11 @@ def draw_taus(
     *,
     ceiling: float,
     published: Mapping[str, float],
+    legend: bool = True,
 ) -> None:
     """Tau of each score with its interval, best on top; the noise ceiling as a line where it is known.
 
-    `published`: taus of papers, by score, as hollow marks.
+    `published`: taus of papers, by score, as hollow marks. `legend`: one right of the Axes.
     """
     for place, (name, tau, low, high) in enumerate(rows):
         baseline = name in ("flops", "params")
@@ -47,52 +55,76 @@ def draw_taus(
         if np.isfinite(low):
             ax.plot([low, high], [place, place], color=colour, lw=2.2, alpha=0.6, solid_capstyle="round")
         ax.plot([tau], [place], marker="s" if baseline else "o", color=colour, ms=4.5)
-        if name in published:
-            ax.plot([published[name]], [place], marker="D", mfc="none", mec="#D55E00", ms=5, ls="none")
+    known = [(published[name], place) for place, (name, *_) in enumerate(rows) if name in published]
+    if known:
+        ax.plot(
+            *zip(*known, strict=True),
+            marker="D",
+            mfc="none",
+            mec="#D55E00",
+            ms=5,
+            ls="none",
+            label="published",
+        )
     if np.isfinite(ceiling):
-        ax.axvline(ceiling, color="black", lw=0.9, ls=":")
-        ax.annotate(
-            f"noise ceiling (two trainings) {ceiling:.2f}", (ceiling, 1.0), xycoords=("data", "axes fraction"),
-            xytext=(-3, 3), textcoords="offset points", fontsize=7, ha="right", annotation_clip=False,
-        )  # fmt: skip
-    if any(name in published for name, *_ in rows):
-        ax.plot([], [], marker="D", mfc="none", mec="#D55E00", ms=5, ls="none", label="published")
-        ax.legend(loc="lower right")
+        ax.axvline(ceiling, color="black", lw=0.9, ls=":", label=f"{_CEILING} {ceiling:.2f}")
     ax.axvline(0, color="#999999", lw=0.6)
-    ax.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    ax.set_yticks(range(len(rows)), [shortened(name, 28) for name, *_ in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
+    if legend and labelled(ax):
+        legend_right(ax)
 
 
 def draw_heat(ax: Axes, values: pd.DataFrame) -> None:
     """Correlations as a matrix, each with its number; blank where undefined."""
     grid = values.to_numpy(dtype=np.float64)
     ax.imshow(grid, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
-    size = 7 if grid.shape[1] <= 8 else 5
+    many = grid.shape[1] > 8
     for row, column in zip(*np.nonzero(np.isfinite(grid)), strict=True):
         value = grid[row, column]
-        shade = "white" if abs(value) > 0.75 else "black"
-        ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=size, color=shade)
-    rotation = 45 if grid.shape[1] > 5 else 0
+        text = f"{value:z.2f}"
+        ax.text(
+            column, row, text.replace("0.", ".").replace("1.00", "1") if many else text, ha="center", va="center",
+            fontsize=SMALLEST, color="white" if abs(value) > 0.75 else "black",
+        )  # fmt: skip
+    rotation = 90 if sum(len(str(name)) for name in values.columns) > _WIDE else 0
     ax.set_xticks(
-        range(grid.shape[1]), list(values.columns), rotation=rotation, ha="right" if rotation else "center"
+        range(grid.shape[1]), [shortened(str(name), 20) for name in values.columns], rotation=rotation
     )
-    ax.set_yticks(range(grid.shape[0]), list(values.index))
+    ax.set_yticks(range(grid.shape[0]), [shortened(str(name), 20) for name in values.index])
     ax.grid(visible=False)
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)
     ax.tick_params(length=0)
 
 
-def draw_sizes(ax: Axes, frame: pd.DataFrame, *, ceiling: float) -> None:
-    """Tau against the number of fitted cells, a line for each surrogate, band: 5 % to 95 % quantile of repeats."""
+def draw_sizes(ax: Axes, frame: pd.DataFrame, *, ceiling: float, legend: bool = True) -> None:
+    """Tau against the number of fitted cells, a line for each surrogate, band: 5 % to 95 % quantile of repeats.
+
+    `legend`: one right of the Axes.
+    """
+    shown = looks(frame["surrogate"].astype(str))
     for name, part in frame.groupby("surrogate"):
-        shown = look(str(name))
+        look = shown[str(name)]
         x = part["fitted"].to_numpy(dtype=np.float64)
         mean, low, high = (part[column].to_numpy(dtype=np.float64) for column in ("mean", "low", "high"))
-        ax.fill_between(x, low, high, color=shown.colour, alpha=0.15, lw=0)
-        ax.plot(x, mean, color=shown.colour, marker=shown.marker, ms=4, lw=1.5, label=str(name))
+        ax.fill_between(x, low, high, color=look.colour, alpha=0.15, lw=0)
+        ax.plot(
+            x,
+            mean,
+            color=look.colour,
+            marker=look.marker,
+            ms=4,
+            lw=1.5,
+            ls=look.line,
+            label=shortened(str(name)),
+        )
     if np.isfinite(ceiling):
-        ax.axhline(ceiling, color="black", lw=0.9, ls=":", label="noise ceiling (two trainings)")
+        ax.axhline(ceiling, color="black", lw=0.9, ls=":", label=_CEILING)
     ax.set_xscale("log")
-    ax.legend(loc="lower right")
+    ax.set_xticks(sorted(set(frame["fitted"])), minor=False)
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    if legend:
+        legend_right(ax)

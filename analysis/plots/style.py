@@ -5,9 +5,12 @@ The colours are Okabe and Ito's and Tol's colour-blind safe palettes.
 
 import inspect
 import re
-import zlib
+from collections import Counter
+from collections.abc import Iterable
+from itertools import cycle
 from typing import Any, Final, NamedTuple
 
+from nasgauge.analysis.results.names import base_name
 from nasgauge.spaces.errors import NasgaugeError
 
 STYLE: Final[dict[Any, Any]] = {
@@ -26,33 +29,38 @@ STYLE: Final[dict[Any, Any]] = {
     "legend.fontsize": 8,
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
+    "text.parse_math": False,  # a name may contain a dollar sign
 }
 """One style for all figures: embedded fonts, no frame, a light grid."""
+
+SMALLEST: Final = 7
+"""Points of the smallest text in a figure."""
 
 OWN: Final = "page"
 """Our own sizes and fonts instead of a venue's."""
 
-_COLOURS: Final = {
-    "random": "#777777",
-    "evolution": "#0072B2",
-    "local": "#009E73",
-    "reinforce": "#D55E00",
-    "pnas": "#CC79A7",
-    "pnas-ucb": "#882255",
-    "tenas": "#E69F00",
+_KNOWN: Final = {
+    "random": ("#777777", "o"),
+    "evolution": ("#0072B2", "s"),
+    "local": ("#009E73", "^"),
+    "reinforce": ("#D55E00", "v"),
+    "pnas": ("#CC79A7", "D"),
+    "pnas-ucb": ("#882255", "P"),
+    "pnas-published": ("#AA4499", "d"),
+    "tenas": ("#E69F00", "X"),
+    "bananas": ("#999933", "p"),
+    "smbo": ("#44AA99", "<"),
+    "tpe": ("#332288", ">"),
 }
-_SPARE: Final = ("#56B4E9", "#332288", "#117733", "#AA4499", "#999933", "#661100")
-_MARKERS: Final = {
-    "random": "o",
-    "evolution": "s",
-    "local": "^",
-    "reinforce": "v",
-    "pnas": "D",
-    "pnas-ucb": "P",
-    "tenas": "X",
-}
-_SPARE_MARKERS: Final = ("<", ">", "p", "h", "*", "d", "8")
-_DASHES: Final = ("6,2", "2,2", "6,2,2,2", "10,3")
+"""Colour and marker of the built-in searchers, the same in every campaign."""
+_SPARE: Final = (
+    "#56B4E9", "#661100", "#117733", "#CC6677", "#8C6BB1", "#B8860B", "#1B4F72", "#F06292", "#7CB342", "#6D4C41",
+)  # fmt: skip
+_SPARE_MARKERS: Final = ("*", "h", "8", "H", "x", "+", "1", "2", "3", "4")
+_DASHES: Final = ("", "6,2", "2,2", "6,2,2,2", "10,3", "6,2,2,2,2,2", "1,1", "12,2,2,2")
+
+FAINT: Final = "#c4c4c4"
+"""Of curves that another panel has in colour."""
 
 OPERATION_COLOURS: Final = {
     "none": "#BBBBBB",
@@ -96,19 +104,36 @@ class Look(NamedTuple):
         return (0, tuple(float(part) for part in self.dash.split(","))) if self.dash else "-"
 
 
-def look(searcher: str) -> Look:
-    """A searcher's look: colour and marker by its name, the dash by its options.
+def looks(searchers: Iterable[str]) -> dict[str, Look]:
+    """A look for each searcher of a campaign; no two have the same colour and dash.
 
-    >>> look("evolution"), look("evolution:population=50").colour
-    (Look(colour='#0072B2', marker='s', dash=''), '#0072B2')
+    A built-in searcher has its own colour and marker in every campaign, and one with options the colour of its
+    name and another dash and marker. Others get what is left, in order of their names; past the palette the
+    colours begin again with other dashes.
+
+    >>> found = looks(["evolution", "evolution:population=50", "mine:A", "mine:B"])
+    >>> found["evolution"], found["evolution:population=50"].dash, found["mine:A"] == found["mine:B"]
+    (Look(colour='#0072B2', marker='s', dash=''), '6,2', False)
     """
-    name, _, options = searcher.partition(":")
-    code = zlib.crc32(name.encode())
-    return Look(
-        _COLOURS.get(name) or _SPARE[code % len(_SPARE)],
-        _MARKERS.get(name) or _SPARE_MARKERS[code % len(_SPARE_MARKERS)],
-        _DASHES[zlib.crc32(options.encode()) % len(_DASHES)] if options else "",
-    )
+    shown = sorted(set(searchers), key=lambda name: (name not in _KNOWN, name))
+    free = [*_SPARE_MARKERS, *(mark for name, (_, mark) in _KNOWN.items() if name not in shown)]
+    marks = cycle(free)
+    spare = cycle(_SPARE)
+    colours = {name: colour for name, (colour, _) in _KNOWN.items()}
+    turns: Counter[str] = Counter()
+    found = {}
+    for searcher in shown:
+        base = base_name(searcher)
+        colour = colours[base] if base in colours else colours.setdefault(base, next(spare))
+        marker = _KNOWN[searcher][1] if searcher in _KNOWN else next(marks)
+        found[searcher] = Look(colour, marker, _dash(turns[colour]))
+        turns[colour] += 1
+    return found
+
+
+def _dash(turn: int) -> str:
+    """The dash of the searcher that is the `turn`-th of its colour; beyond the listed ones longer and longer."""
+    return _DASHES[turn] if turn < len(_DASHES) else f"{4 * (turn - len(_DASHES)) + 14},2"
 
 
 def venues() -> list[str]:
@@ -145,4 +170,9 @@ def style(venue: str = OWN) -> dict[Any, Any]:
         "font.sans-serif": [*kept.get("font.sans-serif", []), "DejaVu Sans"],
     }
     fonts["font.family"] = [name for name in fonts["font.family"] if name in _GENERIC] or ["serif"]
-    return STYLE | kept | fonts | {"text.usetex": False}
+    sizes = {
+        name: max(value, SMALLEST)
+        for name, value in kept.items()
+        if name.endswith("size") and isinstance(value, int | float)
+    }
+    return STYLE | kept | sizes | fonts | {"text.usetex": False}

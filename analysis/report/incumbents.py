@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from nasgauge.analysis.plots.cells import EDGE_NAMES, draw_preference, shares
+from nasgauge.analysis.plots.cells import EDGE_NAMES, draw_preferences, shares
 from nasgauge.analysis.plots.figures import Inks
 from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES
 from nasgauge.analysis.report.page import Chart, Section
 from nasgauge.analysis.results.campaign import Campaign
+from nasgauge.analysis.results.names import dataset_name, printable, slug
 from nasgauge.analysis.results.tables import Table
 from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell, InvalidCell
 
@@ -29,16 +30,17 @@ def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
         if not cells:
             continue
         share = shares(cells)
+        of = f"{dataset_name(dataset)}, table {printable(campaign.table)}: final incumbents of {len(cells)} runs"
         saved = inks.save(
             f"operations-{dataset}",
-            lambda figure, share=share: _ink(figure, share),  # type: ignore[misc]  # bound here
+            partial(draw_preferences, share=share, of=of),
             _numbers(share),
             aspect=(1.0, 0.75),
         )
         files += saved
         charts.append(
             Chart(
-                f"operations-{dataset}",
+                f"operations-{slug(dataset)}",
                 "bars",
                 f"{dataset}: operations of the final incumbents",
                 f"Share of the final incumbents with each operation, by edge; {dataset}, table {campaign.table}, n = "
@@ -54,7 +56,7 @@ def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
                         for place, name in enumerate(OPERATIONS)
                     ],
                 },
-                [path.name for path in saved],
+                inks.links(saved),
                 inks.provenance,
             )
         )
@@ -97,12 +99,6 @@ def found_table(campaign: Campaign) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def winners(campaign: Campaign, count: int) -> list[Cell]:
-    """The cells that most runs end with, whatever the searcher and dataset; ties in order of their texts."""
-    ends = Counter(text for runs in campaign.runs.values() for text in runs.final_cells)
-    return _parsed(sorted(ends, key=lambda text: (-ends[text], text))[:count])
-
-
 def named_cells(sections: Sequence[Section]) -> list[str]:
     """Every cell that a table of the page names."""
     texts = {
@@ -124,10 +120,6 @@ def _parsed(texts: Sequence[str]) -> list[Cell]:
         except InvalidCell:
             continue
     return cells
-
-
-def _ink(figure: Figure, share: np.ndarray) -> None:
-    draw_preference(figure.add_subplot(), share)
 
 
 def _numbers(share: np.ndarray) -> pd.DataFrame:

@@ -13,7 +13,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nasgauge.analysis.plots.cells import WIDTH, arcs, of
-from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES, look
+from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES, looks
+from nasgauge.analysis.results.names import slug
 from nasgauge.analysis.results.tables import Table
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import NasgaugeError
@@ -49,6 +50,11 @@ class Picture:
     svg: str
     files: Sequence[str] = ()
     provenance: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its element."""
+        return slug(self.title)
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def render(page: Page) -> str:
     charts = [chart for section in page.sections for chart in section.charts]
     data = {
         "charts": [{"name": chart.name, "kind": chart.kind} | dict(chart.data) for chart in charts],
-        "looks": {searcher: look(searcher)._asdict() for searcher in page.searchers},
+        "looks": {name: look._asdict() for name, look in looks(page.searchers).items()},
         "cells": {text: drawing(Cell.parse(text)) for text in page.cells},
     }
     return environment.get_template("page.html").render(

@@ -1,5 +1,6 @@
 """From a results folder to figures, the numbers behind them, tables, and the report page."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,9 @@ from nasgauge.analysis.report.sections import (
 from nasgauge.analysis.report.studies import Extras, extra_sections
 from nasgauge.analysis.results.campaign import Campaign, load
 from nasgauge.analysis.results.efficiency_curves import known_clocks
-from nasgauge.analysis.results.files import save_text
+from nasgauge.analysis.results.files import forget, own_folder, save_text
+from nasgauge.analysis.results.names import printable
+from nasgauge.analysis.results.paper import matrix, pairs_of, paper_table, ranking_table
 from nasgauge.analysis.results.random_equivalents import reach_table
 from nasgauge.analysis.results.recommendations import finals, recommendation_table, recommendations
 from nasgauge.analysis.results.summary import (
@@ -72,6 +75,7 @@ def report(
     clock: Clock = "queries",
     average: str = "mean",
     recommend: Rule = "incumbent",
+    ours: str = "",
     venue: str = OWN,
     figures: bool = True,
     seed: int = 0,
@@ -79,12 +83,15 @@ def report(
 ) -> Report:
     """Make `report/` in a results folder: the page, figures (PDF, PNG, CSV) and tables (CSV, MD, TEX).
 
+    Figures of a venue are in a folder of its name. Files of an earlier report of other results are removed.
     The page offers every clock with known costs; figures in files are against `clock`. `average`: mean or
     median over runs. `recommend`: the rule that chooses each run's final cell in tables and tests, the same
-    for all searchers; curves always show the incumbent. `figures`: False leaves out the PDF and PNG files,
+    for all searchers; curves always show the incumbent. `ours`: compare this searcher with
+    each other one instead of all pairs, which is a smaller family of tests. `figures`: False leaves out the PDF and PNG files,
     which take most of the time. `seed`: of the resampling. `extras`: other studies for the same page.
 
-    Raises OtherCampaign, NoResults, UnknownCost, UnknownVenue, NotSmoothed.
+    Raises OtherCampaign, NoResults, UnknownCost, UnknownVenue, NotSmoothed, UnknownSearcher,
+    NotOurFolder.
     """
     rc = style(venue)
     campaign = load(folder)
@@ -92,20 +99,27 @@ def report(
     for dataset in campaign.datasets:
         if why := known_clocks(campaign, dataset)[clock]:
             raise UnknownCost(why)
-    inks = Inks(folder / FOLDER, rc, _provenance(campaign, seed), figures)
-    inks.folder.mkdir(exist_ok=True)
+    out = own_folder(folder / FOLDER)
+    inks = Inks(
+        out if venue == OWN else own_folder(out / venue), rc, _provenance(campaign, seed), out, figures
+    )
     files: list[Path] = []
     found = recommendations(campaign)
     ends = finals(found, recommend)
     final = final_table(campaign, found, recommend, rng)
-    comparisons = comparison_table(campaign, ends, rng)
+    comparisons = comparison_table(campaign, ends, rng, pairs_of(campaign, ours) if ours else ())
     normal = scores(campaign, ends)
     together = aggregate_table(normal, rng)
     made = tables(campaign, recommend, final, reach_table(campaign, rng), comparisons, together)
+    made["paper"] = paper_table(campaign, ends, comparisons, recommend, ours)
+    if len(comparisons):
+        made["ranking"] = ranking_table(campaign, ends, comparisons)
+    pairwise = () if ours or comparisons.empty else campaign.datasets
+    matrices = {dataset: matrix(campaign, ends, comparisons, dataset) for dataset in pairwise}
     made["recommended"] = recommendation_table(found, described(campaign), rng)
     sections = [
         curves_section(campaign, inks, clock, average, rng, files),
-        *statistics_sections(campaign, inks, made, normal, rng, files),
+        *statistics_sections(campaign, inks, made, matrices, normal, rng, files),
         cells_section(campaign, inks, files),
         papers_section(campaign),
         *extra_sections(extras, inks, rng, files),
@@ -113,10 +127,10 @@ def report(
     ]
     for section in sections:
         for table in section.tables:
-            files += table.save(inks.folder)
+            files += table.save(out)
     said = verdicts(final, comparisons)
     page = Page(
-        title=f"{len(campaign.searchers)} searchers on {campaign.table}",
+        title=f"{len(campaign.searchers)} searcher{'s' * (len(campaign.searchers) > 1)} on {printable(campaign.table)}",
         subtitle=f"{', '.join(campaign.datasets)} · {campaign.settings.budget} per run · "
         f"{campaign.settings.seed_range}",
         facts=_facts(campaign),
@@ -129,9 +143,16 @@ def report(
         cells=named_cells(sections),
         glossary=GLOSSARY,
     )
-    path = inks.folder / PAGE
+    path = out / PAGE
     save_text(path, render(page))
+    forget(out, [path, *files], _digest(campaign, average, recommend, ours, seed))
     return Report(path, (path, *files), made["final"], recommend, tuple(said), campaign.notes)
+
+
+def _digest(campaign: Campaign, *options: object) -> str:
+    """Of everything that the figures depend on."""
+    digests = sorted(header.digest for group in campaign.headers.values() for header in group)
+    return hashlib.sha256("\n".join([*digests, *map(str, options)]).encode()).hexdigest()
 
 
 def _provenance(campaign: Campaign, seed: int) -> str:

@@ -106,7 +106,7 @@ def _accuracies(
         "Each point is a cell. Grey: 95 % prediction interval for the mean of our runs, given the same network and "
         "recipe as the table's; dashed: equality.",
         inks.svg(draw, aspect=shape),
-        [path.name for path in saved],
+        inks.links(saved),
         inks.provenance,
     )
 
@@ -142,6 +142,6 @@ def _curves(dataset: str, epochs: int, curves: pd.DataFrame, inks: Inks, files: 
         "Ours in blue, the table's seeds in grey. Training loss and accuracy are means over the augmented images of an "
         "epoch, during which the weights change.",
         inks.svg(draw, aspect=shape),
-        [path.name for path in saved],
+        inks.links(saved),
         inks.provenance,
     )

@@ -8,20 +8,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nasgauge.analysis.plots.comparisons import draw_intervals, draw_profile
-from nasgauge.analysis.plots.efficiency import draw_accuracy, draw_regret, draw_top
+from nasgauge.analysis.plots.comparisons import draw_intervals, draw_profiles, draw_significance
+from nasgauge.analysis.plots.efficiency import draw_best_cells, draw_efficiency
 from nasgauge.analysis.plots.figures import Inks
+from nasgauge.analysis.plots.layout import title
+from nasgauge.analysis.plots.style import Look, looks
 from nasgauge.analysis.report.page import Chart, Section
 from nasgauge.analysis.results.campaign import Campaign
 from nasgauge.analysis.results.efficiency_curves import (
     AXES,
-    TOP,
     Efficiency,
     Top,
     efficiency,
     known_clocks,
     top,
 )
+from nasgauge.analysis.results.names import dataset_name, printable, slug
+from nasgauge.analysis.results.paper import Matrix
 from nasgauge.analysis.results.published import NASBENCH201, TENAS_TABLE_1, beside, pnas_efficiency
 from nasgauge.analysis.results.summary import profiles
 from nasgauge.analysis.results.tables import Table
@@ -61,7 +64,7 @@ def curves_section(
         )
         charts.append(
             Chart(
-                f"efficiency-{dataset}",
+                f"efficiency-{slug(dataset)}",
                 "efficiency",
                 dataset,
                 caption,
@@ -71,7 +74,7 @@ def curves_section(
                     "optimum": one.optimum,
                     "references": one.references,
                 },
-                _names(saved),
+                inks.links(saved),
                 inks.provenance,
             )
         )
@@ -81,14 +84,14 @@ def curves_section(
         files += saved
         charts.append(
             Chart(
-                f"top-{dataset}",
+                f"top-{slug(dataset)}",
                 "top",
                 f"{dataset}: the 1, 5 and 25 best cells",
                 "Mean test accuracy of the 1 (solid), 5 (dashed) and 25 (dotted) cells with the highest search metric "
                 f"(Liu et al., 2018), mean over runs, no interval; {dataset}, table {campaign.table}, "
                 f"{_counts(runs_of[dataset])}.",
                 {"grid": best.grid, "curves": best.curves},
-                _names(saved),
+                inks.links(saved),
                 inks.provenance,
             )
         )
@@ -112,17 +115,14 @@ def _clock(one: Efficiency) -> dict[str, Any]:
 
 def _save_efficiency(inks: Inks, campaign: Campaign, one: Efficiency) -> list[Path]:
     suffix = "" if one.clock == "queries" else f"-{one.clock}"
-    title = f"{one.dataset}, table {campaign.table}: {one.average} and 95 % interval, {_counts(one.runs)}"
+    of = f"{dataset_name(one.dataset)}, table {printable(campaign.table)}, {_counts(one.runs)}"
+    shown = looks(campaign.searchers)
 
     def accuracy(figure: Figure) -> None:
-        ax = figure.add_subplot()
-        draw_accuracy(ax, one.grid, one.bands, random=one.random, references=one.references)
-        ax.set(xlabel=AXES[one.clock], ylabel="test accuracy of the incumbent, %", title=title)
+        draw_efficiency(figure, one, shown, of=of)
 
     def regret(figure: Figure) -> None:
-        ax = figure.add_subplot()
-        draw_regret(ax, one.grid, one.bands, optimum=one.optimum, random=one.random)
-        ax.set(xlabel=AXES[one.clock], ylabel="regret, percentage points", title=title)
+        draw_efficiency(figure, one, shown, of=of, regret=True)
 
     gaps = one.table.copy()
     for column in gaps.columns[1:]:
@@ -143,23 +143,20 @@ def _swapped(column: str) -> str:
 
 
 def _save_top(inks: Inks, campaign: Campaign, best: Top) -> list[Path]:
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots(1, len(TOP))
-        draw_top(axes, best.grid, best.curves)
-        axes[1].set(xlabel=AXES["queries"])
-        axes[0].set(ylabel="mean test accuracy, %")
-        figure.suptitle(
-            f"{best.dataset}, table {campaign.table}: mean over runs of the best cells by search metric",
-            x=0.01, ha="left", fontsize="medium",
-        )  # fmt: skip
+    of = f"{dataset_name(best.dataset)}, table {printable(campaign.table)}"
+    shown = looks(campaign.searchers)
 
-    return inks.save(f"top-{best.dataset}", draw, best.table, aspect=(1.6, 0.9))
+    def draw(figure: Figure) -> None:
+        draw_best_cells(figure, best.grid, best.curves, shown, of=of)
+
+    return inks.save(f"top-{best.dataset}", draw, best.table)
 
 
 def statistics_sections(
     campaign: Campaign,
     inks: Inks,
     made: Mapping[str, Table],
+    matrices: Mapping[str, Matrix],
     normal: dict[str, list[Any]],
     rng: np.random.Generator,
     files: list[Path],
@@ -169,7 +166,7 @@ def statistics_sections(
         Section(
             "results",
             "Results",
-            tables=[made[name] for name in ("final", "recommended", "reach") if name in made],
+            tables=[made[name] for name in ("paper", "final", "recommended", "reach") if name in made],
         )
     ]
     if "comparisons" in made:
@@ -178,7 +175,8 @@ def statistics_sections(
                 "comparisons",
                 "Statistical comparison",
                 notes=[note for note in [no_diagram(campaign)] if note],
-                tables=[made["comparisons"]],
+                charts=[_significance(campaign, inks, *item, files) for item in matrices.items()],
+                tables=[made[name] for name in ("ranking", "comparisons") if name in made],
             )
         )
     if not normal:
@@ -188,15 +186,20 @@ def statistics_sections(
         (str(name), float(centre), float(low), float(high))
         for name, centre, low, high in together[["searcher", "iqm", "low", "high"]].to_numpy().tolist()
     ]
-    levels, bands = profiles(normal, rng)
+    levels, bands = profiles({name: normal[name] for name, *_ in rows}, rng)
     runs = {name: sum(len(part) for part in parts) for name, parts in normal.items()}
-    of = f"{', '.join(campaign.datasets)}; table {campaign.table}; {_counts(runs)}"
-    saved = inks.save("profile", lambda figure: _ink_profile(figure, levels, bands), _profile(levels, bands))
+    of = f"{', '.join(map(dataset_name, campaign.datasets))}; table {printable(campaign.table)}; {_counts(runs)}"
+    shown = looks(campaign.searchers)
+    saved = inks.save(
+        "profile",
+        lambda figure: draw_profiles(figure, levels, bands, shown, of=of),
+        _profile(levels, bands),
+    )
     points = inks.save(
         "iqm",
-        lambda figure: _ink_intervals(figure, rows),
+        lambda figure: _ink_intervals(figure, rows, shown, of),
         pd.DataFrame(rows, columns=["searcher", "iqm", "low", "high"]),
-        aspect=(1.0, 0.35 + 0.1 * len(rows)),
+        aspect=(1.0, 0.4 + 0.09 * len(rows)),
     )
     files += [*saved, *points]
     sections.append(
@@ -208,14 +211,14 @@ def statistics_sections(
                 Chart(
                     "iqm", "intervals", "Interquartile mean",
                     f"Interquartile mean over runs and datasets, 95 % bootstrap interval stratified by dataset; {of}.",
-                    {"rows": rows, "axis": "normalised score"}, _names(points), inks.provenance,
+                    {"rows": rows, "axis": "normalised score"}, inks.links(points), inks.provenance,
                 ),
                 Chart(
                     "profile", "profile", "Performance profile",
                     f"Share of runs with a final score above the level, with its pointwise 95 % bootstrap interval, stratified "
                     f"by dataset; higher is better; {of}.",
                     {"levels": levels, "bands": {name: band._asdict() for name, band in bands.items()}},
-                    _names(saved), inks.provenance,
+                    inks.links(saved), inks.provenance,
                 ),
             ],
             tables=[made["together"]],
@@ -224,16 +227,46 @@ def statistics_sections(
     return sections
 
 
-def _ink_profile(figure: Figure, levels: Any, bands: dict[str, Band]) -> None:
-    ax = figure.add_subplot()
-    draw_profile(ax, levels, bands)
-    ax.set(xlabel="normalised score", title="Performance profile, 95 % band")
+def _significance(campaign: Campaign, inks: Inks, dataset: str, found: Matrix, files: list[Path]) -> Chart:
+    """All pairs on a dataset."""
+    of = f"{dataset_name(dataset)}, table {printable(campaign.table)}"
+
+    def draw(figure: Figure) -> None:
+        draw_significance(figure.add_subplot(), *found)
+        title(
+            figure,
+            f"{of}: probability of improvement of the row over the column; coloured: significant at 5 %",
+        )
+
+    saved = inks.save(
+        f"significance-{dataset}",
+        draw,
+        found.effect.reset_index(),
+        aspect=(1.0, 0.45 + 0.085 * len(found.effect)),
+    )
+    files += saved
+    return Chart(
+        f"significance-{slug(dataset)}",
+        "heat",
+        f"{dataset}: significance of all pairs",
+        f"Probability that a run of the row's searcher ends higher than one of the column's (A12), best mean first; "
+        f"coloured where the Holm-corrected p is below 5 %; {of}.",
+        {
+            "x": list(found.effect.columns), "y": list(found.effect.index), "text": found.effect.to_numpy(),
+            "z": (2 * found.effect - 1).where(found.significant).to_numpy(), "searchers": True,
+        },
+        inks.links(saved),
+        inks.provenance,
+    )  # fmt: skip
 
 
-def _ink_intervals(figure: Figure, rows: Sequence[tuple[str, float, float, float]]) -> None:
+def _ink_intervals(
+    figure: Figure, rows: Sequence[tuple[str, float, float, float]], shown: Mapping[str, Look], of: str
+) -> None:
     ax = figure.add_subplot()
-    draw_intervals(ax, rows)
-    ax.set(xlabel="interquartile mean of the normalised score, 95 % interval")
+    draw_intervals(ax, rows, shown=shown)
+    ax.set(xlabel="normalised score")
+    title(figure, f"{of}: interquartile mean, 95 % interval")
 
 
 def _profile(levels: Any, bands: dict[str, Band]) -> pd.DataFrame:
@@ -287,7 +320,3 @@ def _counts(runs: Mapping[str, int]) -> str:
     most = max(runs.values(), default=0)
     fewer = ", ".join(f"{name} {count}" for name, count in runs.items() if count < most)
     return f"n = {most}" + (f" ({fewer})" if fewer else "")
-
-
-def _names(files: Sequence[Path]) -> list[str]:
-    return [path.name for path in files]

@@ -1,6 +1,5 @@
 """Sections of other studies: scores against accuracies, surrogates by size, TE-NAS's pruning, retrained cells."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nasgauge.analysis.plots.cells import Choices, draw_preference, draw_shrinking, operation_handles, shares
+from nasgauge.analysis.plots.cells import Choices, draw_preferences, draw_shrinking, operation_handles, shares
 from nasgauge.analysis.plots.figures import Inks
+from nasgauge.analysis.plots.layout import key, labelled, legend_above, pictures_of, title
 from nasgauge.analysis.plots.ranks import draw_heat, draw_ranks, draw_sizes, draw_taus
 from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES
 from nasgauge.analysis.report.page import Chart, Picture, Section
 from nasgauge.analysis.report.retraining import bridge_section
+from nasgauge.analysis.results.names import dataset_name, shortened, slug
 from nasgauge.analysis.results.published import TENAS_CORRELATIONS
 from nasgauge.analysis.results.retraining import Bridge
 from nasgauge.analysis.results.tables import Table
@@ -109,11 +110,11 @@ def _taus(study: Study, part: pd.DataFrame, noise: float, inks: Inks, files: lis
 
     def draw(figure: Figure) -> None:
         ax = figure.add_subplot()
-        draw_taus(ax, rows, ceiling=noise, published=published)
+        draw_taus(ax, rows, ceiling=noise, published=published, legend=False)
         ax.set(xlabel="Kendall's tau with reported accuracy")
-        figure.suptitle(
-            f"{study.dataset}: agreement of scores with accuracy", x=0.02, ha="left", fontsize="medium"
-        )
+        title(figure, f"{dataset_name(study.dataset)}: agreement of scores with accuracy, 95 % interval")
+        if labelled(ax):
+            legend_above(ax, labelled(ax))
 
     saved = inks.save(f"tau-{study.dataset}", draw, part, aspect=(1.0, 0.35 + 0.06 * len(rows)))
     files += saved
@@ -121,10 +122,10 @@ def _taus(study: Study, part: pd.DataFrame, noise: float, inks: Inks, files: lis
     beside = f" Published for TE-NAS: {', '.join(' '.join(pair) for pair in known)}." if known else ""
     return [
         Chart(
-            f"tau-{study.dataset}", "intervals", f"{study.dataset}: tau of every score",
+            f"tau-{slug(study.dataset)}", "intervals", f"{study.dataset}: tau of every score",
             f"Kendall's tau-b with {study.reported or 'reported accuracy'}, 95 % BCa interval over cells.{beside}",
             {"rows": rows, "axis": "Kendall's tau", "line": noise, "line_name": "two trainings"},
-            [path.name for path in saved], inks.provenance,
+            inks.links(saved), inks.provenance,
         )
     ]  # fmt: skip
 
@@ -139,11 +140,11 @@ def _density(study: Study, name: str, row: Mapping[str, Any], inks: Inks, files:
     def draw(figure: Figure) -> None:
         ax = figure.add_subplot()
         draw_ranks(ax, score, study.truth)
-        ax.set(xlabel=f"percentile of {name}", ylabel="test accuracy, %")
-        ax.set_title(f"{study.dataset}, {known.sum():,} cells\n{told}", fontsize="small")
+        ax.set(xlabel=f"percentile of {shortened(name)}", ylabel="test accuracy, %")
+        title(figure, f"{dataset_name(study.dataset)}, {known.sum():,} cells: {told}")
 
     saved = inks.save(
-        f"ranks-{study.dataset}-{_slug(name)}",
+        f"ranks-{study.dataset}-{slug(name)}",
         draw,
         pd.DataFrame({"score": study.scores[name], "percentile": score, "accuracy": study.truth}),
     )
@@ -151,14 +152,14 @@ def _density(study: Study, name: str, row: Mapping[str, Any], inks: Inks, files:
     y = np.clip(study.truth[known], float(np.quantile(study.truth[known], 0.02)), None)
     counts, x_edges, y_edges = np.histogram2d(score[known], y, bins=_BINS)
     return Chart(
-        f"ranks-{study.dataset}-{_slug(name)}", "density", f"{study.dataset}: {name}",
+        f"ranks-{slug(study.dataset)}-{slug(name)}", "density", f"{study.dataset}: {name}",
         f"{known.sum():,} cells: {told}. The lowest 2 % of accuracies are clipped to the lower edge.",
         {
             "x": (x_edges[1:] + x_edges[:-1]) / 2, "y": (y_edges[1:] + y_edges[:-1]) / 2,
             "cells": counts.T.astype(int), "scale": _SCALES,
             "axis": f"percentile of {name}",
         },
-        [path.name for path in saved], inks.provenance,
+        inks.links(saved), inks.provenance,
     )  # fmt: skip
 
 
@@ -171,12 +172,14 @@ def _preference(study: Study, inks: Inks, files: list[Path]) -> list[Chart]:
     }
     share = np.array([shares(_best(study, score)).mean(axis=0) for score in orders.values()])
 
+    of = f"{dataset_name(study.dataset)}: operations of the best 10 % of cells"
+
     def draw(figure: Figure) -> None:
-        draw_preference(figure.add_subplot(), share, list(orders))
+        draw_preferences(figure, share, list(orders), of=of)
 
     numbers = pd.DataFrame(share, columns=list(OPERATIONS))
     numbers.insert(0, "best by", list(orders))
-    name = f"preference-{study.dataset}"
+    name = f"preference-{slug(study.dataset)}"
     saved = inks.save(name, draw, numbers, aspect=(1.0, 0.75))
     files += saved
     parts = [
@@ -188,7 +191,7 @@ def _preference(study: Study, inks: Inks, files: list[Path]) -> list[Chart]:
             name, "bars", f"{study.dataset}: operations of the best tenth",
             "Share of each operation on the edges of the best 10 % of cells, by accuracy and by scores (Chen et "
             "al., 2021, Figure 4).",
-            {"edges": list(orders), "parts": parts}, [path.name for path in saved], inks.provenance,
+            {"edges": list(orders), "parts": parts}, inks.links(saved), inks.provenance,
         )
     ]  # fmt: skip
 
@@ -198,25 +201,20 @@ def _best(study: Study, score: Array) -> list[Cell]:
     return [Cell.parse(study.cells[place]) for place in order[: max(len(order) // 10, 1)].tolist()]
 
 
-def _slug(text: str) -> str:
-    """Text as part of a file's name."""
-    return re.sub(r"[^\w.=]+", "-", text).strip("-")
-
-
-def _heat(name: str, title: str, values: pd.DataFrame, inks: Inks, files: list[Path]) -> Chart:
-    shape = (0.4 + 0.065 * len(values.columns), 0.3 + 0.065 * len(values))
+def _heat(name: str, heading: str, values: pd.DataFrame, inks: Inks, files: list[Path]) -> Chart:
+    shape = (1.0, 0.3 + 0.07 * len(values))
 
     def draw(figure: Figure) -> None:
         ax = figure.add_subplot()
         draw_heat(ax, values)
-        ax.set_title(title)
+        title(figure, heading)
 
     saved = inks.save(name, draw, values.reset_index(), aspect=shape)
     files += saved
     return Chart(
-        name, "heat", title, "Kendall's tau-b on the cells that have both.",
+        name, "heat", heading, "Kendall's tau-b on the cells that have both.",
         {"x": list(map(str, values.columns)), "y": list(map(str, values.index)), "z": values.to_numpy()},
-        [path.name for path in saved], inks.provenance,
+        inks.links(saved), inks.provenance,
     )  # fmt: skip
 
 
@@ -227,19 +225,15 @@ def sizes_section(trials: pd.DataFrame, noise: float, inks: Inks, files: list[Pa
 
         def draw(figure: Figure, frame: pd.DataFrame = frame, tested: str = tested) -> None:
             ax = figure.add_subplot()
-            draw_sizes(ax, frame, ceiling=noise)
-            ax.set(
-                xlabel="cells fitted on",
-                ylabel="Kendall's tau",
-                title=f"Surrogates, tested on {tested} cells",
-            )
+            draw_sizes(ax, frame, ceiling=noise, legend=False)
+            ax.set(xlabel="cells fitted on", ylabel="Kendall's tau")
+            title(figure, f"Surrogates, tested on {tested} cells")
+            key([ax])
 
         saved = inks.save(f"surrogates-{tested}", draw, frame)
         files += saved
         caption = "Mean over repeats; band: 5 % to 95 % quantile of repeats."
-        pictures.append(
-            Picture(f"Tested on {tested} cells", caption, inks.svg(draw), [p.name for p in saved])
-        )
+        pictures.append(Picture(f"Tested on {tested} cells", caption, inks.svg(draw), inks.links(saved)))
     return Section("surrogates", "Surrogates", pictures=pictures)
 
 
@@ -256,8 +250,7 @@ def pruning_section(searches: Sequence[Pruning], inks: Inks, files: list[Path]) 
         ]
 
         def draw(figure: Figure, search: Pruning = search, titles: Sequence[str] = titles) -> None:
-            axes = figure.subplots(1, len(search.rounds))
-            draw_shrinking(list(np.atleast_1d(axes)), search.rounds, titles)
+            draw_shrinking(pictures_of(figure, len(search.rounds)), search.rounds, titles)
             figure.legend(handles=operation_handles(), ncols=4, loc="outside lower center")
 
         numbers = pd.DataFrame(
@@ -267,16 +260,15 @@ def pruning_section(searches: Sequence[Pruning], inks: Inks, files: list[Path]) 
                 for edge, kept in enumerate(choices)
             ]
         )
-        shape = (0.42 * len(search.rounds), 0.5)
-        saved = inks.save(f"pruning-{_slug(search.name)}", draw, numbers, aspect=shape)
+        saved = inks.save(f"pruning-{slug(search.name)}", draw, numbers)
         files += saved
         pictures.append(
             Picture(
                 search.name,
                 "Operations kept on each edge after each round; dotted: pruned in this round. κ: condition number of "
                 "the neural tangent kernel before the round; regions: number of linear regions.",
-                inks.svg(draw, aspect=shape),
-                [path.name for path in saved],
+                inks.svg(draw),
+                inks.links(saved),
             )
         )
     return Section("pruning", "TE-NAS, round by round", pictures=pictures)

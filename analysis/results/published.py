@@ -14,6 +14,7 @@ import pandas as pd
 from nasgauge.analysis.results.campaign import Campaign
 from nasgauge.analysis.results.sample_efficiency import PAPER as PNAS_TABLE_2
 from nasgauge.analysis.results.tables import Table
+from nasgauge.analysis.statistics.runs import sd
 
 DATASETS: Final = {"cifar10": "C10", "cifar100": "C100", "ImageNet16-120": "IN16"}
 """The benchmark's names and those of the tables' columns."""
@@ -127,7 +128,10 @@ def beside(published: Published, campaign: Campaign) -> Table:
     rows = []
     placed = set()
     for row in published.rows:
-        rows.append(_line(row.method, "published", row.figures, row.seconds, row.status, published.source))
+        mark = "" if row.status == CONFIRMED else "†"
+        rows.append(
+            _line(row.method + mark, "published", row.figures, row.seconds, row.status, published.source)
+        )
         ours = [
             name for name in campaign.searchers if row.searcher and name.partition(":")[0] == row.searcher
         ]
@@ -143,9 +147,10 @@ def beside(published: Published, campaign: Campaign) -> Table:
         pd.DataFrame(rows),
         {"GPU s": 2},
         f"{published.note} Ours: mean of the last incumbent over n runs. sd: over runs. status: confirmed figures "
-        "were read in a copy of the paper, unconfirmed ones are quoted from memory.",
+        "were read in a copy of the paper; †: not or not all of them, the others are quoted from memory.",
         errors={name: f"{name} error" for name in DATASETS.values()},
         shown=[name for name in rows[0] if not name.endswith(" error")],
+        caption=f"{published.source}, beside this campaign (table {campaign.table}): test accuracy, %. †: not confirmed.",
     )
 
 
@@ -186,11 +191,8 @@ def _ours(campaign: Campaign, searcher: str) -> dict[str, object]:
     for dataset in DATASETS:
         runs = campaign.runs.get((dataset, searcher))
         final = np.array([]) if runs is None else runs.final
-        many = len(final) > 1
         counts.append(len(final))
-        figures.append(
-            Figure(float(final.mean()) if final.size else _NAN, float(final.std(ddof=1)) if many else _NAN)
-        )
+        figures.append(Figure(float(final.mean()) if final.size else _NAN, sd(final)))
     made = [count for count in counts if count]
     n = "/".join(map(str, made if len(set(made)) > 1 else made[:1])) or "0"
     source = f"table {campaign.table}, n = {n}, {campaign.settings.budget}"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from nasgauge.analysis.results.campaign import Campaign
 from nasgauge.analysis.results.recommendations import longest
 from nasgauge.analysis.results.sample_efficiency import equivalent
-from nasgauge.analysis.statistics.curves import on_grid
+from nasgauge.analysis.statistics.curves import Runs, on_grid
 from nasgauge.analysis.statistics.runs import bootstrap_mean, expanded_tails, resampled_means
 
 Array = NDArray[np.float64]
@@ -21,6 +21,20 @@ def first_reach(curves: Array, target: float) -> Array:
     """
     there = curves >= target
     return np.where(there.any(axis=1), there.argmax(axis=1) + 1.0, np.inf)
+
+
+def exact_mean(campaign: Campaign, dataset: str, runs: Runs) -> float:
+    """Mean accuracy of exact random search after as many queries as these runs; NaN where it is unknown."""
+    reference = campaign.references.get(dataset)
+    if reference is None or campaign.settings.repeats != "charge":
+        return float("nan")
+    curve = reference.random
+    made = np.where(np.isfinite(runs.spent["queries"]), runs.spent["queries"], 0).max(axis=1)
+    return (
+        float(np.interp(made, curve.queries, curve.mean).mean())
+        if made.max() <= curve.queries[-1]
+        else float("nan")
+    )
 
 
 def reach_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
@@ -56,5 +70,7 @@ def reach_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
                 | dict(zip(("equivalent queries", "low", "high"), worth, strict=True))
                 | {"ratio": worth[0] / last}
                 | dict(zip(("to match random", "match low", "match high"), own.tolist(), strict=True))
+                | {"known": float(random.queries[-1]), "known ratio": random.queries[-1] / last}
+                | {"last": float(last)}
             )
     return pd.DataFrame(rows)

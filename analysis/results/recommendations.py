@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nasgauge.analysis.results.campaign import Campaign
 from nasgauge.analysis.results.tables import Table
 from nasgauge.analysis.statistics.recommendations import NotSmoothed, Rule, own, recommended
-from nasgauge.analysis.statistics.runs import bootstrap_mean
+from nasgauge.analysis.statistics.runs import bootstrap_mean, sd
 
 Array = NDArray[np.float64]
 Finals = Mapping[tuple[str, str], Array]
@@ -134,4 +134,4 @@ def recommendation_table(found: Recommendations, of: str, rng: np.random.Generat
 
 def _error(values: Array) -> float:
     """Standard error of the mean; NaN for fewer than two."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+    return sd(values) / float(np.sqrt(max(len(values), 1)))

@@ -7,24 +7,30 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from nasgauge.analysis.results.campaign import Campaign
+from nasgauge.analysis.results.random_equivalents import exact_mean
 from nasgauge.analysis.results.recommendations import Finals, Recommendations, finals
 from nasgauge.analysis.results.tables import Table
 from nasgauge.analysis.statistics.aggregates import improvement, iqm, iqm_interval, normalised, profile
 from nasgauge.analysis.statistics.comparisons import (
     LEAST,
     compare,
+    corrected_interval,
     holm,
+    one_sample_p,
     rank_p,
     seeds_needed,
 )
 from nasgauge.analysis.statistics.recommendations import Rule
-from nasgauge.analysis.statistics.runs import Band, bootstrap_mean
+from nasgauge.analysis.statistics.runs import Band, bootstrap_mean, sd
 
 Array = NDArray[np.float64]
 
 BASELINE: Final = "random"
+ALPHA: Final = 0.05
+"""Level of significance."""
 PLANNED: Final = 0.1
 """Percentage points for which the runs needed are planned."""
 FEW: Final = f"n < {LEAST}"
@@ -39,12 +45,15 @@ def final_table(
     """A row for each dataset and searcher: reported accuracy of the recommended cells over runs, percent.
 
     `mean` to `regret` are of the cells that `rule` recommends; `incumbent` and `smoothed` are the means under
-    either rule. `low` and `high`: the 95 % bootstrap interval of the mean. `p`: Brunner-Munzel test against
-    random search, Holm over all of the table; NaN below ten runs, and then `why no p` says so. A searcher
+    either rule. `low` and `high`: the 95 % bootstrap interval of the mean. `over random`: difference from the mean
+    of random search, with its 95 % interval corrected for all such rows of the table. `p`: Brunner-Munzel test
+    against random search, Holm over all of the table; NaN below ten runs, and then `why no p` says so. Where no
+    random search was run, the difference is from the exact one and p that of a one-sample t test. A searcher
     without a run has n = 0 and no figures.
     """
     rows = []
     ends = finals(found, rule)
+    family = sum(key[1] != BASELINE for key in ends)
     for dataset in campaign.datasets:
         known = campaign.references.get(dataset)
         optimum = np.nan if known is None else known.optimum
@@ -55,9 +64,16 @@ def final_table(
             made = found[dataset, searcher][-1]
             many = len(final) > 1
             low, high = bootstrap_mean(final[:, None], rng)[:, 0] if many else (np.nan, np.nan)
-            tested = baseline is not None and searcher != BASELINE
-            few = tested and baseline is not None and min(len(final), len(baseline)) < LEAST
-            sd = final.std(ddof=1) if many else np.nan
+            exact = exact_mean(campaign, dataset, campaign.runs[dataset, searcher])
+            against = (
+                np.array([])
+                if searcher == BASELINE
+                else baseline
+                if baseline is not None
+                else np.array([exact])
+            )
+            over, p = _over(final, against, family)
+            few = np.isnan(p) and np.isfinite(over[0])
             block.append(
                 {
                     "dataset": dataset,
@@ -66,12 +82,13 @@ def final_table(
                     "mean": final.mean(),
                     "low": low,
                     "high": high,
-                    "sd": sd,
-                    "error": sd / np.sqrt(len(final)),
+                    "sd": sd(final),
+                    "error": sd(final) / np.sqrt(len(final)),
                     "median": np.median(final),
                     "best": final.max(),
                     "regret": optimum - final.mean(),
-                    "p": rank_p(final, baseline) if tested and baseline is not None else np.nan,
+                    **dict(zip(("over random", "over low", "over high"), over, strict=True)),
+                    "p": p,
                     "why no p": FEW if few else "",
                     "incumbent": made.incumbent.mean(),
                     "smoothed": np.nan if made.smoothed is None else made.smoothed.mean(),
@@ -88,43 +105,61 @@ def final_table(
     return frame
 
 
+def _over(final: Array, against: Array, family: int) -> tuple[tuple[float, float, float], float]:
+    """Difference from random search with its corrected interval, and p; `against` one exact mean, runs, or none."""
+    if not against.size:
+        return (np.nan,) * 3, np.nan
+    difference = float(final.mean() - against.mean())
+    if against.size > 1:
+        return (difference, *corrected_interval(final, against, family)), rank_p(final, against)
+    if len(final) < 2 or np.isnan(difference):
+        return (difference, np.nan, np.nan), np.nan
+    reach = sd(final) / np.sqrt(len(final)) * stats.t.ppf(1 - ALPHA / 2 / family, len(final) - 1)
+    return (difference, difference - reach, difference + reach), one_sample_p(final, float(against[0]))
+
+
 def comparison_table(
     campaign: Campaign,
     ends: Finals,
     rng: np.random.Generator,
     pairs: Sequence[tuple[str, str]] = (),
 ) -> pd.DataFrame:
-    """A row for each dataset and pair of searchers; p values are Holm's over all rows.
+    """A row for each dataset and pair of searchers; intervals and p values are corrected for all rows.
 
-    Without `pairs` all are compared, the better mean first.
+    `low`, `high`: Welch's interval at Bonferroni's level; p: Holm's correction. `single low`, `single high`: the
+    95 % bootstrap interval of the pair alone. Without `pairs` all are compared, the better mean first.
     """
-    rows = []
+    chosen = []
     for dataset in campaign.datasets:
         order = sorted(campaign.on(dataset), key=lambda searcher: -ends[dataset, searcher].mean())
         both = [pair for pair in pairs if set(pair) <= set(order)]
-        for one, other in both if pairs else combinations(order, 2):
-            ours, theirs = ends[dataset, one], ends[dataset, other]
-            found = compare(ours, theirs, rng)
-            rows.append(
-                {
-                    "dataset": dataset,
-                    "searcher": one,
-                    "n": found.n,
-                    "against": other,
-                    "n against": found.n_against,
-                    "difference": found.difference,
-                    "low": found.low,
-                    "high": found.high,
-                    "error": found.error,
-                    "p": found.p,
-                    "why no p": "" if np.isfinite(found.p) else FEW,
-                    "A12": found.a12,
-                    "A12 low": found.a12_low,
-                    "A12 high": found.a12_high,
-                    "runs to detect": found.seeds,
-                    f"runs for {PLANNED}": seeds_needed(ours, theirs, PLANNED),
-                }
-            )
+        chosen += [(dataset, one, other) for one, other in (both if pairs else combinations(order, 2))]
+    rows = []
+    for dataset, one, other in chosen:
+        ours, theirs = ends[dataset, one], ends[dataset, other]
+        found = compare(ours, theirs, rng, family=len(chosen))
+        rows.append(
+            {
+                "dataset": dataset,
+                "searcher": one,
+                "n": found.n,
+                "against": other,
+                "n against": found.n_against,
+                "difference": found.difference,
+                "low": found.low,
+                "high": found.high,
+                "single low": found.single_low,
+                "single high": found.single_high,
+                "error": found.error,
+                "p": found.p,
+                "why no p": "" if np.isfinite(found.p) else FEW,
+                "A12": found.a12,
+                "A12 low": found.a12_low,
+                "A12 high": found.a12_high,
+                "runs to detect": found.seeds,
+                f"runs for {PLANNED}": seeds_needed(ours, theirs, PLANNED),
+            }
+        )
     frame = pd.DataFrame(rows)
     if rows:
         frame["p"] = holm(frame["p"].to_numpy(np.float64))
@@ -207,7 +242,8 @@ def tables(
 ) -> dict[str, Table]:
     """The campaign's tables, each with what its columns mean, its intervals and its family of tests."""
     of = described(campaign)
-    spread = ("mean", "low", "high", "median", "best", "regret", "incumbent", "smoothed")
+    over = ("over random", "over low", "over high")
+    spread = ("mean", "low", "high", "median", "best", "regret", "incumbent", "smoothed", *over)
     made = [
         Table(
             "final",
@@ -216,7 +252,9 @@ def tables(
             {"p": -1},
             "n: independent runs. low, high: 95 % bootstrap interval of the mean over runs (expanded percentile). "
             "regret: points below the table's best cell. p: Brunner-Munzel test against random search, unpaired, "
-            f"Holm over the {int(final['p'].notna().sum())} tests of this table; none below {LEAST} runs. mean to p: "
+            f"Holm over the {int(final['p'].notna().sum())} tests of this table; none below {LEAST} runs; where random "
+            "search was not run, the one-sample t test against the exact mean. over random: difference from its mean; over "
+            "low, over high: the 95 % interval of that (Welch), corrected by Bonferroni for the same family. mean to p: "
             f"of the {rule} cell. incumbent: mean of the cell with the highest search metric; smoothed: mean of the "
             "cell with the highest smoothed search metric, one rule for all searchers.",
             errors=dict.fromkeys(spread, "error"),
@@ -231,10 +269,14 @@ def tables(
                 f"Equivalent random-search queries ({of})",
                 reached,
                 dict.fromkeys(reached.columns[4:], 0) | {"ratio": 1},
-                "n: runs. equivalent queries: after which exact random search has the mean accuracy of the searcher's "
+                bounds=dict.fromkeys(("equivalent queries", "low", "high"), "known")
+                | {"ratio": "known ratio"}
+                | dict.fromkeys(("to match random", "match low", "match high"), "last"),
+                shown=_without(reached, "known", "known ratio", "last"),
+                note="n: runs. equivalent queries: after which exact random search has the mean accuracy of the searcher's "
                 "final incumbent, 95 % bootstrap interval over runs; ratio: over its own queries. to match random: "
                 "queries after which the searcher's mean reaches what exact random search has at the end of the "
-                "longest run, 95 % bootstrap interval over runs. ∞: not reached on the known curve.",
+                "longest run, 95 % bootstrap interval over runs. >: a bound, not reached within so many queries.",
             )
         )
     if len(comparisons):
@@ -245,14 +287,15 @@ def tables(
                 comparisons,
                 {"p": -1, "runs to detect": 0, f"runs for {PLANNED}": 0},
                 "n: independent runs; runs are not paired by seed. difference: of means, points; low, high: its 95 % "
-                "bootstrap interval, each group resampled on its own. p: Brunner-Munzel test, Holm over the "
+                f"interval (Welch), corrected by Bonferroni for the {len(comparisons)} rows of this table; the file has the "
+                "bootstrap interval of each pair alone too. p: Brunner-Munzel test, Holm over the "
                 f"{int(comparisons['p'].notna().sum())} tests of this table; none below {LEAST} runs. A12: probability "
-                "of improvement (Vargha and Delaney) with its 95 % interval (Newcombe, method 5). runs to detect: of "
-                f"each searcher, for the observed difference (or {PLANNED} points) at 5 % with a power of 80 %, before "
-                "any correction.",
+                "of improvement (Vargha and Delaney) with its interval (Newcombe, method 5) for the same family. "
+                f"runs to detect: of each searcher, for the observed difference (or {PLANNED} points) at 5 % with a power of 80 "
+                "%, before any correction.",
                 errors=dict.fromkeys(("difference", "low", "high"), "error"),
                 reasons={"p": "why no p"},
-                shown=_without(comparisons, "error", "why no p"),
+                shown=_without(comparisons, "error", "why no p", "single low", "single high"),
             )
         )
     if len(together):
@@ -268,6 +311,8 @@ def tables(
                 "datasets).",
                 errors=dict.fromkeys(("iqm", "low", "high"), "error"),
                 shown=_without(together, "error"),
+                caption=f"Interquartile mean of the normalised score over {len(campaign.datasets)} "
+                f"dataset{'s' * (len(campaign.datasets) > 1)} (table {campaign.table}), with its 95 % interval.",
             )
         )
     return {table.name: table for table in made}

@@ -4,13 +4,16 @@ import numpy as np
 import pandas as pd
 
 from nasgauge.analysis.results.campaign import Campaign
-from nasgauge.analysis.results.summary import FEW
+from nasgauge.analysis.results.summary import ALPHA, FEW
 from nasgauge.analysis.results.tables import cell_text, decimals
 from nasgauge.analysis.statistics.comparisons import critical_difference
 
 
 def verdicts(final: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
-    """The highest mean of each dataset and its comparison with the next one, a sentence each."""
+    """The highest mean of each dataset and its comparison with the next one, a sentence each.
+
+    A searcher that is alone is compared with exact random search.
+    """
     said = []
     for dataset, rows in final.groupby("dataset", sort=False):
         first = rows.iloc[0]
@@ -21,13 +24,34 @@ def verdicts(final: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
         pair = comparisons[comparisons["dataset"] == dataset] if len(comparisons) else comparisons
         pair = pair[pair["searcher"] == first.searcher] if len(pair) else pair
         if not len(pair):
-            said.append(f"{text}; there is no other searcher to compare it with.")
+            said.append(text + _alone(first))
             continue
-        said.append(text + _against(pair.iloc[0]))
+        said.append(text + _against(pair.iloc[0], len(comparisons)))
     return said
 
 
-def _against(row: "pd.Series[float]") -> str:
+def _alone(row: "pd.Series[float]") -> str:
+    """The comparison with exact random search, in words."""
+    if not np.isfinite(row["over random"]):
+        return "; there is no other searcher to compare it with."
+    digits = decimals(row.error)
+    text = f"; difference from exact random search: {cell_text(row['over random'], digits)} points"
+    if not np.isfinite(row["over low"]):
+        return f"{text}; one run is too few for an interval."
+    text += f" ({cell_text(row['over low'], digits)} to {cell_text(row['over high'], digits)})"
+    return (
+        f"{text}; {_significance(row.p, 't test')}"
+        if np.isfinite(row.p)
+        else f"{text}; {FEW}, so no p value is given."
+    )
+
+
+def _significance(p: float, test: str) -> str:
+    word = "significant" if p < ALPHA else "not significant"
+    return f"{word} at 5 % ({test}, Holm-corrected p {_p(p)})."
+
+
+def _against(row: "pd.Series[float]", family: int) -> str:
     """The comparison with the next searcher, in words."""
     rival = f"{row.against} (n = {row['n against']})"
     if not np.isfinite(row.low):
@@ -36,13 +60,13 @@ def _against(row: "pd.Series[float]") -> str:
     low, high = (cell_text(row[end], digits) for end in ("low", "high"))
     text = (
         f"; difference from {rival}: {cell_text(row.difference, digits)} points ({low} to {high}), probability of "
-        f"improvement {row.A12:.2f} ({row['A12 low']:.2f} to {row['A12 high']:.2f}, Vargha-Delaney A12)"
+        f"improvement {row.A12:.2f} ({row['A12 low']:.2f} to {row['A12 high']:.2f}, Vargha-Delaney A12); intervals and p "
+        f"are corrected for {family} comparison{'s' * (family > 1)}"
     )
     if not np.isfinite(row.p):
         return f"{text}; {FEW}, so no p value is given."
-    verdict = "significant" if row.p < 0.05 else "not significant"
-    text += f"; {verdict} at 5 % (Brunner-Munzel, Holm-corrected p {_p(row.p)})."
-    if row.p >= 0.05 and np.isfinite(row["runs to detect"]):
+    text += f"; {_significance(row.p, 'Brunner-Munzel')}"
+    if row.p >= ALPHA and np.isfinite(row["runs to detect"]):
         text += f" About {row['runs to detect']:,.0f} runs of each would detect a difference of this size."
     return text
 

@@ -4,8 +4,10 @@ Arrays in, numbers out. Runs of different searchers are independent, also where 
 starts two unrelated sequences of draws. So nothing here pairs runs, and the two groups may differ in size.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import comb
+from string import ascii_letters
 from typing import Final
 
 import numpy as np
@@ -14,7 +16,7 @@ from scipy import optimize, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
 
-from nasgauge.analysis.statistics.runs import expanded_tails, resampled_means
+from nasgauge.analysis.statistics.runs import expanded_tails, resampled_means, sd
 
 Array = NDArray[np.float64]
 
@@ -34,26 +36,30 @@ class Comparison:
     difference: float
     """Mean of the first group less that of the second, percentage points."""
     error: float
-    """Standard error of the difference; NaN with fewer than two runs in a group, as the next two."""
+    """Standard error of the difference; NaN with fewer than two runs in a group, as the next four."""
     low: float
-    """Lower end of the 95 % bootstrap interval of the difference."""
+    """Lower end of the difference's 95 % interval, corrected for the family; see `corrected_interval`."""
     high: float
+    single_low: float
+    """Lower end of its 95 % bootstrap interval as if it were the only comparison."""
+    single_high: float
     p: float
     """Of the two-sided Brunner-Munzel test; NaN with fewer than `LEAST` runs in a group."""
     a12: float
     """Probability of improvement (Vargha-Delaney A12)."""
     a12_low: float
-    """Lower end of its 95 % interval."""
+    """Lower end of its 95 % interval, corrected for the family by Bonferroni."""
     a12_high: float
     seeds: float
     """Runs of each searcher that detect the observed difference; see `seeds_needed`."""
 
 
-def compare(ours: Array, theirs: Array, rng: np.random.Generator) -> Comparison:
-    """Compare the final accuracies of two groups of runs, one run or more each."""
+def compare(ours: Array, theirs: Array, rng: np.random.Generator, *, family: int = 1) -> Comparison:
+    """Compare the final accuracies of two groups of runs, one run or more each, as one of `family` comparisons."""
     difference = float(ours.mean() - theirs.mean())
-    error, low, high = difference_interval(ours, theirs, rng)
-    effect, least, most = a12_interval(ours, theirs)
+    error, single_low, single_high = difference_interval(ours, theirs, rng)
+    low, high = corrected_interval(ours, theirs, family)
+    effect, least, most = a12_interval(ours, theirs, level=1 - 0.05 / family)
     return Comparison(
         n=len(ours),
         n_against=len(theirs),
@@ -61,6 +67,8 @@ def compare(ours: Array, theirs: Array, rng: np.random.Generator) -> Comparison:
         error=error,
         low=low,
         high=high,
+        single_low=single_low,
+        single_high=single_high,
         p=rank_p(ours, theirs),
         a12=effect,
         a12_low=least,
@@ -82,10 +90,66 @@ def difference_interval(
     least = min(len(ours), len(theirs))
     if least < 2:
         return (float("nan"),) * 3
-    error = np.sqrt(ours.var(ddof=1) / len(ours) + theirs.var(ddof=1) / len(theirs))
+    error = np.hypot(sd(ours) / np.sqrt(len(ours)), sd(theirs) / np.sqrt(len(theirs)))
     drawn = (resampled_means(ours[:, None], rng) - resampled_means(theirs[:, None], rng))[:, 0]
     low, high = np.quantile(drawn, expanded_tails(least, level))
     return float(error), float(low), float(high)
+
+
+def corrected_interval(ours: Array, theirs: Array, tests: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the difference of two means, one of a family of `tests` that all hold at once with `level`.
+
+    Welch's t interval at Bonferroni's level: a bootstrap of 2,000 has no quantiles that far out. NaN with fewer
+    than two runs in a group.
+
+    >>> [round(end, 2) for end in corrected_interval(np.array([1.0, 2.0, 3.0]), np.zeros(3), 1)]
+    [-0.48, 4.48]
+    """
+    if min(len(ours), len(theirs)) < 2:
+        return float("nan"), float("nan")
+    difference = float(ours.mean() - theirs.mean())
+    if sd(ours) == sd(theirs) == 0:
+        return difference, difference
+    found = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(
+        1 - (1 - level) / max(tests, 1)
+    )
+    return float(found.low), float(found.high)
+
+
+def one_sample_p(ours: Array, mean: float) -> float:
+    """Two-sided p value of Student's t test that runs have a known mean; NaN with fewer than `LEAST` runs.
+
+    >>> one_sample_p(np.arange(10.0), 4.5)
+    1.0
+    """
+    if len(ours) < LEAST:
+        return float("nan")
+    return float(ours.mean() == mean) if sd(ours) == 0 else float(stats.ttest_1samp(ours, mean).pvalue)
+
+
+def letters(order: Sequence[str], different: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Compact letter display: two share a letter unless they are different.
+
+    Insertion and absorption (Piepho, 2004, "An algorithm for a letter-based representation of all-pairwise
+    comparisons"). `order`: best first, for the letters' order.
+
+    >>> letters(["x", "y", "z"], [("x", "z")])
+    {'x': 'a', 'y': 'ab', 'z': 'b'}
+    """
+    groups = [frozenset(order)]
+    for one, other in different:
+        split = [part - {name} if {one, other} <= part else part for part in groups for name in (one, other)]
+        distinct = list(dict.fromkeys(split))
+        groups = [part for part in distinct if not any(part < larger for larger in distinct)]
+    places = {name: place for place, name in enumerate(order)}
+    groups.sort(key=lambda part: sorted(places[name] for name in part))
+    return {name: "".join(_letter(n) for n, part in enumerate(groups) if name in part) for name in order}
+
+
+def _letter(place: int) -> str:
+    """a to z, then A to Z, then a2 and so on."""
+    turn, place = divmod(place, len(ascii_letters))
+    return ascii_letters[place] + (str(turn + 1) if turn else "")
 
 
 def rank_p(ours: Array, theirs: Array) -> float:

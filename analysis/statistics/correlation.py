@@ -1,6 +1,9 @@
-"""How well a predictor ranks cells: arrays in, numbers out."""
+"""How well predictions and scores rank cells: arrays in, numbers out.
 
-from typing import Final
+Kendall's tau is tau-b throughout, in O(n log n). A correlation with a constant is NaN.
+"""
+
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +13,21 @@ Array = NDArray[np.float64]
 
 MEASURES: Final = ("spearman", "kendall", "weighted_tau", "precision", "regret")
 """What `agreement` measures."""
+_ROUNDING: Final = 1e-12
 
 
 def agreement(predicted: Array, true: Array, *, top: int) -> dict[str, float]:
     """Each of `MEASURES` for predictions of some cells, (cells,) both.
 
     `weighted_tau` gives exchanges among good cells the most weight, by rank in `true` (Vigna, 2015).
-    `precision`: share of the `top` cells by prediction that are among the `top` cells by `true`. `regret`:
-    highest `true` of all cells less that of the `top` cells by prediction. A correlation with a constant is
-    NaN.
+    `precision` is that of the function of this name. `regret`: highest `true` of all cells less that of the `top`
+    cells by prediction.
 
     >>> agreement(np.array([1.0, 2.0, 3.0]), np.array([10.0, 30.0, 20.0]), top=1)["regret"]
     10.0
     """
     top = min(top, len(true))
     chosen = np.argsort(-predicted, kind="stable")[:top]
-    best = np.argsort(-true, kind="stable")[:top]
     constant = np.ptp(predicted) == 0 or np.ptp(true) == 0
     return {
         "spearman": np.nan if constant else float(stats.spearmanr(predicted, true).statistic),
@@ -33,7 +35,7 @@ def agreement(predicted: Array, true: Array, *, top: int) -> dict[str, float]:
         "weighted_tau": np.nan
         if constant
         else float(stats.weightedtau(predicted, true, rank=_ranks(true)).statistic),
-        "precision": len(np.intersect1d(chosen, best)) / top,
+        "precision": precision(predicted, true, top),
         "regret": float(true.max() - true[chosen].max()),
     }
 
@@ -41,6 +43,86 @@ def agreement(predicted: Array, true: Array, *, top: int) -> dict[str, float]:
 def kendall(one: Array, other: Array) -> float:
     """Kendall's tau-b of two figures for each cell, (cells,) both."""
     return float(stats.kendalltau(one, other).statistic)
+
+
+def partial_kendall(one: Array, other: Array, given: Array) -> float:
+    """Kendall's partial tau-b of two figures given a third (Kendall, 1942), (cells,) each; NaN if the third fixes one.
+
+    >>> partial_kendall(np.array([1.0, 2, 3, 4]), np.array([1.0, 3, 2, 4]), np.array([2.0, 1, 3, 4]))
+    0.5
+    """
+    return partial_of(kendall(one, other), kendall(one, given), kendall(other, given))
+
+
+def partial_of(between: float, one: float, other: float) -> float:
+    """Partial correlation from the correlation `between` two figures, and that of each with a third.
+
+    >>> partial_of(0.5, 0.0, 0.9) > 0.5, partial_of(0.5, 1.0, 0.9)
+    (True, nan)
+    """
+    left = (1 - one**2) * (1 - other**2)
+    return (between - one * other) / left**0.5 if left > _ROUNDING else float("nan")
+
+
+def kendall_resampled(one: Array, other: Array, times: NDArray[Any]) -> Array:
+    """Kendall's tau-b in each resample of cells, (resamples,); `times`: how often it has each cell, (resamples, cells).
+
+    By all pairs of cells, so for some hundreds of them.
+
+    >>> cells = np.arange(3.0)
+    >>> kendall_resampled(cells, np.array([1.0, 0.0, 2.0]), np.array([[1, 1, 1], [2, 0, 1]])).round(3).tolist()
+    [0.333, 1.0]
+    """
+    signs = [np.sign(ranks[:, None] - ranks) for ranks in (stats.rankdata(one), stats.rankdata(other))]
+    weights = times.astype(np.float64)
+    balance, left, right = (
+        ((weights @ pairs) * weights).sum(axis=1) for pairs in (signs[0] * signs[1], *map(np.abs, signs))
+    )
+    with np.errstate(invalid="ignore"):
+        taus: Array = balance / np.sqrt(left * right)
+    return taus
+
+
+def kendall_within(one: Array, other: Array, groups: NDArray[Any]) -> float:
+    """Kendall's tau-b over the pairs of cells that are in the same group, (cells,) each.
+
+    >>> kendall_within(np.array([1.0, 2, 9, 8]), np.array([5.0, 6, 1, 2]), np.array([0, 0, 1, 1]))
+    0.0
+    """
+    group = np.unique(groups, return_inverse=True)[1]
+    x, y = _in_order(group, one), _in_order(group, other)
+    # ordered by group first, every pair of two groups is concordant
+    across = _pairs(np.array([len(x)])) - _pairs(np.bincount(group))
+    left_x = _pairs(np.array([len(x)])) - _pairs(np.bincount(x)) - across
+    left_y = _pairs(np.array([len(x)])) - _pairs(np.bincount(y)) - across
+    if not (left_x and left_y):
+        return float("nan")
+    balance = stats.kendalltau(x, y).statistic * np.sqrt((left_x + across) * (left_y + across)) - across
+    return float(balance / np.sqrt(left_x * left_y))
+
+
+def kendall_among_best(one: Array, true: Array, share: float) -> float:
+    """Kendall's tau-b among the `share` of cells with the highest `true`, two cells at least.
+
+    >>> kendall_among_best(np.array([1.0, 2, 3, 4]), np.array([8.0, 7, 2, 1]), 0.5)
+    -1.0
+    """
+    best = np.argsort(-true, kind="stable")[: max(round(len(true) * share), 2)]
+    return kendall(one[best], true[best])
+
+
+def precision(score: Array, true: Array, top: int) -> float:
+    """Share of the `top` cells by score that are among the `top` cells by `true`.
+
+    Where cells at the limit are tied, the expectation over random orders of them. Random scores have
+    `top` / cells.
+
+    >>> precision(np.array([4.0, 3, 2, 1]), np.array([9.0, 5, 7, 6]), 2)
+    0.5
+    >>> precision(np.zeros(4), np.array([9.0, 5, 7, 6]), 1)
+    0.25
+    """
+    return float(_among(score, top) @ _among(true, top)) / min(top, len(true))
 
 
 def kendall_interval(
@@ -60,6 +142,28 @@ def kendall_interval(
     tail = (1 - level) / 2
     low, high = np.quantile(taus, [tail, 1 - tail]) if taus else (np.nan, np.nan)
     return float(low), float(high)
+
+
+def _among(values: Array, top: int) -> Array:
+    """Probability of each value to be among the `top` highest, ties in random order."""
+    if top >= len(values):
+        return np.ones(len(values))
+    limit = np.partition(values, -top)[-top]
+    above, tied = values > limit, values == limit
+    shares: Array = above + tied * ((top - above.sum()) / tied.sum())
+    return shares
+
+
+def _in_order(group: NDArray[np.intp], values: Array) -> NDArray[np.intp]:
+    """Dense ranks of the values, ordered by group first."""
+    dense = np.unique(values, return_inverse=True)[1]
+    ranks: NDArray[np.intp] = np.unique(group * len(values) + dense, return_inverse=True)[1]
+    return ranks
+
+
+def _pairs(counts: NDArray[np.intp]) -> float:
+    """Number of pairs within the counts."""
+    return float((counts * (counts - 1.0)).sum() / 2)
 
 
 def _ranks(true: Array) -> NDArray[np.intp]:

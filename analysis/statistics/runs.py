@@ -11,6 +11,17 @@ Array = NDArray[np.float64]
 RESAMPLES: Final = 2000
 
 
+def sd(values: Array) -> float:
+    """Standard deviation over runs, (runs,); exactly 0 for equal values, NaN for fewer than two.
+
+    >>> sd(np.full(3, 94.37)), sd(np.array([1.0]))
+    (0.0, nan)
+    """
+    if len(values) < 2:
+        return float("nan")
+    return 0.0 if np.ptp(values) < 1e-9 else float(values.std(ddof=1))
+
+
 class Band(NamedTuple):
     """The middle of a group of runs and its 95 % interval, (points,) each; NaN where there is none."""
 

@@ -15,6 +15,7 @@ from nasgauge.data.importers.exports import (
 from nasgauge.data.importers.official import CellProgress, import_official
 from nasgauge.data.importers.pickles import ImportFailed, unpickle
 from nasgauge.data.importers.records import SETS
+from nasgauge.data.importers.transnas import import_transnas
 
 __all__ = (
     "BUNDLED_LIMITS",
@@ -28,6 +29,7 @@ __all__ = (
     "import_exports",
     "import_official",
     "import_trainings",
+    "import_transnas",
     "trainings_path",
     "unpickle",
 )

@@ -24,7 +24,7 @@ CAPTIONS = {
     "ranks-cifar10-regions": "Number of linear regions against test accuracy.",
     "tau-between": "Kendall's tau between pairs of proxies.",
     "preference-cifar10": "Shares of operations in the best 10 % of cells, by accuracy and by each proxy.",
-    "pruning-paper-settings-seed-0": "A TE-NAS search: the supernet and its remaining operations after each round.",
+    "pruning-released-paper-settings-seed-0": "A TE-NAS search: the supernet and its remaining operations after each round.",
     "bridge-accuracy": "Retraining check: cells trained for 12 epochs against the table `nb201`, with 95 % prediction intervals.",
     "bridge-curves-cifar10-valid-12": "Learning curves of these trainings and of the official records.",
 }

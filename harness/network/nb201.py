@@ -6,6 +6,7 @@ Chen et al., 2021: equal architecture parameters under a softmax). An edge witho
 `none` does.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -119,17 +120,21 @@ def _operation(name: str, channels: int) -> nn.Module:
 class CellModule(nn.Module):
     """A cell whose edges average their candidate operations; the output is node 3.
 
+    With `within`, a cell of at least these operations, it shares the operations of that cell.
+
     >>> cell = CellModule((("skip_connect",),) * 6, channels=2)
     >>> cell(torch.ones(2, 2, 4, 4)).unique()  # node 1 is 1, node 2 is 2, node 3 is 1 + 1 + 2
     tensor([4.])
     """
 
-    def __init__(self, choices: Choices, channels: int) -> None:
+    def __init__(self, choices: Choices, channels: int, within: "CellModule | None" = None) -> None:
         super().__init__()
         self.mixes = tuple(tuple(op for op in ops if op != "none") for ops in choices)
         self.weights = tuple(1 / max(len(ops), 1) for ops in choices)
+        edges = [{}] * len(choices) if within is None else [dict(e.named_children()) for e in within.edges]
         self.edges = nn.ModuleList(
-            nn.ModuleDict({op: _operation(op, channels) for op in mix}) for mix in self.mixes
+            nn.ModuleDict({op: edge[op] if edge else _operation(op, channels) for op in mix})
+            for mix, edge in zip(self.mixes, edges, strict=True)
         )
 
     def into(self, node: int) -> Iterator[tuple[int, float, list[nn.Module]]]:
@@ -239,6 +244,22 @@ class Network(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
         self.classifier = nn.Linear(channels, skeleton.classes)
+
+    def restricted(self, choices: Choices) -> "Network":
+        """The network of fewer operations. It shares all operations and weights with this one.
+
+        >>> network = Network((("skip_connect", "nor_conv_3x3"),) * 6, Skeleton(channels=4, cells=1))
+        >>> network.restricted((("nor_conv_3x3",),) * 6).choices[0]
+        ('nor_conv_3x3',)
+        """
+        network = copy.copy(self)
+        network._modules = dict(self._modules)
+        network.choices = choices
+        network.body = nn.ModuleList(
+            CellModule(choices, 0, module) if isinstance(module, CellModule) else module
+            for module in self.body
+        )
+        return network
 
     def features(self, images: Tensor) -> Tensor:
         """Map images (B, image channels, H, W) to pooled features (B, channels of the last stage)."""

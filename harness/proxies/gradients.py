@@ -2,9 +2,11 @@
 
 For all proxies, higher is better. The loss L is the cross-entropy of the batch in train mode. Sums are over the
 weights of convolutions and linear layers, as in Abdelfattah et al. (2021). The state of the network does not change.
+`grad_norm`, `snip`, `plain` and `fisher` read the same backward pass, see `Batch.once`.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,36 @@ from torch import Tensor, nn
 from nasgauge.harness.network.inputs import check_images
 from nasgauge.harness.network.unchanged import unchanged
 from nasgauge.harness.proxies.batch import Batch
+from nasgauge.harness.proxies.forward import forward, weighted
+
+
+class LossGradients(NamedTuple):
+    """Of every convolution and linear layer, in the order of the network's modules."""
+
+    weights: tuple[Tensor, ...]
+    gradients: tuple[Tensor, ...]
+    """∂L/∂w."""
+    information: tuple[Tensor, ...]
+    """Fisher information of each output channel, (channels,)."""
+
+
+def loss_gradients(network: nn.Module, batch: Batch) -> LossGradients:
+    """The backward pass of the loss.
+
+    Raises InvalidBatch.
+    """
+    run = batch.once(forward, network)
+    loss = F.cross_entropy(run.logits, batch.labels)
+    found = torch.autograd.grad(
+        loss, (*run.weights, *run.outputs), retain_graph=True, materialize_grads=True, allow_unused=True
+    )
+    gradients, sensitivities = found[: len(run.weights)], found[len(run.weights) :]
+    by_channel = (
+        (z.detach() * g).flatten(2).sum(2) if z.ndim > 2 else z.detach() * g
+        for z, g in zip(run.outputs, sensitivities, strict=True)
+    )
+    weights = tuple(weight.detach() for weight in run.weights)
+    return LossGradients(weights, gradients, tuple(each.square().mean(0) / 2 for each in by_channel))
 
 
 def grad_norm(network: nn.Module, batch: Batch) -> float:
@@ -91,10 +123,11 @@ def grasp(network: nn.Module, batch: Batch) -> float:
 
 
 def fisher(network: nn.Module, batch: Batch) -> float:
-    """Fisher information of channel activations (Theis et al., 2018; Turner et al., 2020: BlockSwap).
+    """Fisher information of the channels (Theis et al., 2018; Turner et al., 2020: BlockSwap), summed over weights.
 
-    For the output z of each convolution, z ∂L/∂z is summed over pixels and squared; half its mean over images is
-    summed over all channels.
+    For the output z of each convolution and linear layer, z ∂L/∂z is summed over pixels and squared; half its mean over
+    images is the information of a channel. As in Abdelfattah et al. (2021), every weight of a layer counts with the
+    information of its output channel, so a channel counts as often as it has weights (its fan in).
 
     Raises InvalidBatch.
 
@@ -106,32 +139,17 @@ def fisher(network: nn.Module, batch: Batch) -> float:
     >>> fisher(network, batch) > 0
     True
     """
-    outputs: list[Tensor] = []
-
-    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-        outputs.append(output)
-
-    hooks = [m.register_forward_hook(keep) for m in network.modules() if isinstance(m, nn.Conv2d)]
-    try:
-        with unchanged(network), torch.enable_grad():
-            _prepare(network, batch)
-            loss = F.cross_entropy(network(batch.images), batch.labels)
-            gradients = torch.autograd.grad(loss, outputs, materialize_grads=True)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    information = [
-        (z.detach() * g).sum((2, 3)).square().mean(0).sum() / 2
-        for z, g in zip(outputs, gradients, strict=True)
-    ]
-    return float(torch.stack(information).sum())
+    found = batch.once(loss_gradients, network)
+    pairs = zip(found.weights, found.information, strict=True)
+    return float(torch.stack([weight[0].numel() * each.sum() for weight, each in pairs]).sum())
 
 
 def synflow(network: nn.Module, batch: Batch) -> float:
-    """Sum of w ∂R/∂w, with R the sum of outputs for an image of ones and weights |w| (Tanaka et al., 2020: SynFlow).
+    """Log of the sum of w ∂R/∂w, with R the sum of outputs for an image of ones and weights |w| (Tanaka et al., 2020: SynFlow).
 
     Batch normalisation is replaced by the identity, as in Abdelfattah et al. (2021). Only the shape of the images is
-    used. The computation is in float64, because values of deep networks exceed the range of float32.
+    used. The computation is in float64, and the logarithm is taken, because sums of deep networks exceed the range of
+    float32. Minus infinity for a sum of zero.
 
     >>> from nasgauge.harness.network import Skeleton, build
     >>> generator = torch.Generator().manual_seed(0)
@@ -152,13 +170,15 @@ def synflow(network: nn.Module, batch: Batch) -> float:
         else torch.zeros_like(b).double()
         for name, b in network.named_buffers()
     }
-    weights = [values[f"{name}.weight"] for name, module in network.named_modules() if _weighted(module)]
+    weights = [values[f"{name}.weight"] for name, module in network.named_modules() if weighted(module)]
     with unchanged(network), torch.enable_grad():
         network.eval()
         ones = torch.ones_like(batch.images[:1], dtype=torch.float64)
         outputs = torch.func.functional_call(network, (values, statistics), (ones,))
         gradients = torch.autograd.grad(outputs.sum(), weights, materialize_grads=True)
-    return float(torch.stack([(w.detach() * g).sum() for w, g in zip(weights, gradients, strict=True)]).sum())
+    return float(
+        torch.stack([(w.detach() * g).sum() for w, g in zip(weights, gradients, strict=True)]).sum().log()
+    )
 
 
 def zico(network: nn.Module, batch: Batch) -> float:
@@ -200,28 +220,21 @@ def l2_norm(network: nn.Module, batch: Batch) -> float:  # noqa: ARG001 - all pr
     >>> l2_norm(network, batch) > 0
     True
     """
-    layers = [module for module in network.modules() if _weighted(module)]
+    layers = [module for module in network.modules() if weighted(module)]
     return float(torch.stack([layer.weight.detach().norm() for layer in layers]).sum())  # type: ignore[operator] # such layers have weights
 
 
 def _over_layers(network: nn.Module, batch: Batch, measure: Callable[[Tensor, Tensor], Tensor]) -> float:
-    with unchanged(network), torch.enable_grad():
-        weights = _prepare(network, batch)
-        loss = F.cross_entropy(network(batch.images), batch.labels)
-        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
-    pairs = zip(weights, gradients, strict=True)
-    return float(torch.stack([measure(weight.detach(), gradient) for weight, gradient in pairs]).sum())
+    found = batch.once(loss_gradients, network)
+    pairs = zip(found.weights, found.gradients, strict=True)
+    return float(torch.stack([measure(weight, gradient) for weight, gradient in pairs]).sum())
 
 
 def _prepare(network: nn.Module, batch: Batch) -> list[Tensor]:
     """Set train mode and enable gradients; the weights of convolutions and linear layers."""
     check_images(batch.images, network)
     network.train()
-    weights: list[Tensor] = [m.weight for m in network.modules() if _weighted(m)]  # type: ignore[misc] # such layers have weights
+    weights: list[Tensor] = [m.weight for m in network.modules() if weighted(m)]  # type: ignore[misc] # such layers have weights
     for weight in weights:
         weight.requires_grad_(True)
     return weights
-
-
-def _weighted(module: nn.Module) -> bool:
-    return isinstance(module, nn.Conv2d | nn.Linear)

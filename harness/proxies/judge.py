@@ -3,12 +3,14 @@
 Supports NAS-Bench-201 and the DARTS search space.
 """
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -42,6 +44,9 @@ class Measured(NamedTuple):
 NB201_NETWORKS: Final = Measured(partial(Network, skeleton=KAPPA), partial(Network, skeleton=REGIONS))
 DARTS_NETWORKS: Final = Measured(partial(BlockNetwork, stem=True), partial(BlockNetwork, stem=False))
 
+Known = dict[tuple[str, int, Choices, tuple[Choices, ...]], tuple[Any, float]]
+"""What was measured, and its CPU seconds: by measure, round, supernet and candidates."""
+
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -56,9 +61,13 @@ class Judge:
     repeats share one draw for the kernel, and each candidate has its own draw for the regions. Without `images`,
     inputs are Gaussian noise. The result does not depend on the number of threads, `workers`.
 
+    For the rules `kappa` and `regions`, the other of the two is measured on the supernet alone and is NaN for the
+    candidates. Judges of one seed for several rules may share a dictionary, `known`, of what was measured: searches
+    that meet the same supernet in the same round do not measure it again, and `clock` charges the seconds to each.
+
     >>> from dataclasses import replace
     >>> from nasgauge.searchers.pruning import PRESETS
-    >>> judge = Judge(replace(PRESETS["paper-settings"], batch=4, repeats=1, region_samples=50), seed=0)
+    >>> judge = Judge(replace(PRESETS["released-paper-settings"], batch=4, repeats=1, region_samples=50), seed=0)
     >>> supernet = (("skip_connect", "nor_conv_3x3"),) * 6
     >>> pruned = (("skip_connect",), *supernet[1:])
     >>> [comparison] = judge(supernet, [pruned])
@@ -75,39 +84,78 @@ class Judge:
         workers: int = 1,
         device: torch.device | str = "cpu",
         space: "Measured | None" = None,
+        rule: str = "rank-sum",
+        known: "Known | None" = None,
     ) -> None:
         self.settings = settings
         self.seed = seed
+        self.rule = rule
+        self.known: Known = {} if known is None else known
         self.images = images
         self.workers = workers
         self.device = torch.device(device)
         self.space = space or NB201_NETWORKS
         self._round = 0
+        self._saved = 0.0
         self._thread = threading.local()
 
     def __call__(self, full: Choices, candidates: Sequence[Choices]) -> list[Comparison]:
         """Compare the supernet `full` with each candidate; one comparison per candidate, in order."""
-        everyone = [full, *candidates]
-        kappas = np.empty((self.settings.repeats, len(everyone)))
+        unknown = [(math.nan,) * self.settings.repeats] * len(candidates)
+        if self.rule == "regions":
+            (before,), after = self._once(self._kappas, full, ()), unknown
+        else:
+            before, *after = self._once(self._kappas, full, tuple(candidates))
+        if self.rule == "kappa":
+            ((full_count, _),) = self._once(self._regions, full, tuple(candidates[:1]))
+            counts = [(full_count, each) for each in unknown]
+        else:
+            counts = self._once(self._regions, full, tuple(candidates))
+        self._round += 1
+        return [Comparison(before, own, *both) for own, both in zip(after, counts, strict=True)]
+
+    def clock(self) -> float:
+        """CPU seconds of this process (`time.process_time`) and those of the measurements taken from `known`."""
+        return time.process_time() + self._saved
+
+    def _once(
+        self,
+        measure: Callable[[Choices, tuple[Choices, ...]], R],
+        full: Choices,
+        candidates: tuple[Choices, ...],
+    ) -> R:
+        key = (measure.__name__, self._round, full, candidates)
+        if key in self.known:
+            found, seconds = self.known[key]
+            self._saved += seconds
+        else:
+            start = time.process_time()
+            found = measure(full, candidates)
+            self.known[key] = found, time.process_time() - start
+        return found
+
+    def _kappas(self, full: Choices, candidates: tuple[Choices, ...]) -> list[tuple[float, ...]]:
+        """Those of the supernet and of each candidate, one per repeat."""
+        repeats = []
         for repeat in range(self.settings.repeats):
             draw = self._generator(0, repeat if self.settings.fresh_weights else 0)
             weights = self._draw(self.space.kappa, full, draw, self.settings.kappa_initialisation)
             images = self._batch(self._generator(1, repeat)).to(self.device)
-            kappas[repeat] = self._spread(everyone, partial(self._kappa, weights, images))
-        counts = self._regions(full, candidates)
-        self._round += 1
-        return [
-            Comparison(tuple(kappas[:, 0].tolist()), tuple(kappas[:, place].tolist()), before, after)
-            for place, (before, after) in enumerate(counts, 1)
-        ]
+            repeats.append(self._spread([full, *candidates], partial(self._kappa, weights, images)))
+        return list(zip(*repeats, strict=True))
 
     def _kappa(self, weights: nn.Module, images: Tensor, choices: Choices) -> float:
         if not hasattr(self._thread, "workspace"):
             self._thread.workspace = Workspace()
-        return kappa(_smaller(weights, self.space.kappa, choices), images, self._thread.workspace)
+        smaller = (
+            weights.restricted(choices)  # the kernel runs no module, so threads may share them
+            if isinstance(weights, Network)
+            else _smaller(weights, self.space.kappa, choices)
+        )
+        return kappa(smaller, images, self._thread.workspace)
 
     def _regions(
-        self, full: Choices, candidates: Sequence[Choices]
+        self, full: Choices, candidates: tuple[Choices, ...]
     ) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
         """For each candidate, the counts of the supernet and of the candidate, one per repeat."""
         how, times = self.settings.region_initialisation, range(self.settings.repeats)

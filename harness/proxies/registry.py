@@ -45,6 +45,8 @@ class Proxy:
     """Whether a higher value of `function` stands for a better cell; if not, its sign is changed."""
     needs_path: bool = True
     """Whether it is undefined for cells without a path from input to output; it is not called for them then."""
+    not_finite: str = "the network's activations or gradients overflow"
+    """Why `function` may give NaN or infinity."""
 
     def __call__(self, network: nn.Module, batch: Batch) -> float:
         """The score: higher is better."""
@@ -108,18 +110,26 @@ def _regions(network: nn.Module, batch: Batch) -> float:
     return tenas.regions(network, batch.images)
 
 
+_ZERO_GRADIENT: Final = "the gradient of an image is zero"
+
+EPE_NAS: Final = Proxy(activations.epe_nas, not_finite=_ZERO_GRADIENT)
 FISHER: Final = Proxy(gradients.fisher)
 FLOPS: Final = Proxy(_flops, needs_path=False)
 GRAD_NORM: Final = Proxy(gradients.grad_norm)
 GRASP: Final = Proxy(gradients.grasp)
-JACOV: Final = Proxy(activations.jacov)
-KAPPA: Final = Proxy(_kappa, higher_is_better=False)
+JACOV: Final = Proxy(activations.jacov, not_finite=_ZERO_GRADIENT)
+KAPPA: Final = Proxy(
+    _kappa,
+    higher_is_better=False,
+    not_finite="the smallest eigenvalue of the kernel is zero or, by rounding, negative",
+)
 L2_NORM: Final = Proxy(gradients.l2_norm, needs_path=False)
-NASWOT: Final = Proxy(activations.naswot)
+NASWOT: Final = Proxy(activations.naswot, not_finite="two images have the same ReLU code")
 PARAMS: Final = Proxy(_parameters, needs_path=False)
 PLAIN: Final = Proxy(gradients.plain)
 REGIONS: Final = Proxy(_regions)
 SNIP: Final = Proxy(gradients.snip)
 SYNFLOW: Final = Proxy(gradients.synflow)
-ZEN: Final = Proxy(activations.zen)
+ZEN: Final = Proxy(activations.zen, not_finite="the perturbation does not reach the last feature map")
+ZEN_RUNNING: Final = Proxy(activations.zen_running, not_finite=ZEN.not_finite)
 ZICO: Final = Proxy(gradients.zico)

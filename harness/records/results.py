@@ -44,6 +44,8 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: Recipe
+    space: str = "nb201"
+    """The search space, as text for `nasgauge.harness.search.specs.open_space`."""
     seed: int = 777
     images: str = ""
     """Folder of the dataset's published files; empty: the cache."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import joblib
+import numpy as np
 
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.tables import AccuracyTable
@@ -31,10 +32,9 @@ from nasgauge.harness.records.results import (
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.reference import reference
 from nasgauge.harness.search.runner import Budget, Repeats, cost, left_for_one
-from nasgauge.harness.search.specs import Searchable, Spec
+from nasgauge.harness.search.specs import Searchable, Spec, open_space
 from nasgauge.harness.search.units import Place, generators, run_unit
 from nasgauge.spaces.errors import NasgaugeError
-from nasgauge.spaces.nb201 import NB201
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
@@ -101,7 +101,7 @@ class Campaign:
         }
         for oracle in oracles.values():
             one = oracle.for_run(generators(0)[1])
-            cost(one.evaluate(NB201()[0]), rules.budget.clock)
+            cost(one.evaluate(oracle.space[0]), rules.budget.clock)
             left_for_one(one, rules.budget)
         settings = Settings(
             table=name,
@@ -130,15 +130,16 @@ class Campaign:
         searchers: Iterable[Searchable],
         recipe: Recipe,
         *,
+        space: str = "nb201",
         dataset: str = "cifar10-valid",
         images: str = "",
         seeds: int | range = 1,
         rules: Rules = Rules(),
         machine: "Machine",
     ) -> "Campaign":
-        """A campaign whose cells are trained by `recipe`, each once.
+        """A campaign whose cells, of any space, are trained by `recipe`, each once.
 
-        Raises InvalidCampaign, UnknownSearcher, InvalidOption, InvalidBudget, NothingToSearchOn,
+        Raises InvalidCampaign, UnknownSearcher, UnknownSpace, InvalidOption, InvalidBudget, NothingToSearchOn,
         ImagesUnavailable.
         """
         from nasgauge.harness.training.trainer import open_trainer
@@ -148,12 +149,15 @@ class Campaign:
                 "a search metric chooses a table's column; cells are trained here: give a recipe"
             )
         specs, chosen = _specs(searchers), _seeds(seeds)
-        training = TrainingSettings(recipe=recipe, images=images)
+        opened = open_space(space)
+        for spec in specs:
+            spec.make(opened, np.random.default_rng(0))
+        training = TrainingSettings(recipe=recipe, space=space, images=images)
         here = machine.resolved()
         trainer = open_trainer(folder / TRAINED, dataset, training, here, json.dumps(provenance()))
         left_for_one(trainer, rules.budget)
         settings = Settings(
-            table=f"trained by {recipe.name}",
+            table=f"trained by {recipe.name}" + ("" if space == "nb201" else f", space {space}"),
             table_sha256=trainer.sha256,
             limits=f"cells are trained here, with seed {training.seed} by {recipe}",
             datasets=(dataset,),

@@ -6,6 +6,7 @@ and test images together has to be named as such.
 """
 
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Final, Literal, Protocol, get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from nasgauge.data.tables import AccuracyTable, Column, NotInTable, View
 from nasgauge.harness.records.steps import Evaluation
 from nasgauge.spaces.cells import N_CELLS, Cell
 from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.nb201 import SPACES
 
 Seeds = int | Literal["mean", "random"]
 SearchSplit = Literal["valid", "valtest"]
@@ -161,10 +163,12 @@ class Table:
         """The search metric of every cell, (15625,) by `Cell.rank`, percent; the mean where a seed is drawn."""
         self.test: Final[NDArray[np.float64]] = table.column(self.view.report)
         """The reported accuracy of every cell, (15625,) by `Cell.rank`, percent."""
-        self.draws: Final = _equally_likely(runs_SC, self.test)
+        self.space: Final = SPACES[table.space]()
+        inside = np.array([cell.rank for cell in self.space])
+        self.draws: Final = _equally_likely(runs_SC[:, inside], self.test[inside])
         """Search metric and reported accuracy of the equally likely outcomes of querying a random cell,
         (outcomes,) each: the cells, or, where a seed is drawn, the seeds of every cell."""
-        missing = int((np.isnan(self.validation) | np.isnan(self.test)).sum())
+        missing = int((np.isnan(self.validation) | np.isnan(self.test))[inside].sum())
         if missing:
             raise NotInTable(f"table {table.name} lacks {missing} cells of {search} or {self.view.report}")
         epochs = float("nan") if search.epochs is None else float(at or search.epochs)
@@ -193,7 +197,7 @@ class Table:
         """
         if self._runs is not None:
             raise InvalidMetric("the seed is drawn at each query by the run's generator; use for_run(rng)")
-        return self._evaluations[cell.rank]
+        return _known(self._evaluations[cell.rank], cell)
 
     def for_run(self, rng: np.random.Generator) -> Answers:
         """The oracle of one run, which draws seeds from `rng`; this one where no seed is drawn."""
@@ -210,8 +214,16 @@ class _Drawn:
 
     def evaluate(self, cell: Cell) -> Evaluation:
         runs = self._runs[cell.rank]
+        if not runs:
+            return _known(self._evaluations[cell.rank], cell)
         drawn = runs[int(self._rng.random() * len(runs))]
         return self._evaluations[cell.rank]._replace(validation=drawn)
+
+
+def _known(evaluation: Evaluation, cell: Cell) -> Evaluation:
+    if isnan(evaluation.validation):
+        raise NotInTable(f"{cell} is not in the table's space")
+    return evaluation
 
 
 def _runs(table: AccuracyTable, column: Column, at: int | None, curves: Curves | None) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from nasgauge.harness.records.results import Curve, Reference
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.runner import Budget
-from nasgauge.spaces.nb201 import NB201
+from nasgauge.spaces.cells import all_cells
 
 Array = NDArray[np.float64]
 
@@ -52,11 +52,11 @@ def reference(oracle: Table, budget: Budget) -> Reference:
     longest = int(max(budget.amount, HORIZON) if budget.clock == "queries" else HORIZON)
     queries = np.unique(np.geomspace(1, longest, 1000).round().astype(np.int64))
     curve = random_search(*oracle.draws, queries)
-    best = int(oracle.test.argmax())
+    best = int(np.nanargmax(oracle.test))
     return Reference(
         optimum=float(oracle.test[best]),
-        optimum_cell=str(NB201()[best]),
-        leader=float(oracle.test[int(oracle.validation.argmax())]),
+        optimum_cell=str(all_cells()[best]),
+        leader=float(oracle.test[int(np.nanargmax(oracle.validation))]),
         random=Curve(
             queries=tuple(queries.tolist()), mean=tuple(curve.mean.tolist()), sd=tuple(curve.sd.tolist())
         ),

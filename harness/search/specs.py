@@ -1,4 +1,4 @@
-"""Searchers by name, by place or by class, and how one is made with its options.
+"""Searchers and spaces by name, searchers also by place or by class, and how they are made with their options.
 
 A searcher is any class with `ask` and `tell` (see `nasgauge.harness.search.runner.Searcher`) whose constructor takes a
 space and a generator, and options by keyword. Installed packages, nasgauge among them, declare theirs by name through
@@ -21,7 +21,7 @@ import numpy as np
 from nasgauge.data.plugins import load
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import NasgaugeError
-from nasgauge.spaces.nb201 import NB201
+from nasgauge.spaces.nb201 import NB201, Space
 
 Option = int | float | str | bool
 
@@ -32,6 +32,10 @@ class UnknownSearcher(NasgaugeError, LookupError):
 
 class InvalidOption(NasgaugeError, ValueError):
     """An option that the searcher does not have, or a value that it does not take."""
+
+
+class UnknownSpace(NasgaugeError, LookupError):
+    """A text that names no search space, or options that it does not have."""
 
 
 class CellSearcher(Protocol):
@@ -136,7 +140,7 @@ class Spec:
             if key not in defaults:
                 known = ", ".join(defaults) or "none"
                 raise InvalidOption(f"searcher {self.name} has no option {key!r}; its options: {known}")
-            options[key] = _convert(self.name, key, value, defaults[key])
+            options[key] = _convert(f"searcher {self.name}", key, value, defaults[key])
         spec = replace(self, options=tuple(sorted(options.items())))
         spec.make(NB201(), np.random.default_rng(0))
         return spec
@@ -164,6 +168,39 @@ class Spec:
 
 Searchable = Spec | str | Factory
 """What stands for a searcher: a spec, its text, a class, or a `functools.partial` of a class."""
+
+
+def open_space(text: str) -> Space[Any]:
+    """A search space from its name and options: `nb201`, `pnas`, `pnas:blocks=3`, `darts`.
+
+    Installed packages declare theirs through the entry-point group `nasgauge.spaces`.
+
+    Raises UnknownSpace.
+
+    >>> open_space("pnas:blocks=1").decisions
+    (2, 2, 8, 8)
+    """
+    name, *pairs = text.strip().split(":")
+    try:
+        factory = load("nasgauge.spaces", name)
+    except NasgaugeError as error:
+        raise UnknownSpace(str(error)) from error
+    defaults = {
+        option.name: option.default
+        for option in inspect.signature(factory).parameters.values()
+        if isinstance(option.default, Option)
+    }
+    options = {}
+    for key, _, value in (pair.partition("=") for pair in pairs):
+        if key not in defaults:
+            known = ", ".join(defaults) or "none"
+            raise UnknownSpace(f"space {name} has no option {key!r}; its options: {known}")
+        options[key] = _convert(f"space {name}", key, value, defaults[key])
+    try:
+        space: Space[Any] = factory(**options)
+    except ValueError as error:
+        raise UnknownSpace(f"space {name}: {error}") from error
+    return space
 
 
 def text_of(searcher: Searchable) -> str:
@@ -228,7 +265,7 @@ def _checked(name: str, found: object) -> Factory:
     return found
 
 
-def _convert(name: str, key: str, value: object, default: Option) -> Option:
+def _convert(owner: str, key: str, value: object, default: Option) -> Option:
     """A value as the option's type, by way of its text, so that the spec's text reads back."""
     text = str(value)
     try:
@@ -239,4 +276,4 @@ def _convert(name: str, key: str, value: object, default: Option) -> Option:
         return type(default)(text)
     except (KeyError, ValueError):
         kind = "true or false" if isinstance(default, bool) else f"a value like {default!r}"
-        raise InvalidOption(f"searcher {name}: option {key} takes {kind}, not {value!r}") from None
+        raise InvalidOption(f"{owner}: option {key} takes {kind}, not {value!r}") from None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from nasgauge.harness.records.results import TRAINED, Settings, Unit
 from nasgauge.harness.records.steps import Header, Step, gather, write
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.runner import Budget, Oracle, run
-from nasgauge.harness.search.specs import Spec
-from nasgauge.spaces.cells import Cell
-from nasgauge.spaces.nb201 import NB201
+from nasgauge.harness.search.specs import Spec, open_space
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
@@ -50,9 +48,9 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
             f"with {settings.table_sha256[:12]}; give another folder"
         )
     budget = Budget.parse(settings.budget)
-    space = NB201()
+    space = evaluator.space
 
-    def one(seed: int) -> list[Step[Cell]]:
+    def one(seed: int) -> list[Step[Any]]:
         searcher_rng, oracle_rng = generators(seed)
         searcher, oracle = spec.make(space, searcher_rng), evaluator.for_run(oracle_rng)
         return list(run(searcher, oracle, budget, repeats=settings.repeats, canonical=space.canonical))
@@ -87,7 +85,8 @@ class _Evaluator(NamedTuple):
     """What evaluates the cells of a unit, and what the unit's header says of it."""
 
     header: Mapping[str, object]
-    for_run: Callable[[np.random.Generator], Oracle[Cell]]
+    space: Any  # of the cells that the oracle takes
+    for_run: Callable[[np.random.Generator], Oracle[Any]]
 
 
 def _table_evaluator(folder: Path, settings: Settings, dataset: str) -> _Evaluator:
@@ -104,7 +103,7 @@ def _table_evaluator(folder: Path, settings: Settings, dataset: str) -> _Evaluat
         "report": str(oracle.view.report),
         "warning": oracle.view.warning,
     }
-    return _Evaluator(header, oracle.for_run)
+    return _Evaluator(header, oracle.space, oracle.for_run)
 
 
 def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Evaluator:
@@ -128,7 +127,7 @@ def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Eval
         "report": f"{trainer.column}/test",
         "warning": trainer.warning,
     }
-    return _Evaluator(header, lambda _rng: trainer)
+    return _Evaluator(header, open_space(settings.training.space), lambda _rng: trainer)
 
 
 @lru_cache(maxsize=4)

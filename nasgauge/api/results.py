@@ -2,6 +2,7 @@
 
 import shutil
 import weakref
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,8 @@ from nasgauge.analysis.results.recommendations import Recommendations, finals, r
 from nasgauge.analysis.results.summary import comparison_table, final_table
 from nasgauge.analysis.statistics.recommendations import Rule
 from nasgauge.harness.records.results import records_of
+from nasgauge.searchers.tenas import SearchFile
+from nasgauge.spaces.architectures import Architecture, architecture
 from nasgauge.spaces.errors import NasgaugeError
 
 if TYPE_CHECKING:
@@ -201,6 +204,24 @@ class Results:
     def _repr_html_(self) -> str:
         table: str = self.summary().round(3).to_html(index=False)
         return table
+
+
+def most_frequent(results: Path, count: int) -> list[Architecture]:
+    """What most runs of a results folder end with, or most searches of a file of `nasgauge score tenas --out`.
+
+    All searchers and datasets are counted together; ties are in order of their texts.
+
+    Raises OtherCampaign, UnreadableSearches.
+
+    >>> from nasgauge.searchers.tenas import SHIPPED
+    >>> len(most_frequent(SHIPPED, 3))
+    3
+    """
+    if results.suffix == ".json":
+        ends = Counter(search.cell for search in SearchFile.read(results).searches)
+    else:
+        ends = Counter(text for runs in load(results).runs.values() for text in runs.final_cells)
+    return [architecture(text) for text in sorted(ends, key=lambda text: (-ends[text], text))[:count]]
 
 
 def open_results(folder: str | Path) -> Results:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nasgauge.cli import bench, bridge, check, console, data, gate, proxies, report, score, train
+from nasgauge.cli import agreement, bench, bridge, check, console, data, gate, proxies, report, score, train
 from nasgauge.spaces.errors import extras_explained
 
 app = typer.Typer(
@@ -30,7 +30,8 @@ app.command()(check.check)
 app.command()(gate.gate)
 app.add_typer(data.app, name="data")
 score.app.command()(proxies.cells)
-score.app.command()(proxies.agreement)
+score.app.command()(agreement.agreement)
+score.app.command()(agreement.settings)
 score.app.command()(proxies.tenas)
 score.app.command()(bridge.bridge)
 app.add_typer(score.app, name="score")

@@ -109,6 +109,9 @@ def search(
     protocol: _Protocol = ProtocolName.default,
     repeats: _Repeats = Repeats.charge,
     workers: _Workers = -1,
+    space: Annotated[
+        str, typer.Option(help="Of --oracle train: nb201, darts or pnas, with options as pnas:blocks=3.")
+    ] = "nb201",
     recipe: Annotated[
         str, typer.Option("--recipe", "-r", help="Of --oracle train: tiny, nb201-12, …")
     ] = "tiny",
@@ -127,9 +130,13 @@ def search(
       nasgauge search local:climb=steepest --budget 100 && nasgauge report results/search
 
       nasgauge search pnas --oracle train --recipe tiny --seeds 1 --budget "60 epochs" --out results/real
+
+      nasgauge search pnas:beam=16 --space pnas:blocks=3 --oracle train --seeds 1 --out results/blocks
     """
     rules = _rules(protocol, metric, budget, repeats)
     if oracle is Asked.table:
+        if space != "nb201":
+            raise console.BadOption(f"a table has cells of nb201 only; add --oracle train to search {space}")
         _on_table(out, searcher, table, dataset, seeds, rules, workers)
     else:
         from nasgauge.harness.records.recipes import recipe_named
@@ -140,6 +147,7 @@ def search(
             out,
             searcher.split(","),
             recipe_named(recipe),
+            space=space,
             dataset=dataset or "cifar10-valid",
             images=str(images or ""),
             seeds=seeds,

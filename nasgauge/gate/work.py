@@ -19,7 +19,6 @@ from nasgauge.harness.search.specs import InvalidOption, Option, Spec, UnknownSe
 from nasgauge.harness.search.units import generators
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import NasgaugeError
-from nasgauge.spaces.nb201 import NB201
 
 DECIMALS: Final = 4
 """Of a stored accuracy, percent."""
@@ -91,7 +90,7 @@ def _blaming(searcher: str, where: str) -> Iterator[None]:
 
 def _search(spec: Spec, oracle: Table, seed: int, budgets: tuple[int, ...]) -> Run:
     searcher_rng, oracle_rng = generators(seed)
-    searcher: Searcher[Cell] = spec.make(NB201(), searcher_rng)
+    searcher: Searcher[Cell] = spec.make(oracle.space, searcher_rng)
     steps: list[Step[Cell]] = list(run(searcher, oracle.for_run(oracle_rng), Budget(budgets[-1])))
     if not steps:
         raise SearcherFailed(f"searcher {spec} asked for nothing: its run of seed {seed} has no step")

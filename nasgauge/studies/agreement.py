@@ -1,71 +1,131 @@
-"""How well scores rank cells: Kendall's tau with accuracy, with an interval over cells."""
+"""How well scores of untrained networks rank cells by test accuracy: scores, costs and a table for the statistics."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from nasgauge.harness.proxies.score_files import Score
-from nasgauge.harness.proxies.scores import mean_by_cell, members, nan_last
-from nasgauge.spaces.ranks import rank_sum
+from nasgauge.analysis.statistics.agreement import Draws, Over, Row, agreement
+from nasgauge.data.ceilings import single_trainings
+from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.proxies.score_files import Score, UnfitScores
+from nasgauge.harness.proxies.scores import members
+from nasgauge.spaces.cells import N_CELLS
+from nasgauge.spaces.costs import multiply_adds, of_every_cell, parameters
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
-RANK_SUM = "kappa + regions"
-
-
-class Agreement(NamedTuple):
-    """Kendall's tau-b of one proxy with the accuracy on one dataset, and its 95 % interval."""
-
-    proxy: str
-    dataset: str
-    tau: float
-    low: float
-    high: float
-    cells: int
+RANK_SUM: Final = "kappa + regions"
+"""TE-NAS's sum of the ranks by its two proxies."""
+ONE_TRAINING: Final = "one training"
+"""Validation accuracy of a single training: the noise ceiling, for no proxy knows more than a training."""
 
 
-def agreements(
+def study(
     scores: Sequence[Score],
-    accuracies: Mapping[str, Array],
+    table: AccuracyTable,
     rng: np.random.Generator,
     *,
-    over: Literal["classes", "cells"] = "classes",
-    resamples: int = 300,
-) -> list[Agreement]:
-    """Every proxy, and TE-NAS's rank sum, on every dataset; cells without a score are tied for the last rank.
+    over: Over = "classes",
+    count: int = 200,
+) -> Iterator[Row]:
+    """Every proxy of the scores, FLOPs, parameters, TE-NAS's rank sum, and one training, on every dataset of the table.
 
-    `accuracies` holds one figure for each cell by `Cell.rank`, percent. Over classes, each structural class
-    counts once, with the accuracy of its first cell. Over cells, each cell of the scored classes counts, with
-    its own accuracy and the score of its class: an estimate for all of the space. The interval is a percentile
-    bootstrap over classes either way. Kappa is averaged over repeats as a geometric mean.
+    Cells of a structural class share its score, except by a proxy that every cell was scored with. Each proxy is
+    measured on the cells that it was scored on; FLOPs, parameters and a training on those of the proxy with the most.
+    Cells without accuracy are left out. See `agreement` for the rest.
+
+    Raises UnfitScores if there are no scores, NotInTable.
     """
-    by_proxy = {name: mean_by_cell(scores, name) for name in sorted({score.proxy for score in scores})}
-    ranks = sorted(by_proxy["params"])
-    groups = [members()[rank] if over == "cells" else (rank,) for rank in ranks]
-    sizes = np.array([len(group) for group in groups])
-    cells = np.concatenate(groups)
-    columns = {
-        name: np.repeat(nan_last(np.array([found[rank] for rank in ranks])), sizes)
-        for name, found in by_proxy.items()
-    }
-    columns[RANK_SUM] = rank_sum(columns["kappa"], columns["regions"])
-    places = np.split(np.arange(len(cells)), np.cumsum(sizes)[:-1])
-    draws = [
-        np.concatenate([places[group] for group in draw])
-        for draw in rng.integers(len(ranks), size=(resamples, len(ranks))).tolist()
-    ]
-    result = []
-    for proxy, values in columns.items():
-        for dataset, figures in accuracies.items():
-            truth = figures[cells]
-            taus = [_tau(values[draw], truth[draw]) for draw in draws]
-            low, high = np.quantile(taus, [0.025, 0.975])
-            result.append(Agreement(proxy, dataset, _tau(values, truth), float(low), float(high), len(cells)))
-    return result
+    accuracies = {dataset: table.column(view.report) for dataset, view in table.views.items()}
+    trained = np.isfinite(np.stack(list(accuracies.values()))).all(axis=0)
+    costs, numbers = of_every_cell(multiply_adds, "cifar10"), _first_cells()
+
+    def measured(proxies: Sequence[Draws], scored: Mask, datasets: Sequence[str]) -> Iterator[Row]:
+        rows = np.flatnonzero(scored & trained)
+        known = {dataset: accuracies[dataset][rows] for dataset in datasets}
+        chosen = [proxy.at(rows) for proxy in proxies]
+        yield from agreement(chosen, known, costs[rows], numbers[rows], rng, over=over, count=count)
+
+    groups = draws_of(scores)
+    for scored, proxies in groups:
+        yield from measured(proxies, scored, list(accuracies))
+    for dataset in accuracies:
+        runs = single_trainings(table, dataset)
+        complete = runs[~np.isnan(runs).any(axis=1)]
+        if len(complete):
+            yield from measured([Draws(ONE_TRAINING, complete[:, None])], groups[0][0], [dataset])
 
 
-def _tau(scores: Array, truth: Array) -> float:
-    return float(stats.kendalltau(scores, truth).statistic)
+def seconds(scores: Sequence[Score]) -> dict[str, float]:
+    """Mean CPU seconds of one draw for one cell that the proxy is defined for, by proxy."""
+    spent: dict[str, list[float]] = {}
+    for score in scores:
+        if score.seconds:
+            spent.setdefault(score.proxy, []).append(score.seconds)
+    means = {name: float(np.mean(values)) for name, values in spent.items()}
+    if {"kappa", "regions"} <= means.keys():
+        means[RANK_SUM] = means["kappa"] + means["regions"]
+    return means
+
+
+def draws_of(scores: Sequence[Score]) -> list[tuple[Mask, list[Draws]]]:
+    """Groups of proxies that were scored on the same cells, the largest first, with FLOPs and parameters.
+
+    Each with which cells these are, (15625,), and the scores, (…, 15625), by `Cell.rank`.
+
+    Raises UnfitScores if there are no scores.
+    """
+    by_proxy: dict[str, dict[tuple[int, int], Array]] = {}
+    for score in scores:
+        draws = by_proxy.setdefault(score.proxy, {})
+        draw = score.weights, score.batch
+        if draw not in draws:
+            draws[draw] = np.full((2, N_CELLS), np.nan)  # the value, and 1 where there is one
+        draws[draw][:, score.rank] = score.value, 1.0
+    for cost in ("flops", "params"):
+        by_proxy.pop(cost, None)
+    if not by_proxy:
+        raise UnfitScores("the file has no scores of proxies; nasgauge score cells --all makes one")
+    first = _first_cells()
+    groups: dict[bytes, tuple[Mask, list[Draws]]] = {}
+    for name, draws in by_proxy.items():
+        for draw, found in draws.items():
+            draws[draw] = np.where(np.isnan(found[1]), found[:, first], found)
+        scored = np.logical_or.reduce([found[1] == 1 for found in draws.values()])
+        groups.setdefault(scored.tobytes(), (scored, []))[1].extend(_designs(name, draws, scored))
+    ordered = sorted(groups.values(), key=lambda group: -group[0].sum())
+    for _, proxies in ordered:
+        parts = [[proxy for proxy in proxies if proxy.name == name] for name in ("kappa", "regions")]
+        proxies += [Draws.rank_sum(RANK_SUM, *pair) for pair in zip(*parts, strict=False)]
+    for name, cost in (("flops", multiply_adds), ("params", parameters)):
+        ordered[0][1].append(Draws(name, of_every_cell(cost, "cifar10")[None, None]))
+    return ordered
+
+
+def _designs(name: str, found: Mapping[tuple[int, int], Array], scored: Mask) -> Iterator[Draws]:
+    """The draws that all cells have, and those of weights crossed with batches that some have."""
+    values, known = ({draw: pair[part] for draw, pair in found.items()} for part in (0, 1))
+    everywhere = [draw for draw in found if (known[draw][scored] == 1).all()]
+    geometric = name == "kappa"
+    if len(everywhere) > 1:
+        yield Draws(name, np.stack([values[draw] for draw in everywhere])[:, None], geometric=geometric)
+    size = max(n for n in (1, 2, 3, 4) if all((w, b) in found for w in range(n) for b in range(n)))
+    if size == 1 and len(everywhere) > 1:
+        return
+    grid = [[(w, b) for b in range(size)] for w in range(size)]
+    crossed, there = (np.array([[part[draw] for draw in row] for row in grid]) for part in (values, known))
+    mask = there == 1
+    if len(everywhere) > 1:  # shown above on all cells
+        mask &= mask.all(axis=(0, 1))
+    yield Draws(name, crossed, mask, geometric=geometric)
+
+
+def _first_cells() -> NDArray[np.intp]:
+    """The first cell of each cell's structural class, (15625,), both by `Cell.rank`."""
+    first = np.empty(N_CELLS, dtype=np.intp)
+    for rank, ranks in members().items():
+        first[list(ranks)] = rank
+    return first

@@ -8,11 +8,23 @@ let chosen = null;
 const theme = () => chosen ?? (asked.matches ? "dark" : "light");
 const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
-const look = (searcher) => DATA.looks[searcher] ?? { colour: "#3b8bc4", marker: "o", dash: "" };
-const faded = (hex, alpha) => `rgba(${[1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)).join(",")},${alpha})`;
+const looks = Object.fromEntries(Object.entries(DATA.looks));
+const look = (searcher) => looks[searcher] ?? { colour: "#3b8bc4", marker: "circle", dash: "" };
+const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+// Dark colours are lightened on dark paper, light ones darkened a little on white.
+function tone(hex) {
+  const [r, g, b] = channels(hex);
+  const bright = (0.299 * r + 0.587 * g + 0.114 * b) / 255;
+  const share = theme() === "dark" ? Math.max(0, 0.62 - bright) : 0;
+  return "#" + [r, g, b].map((v) => Math.round(v + (255 - v) * share).toString(16).padStart(2, "0")).join("");
+}
+const faded = (hex, alpha) => `rgba(${channels(hex).join(",")},${alpha})`;
 const narrow = () => root.clientWidth < 640;
+const short = (text, most) => (text.length <= most ? text : `${text.slice(0, most / 2)}…${text.slice(1 - most / 2)}`);
+const dashes = (dash) => (dash ? dash.split(",").map((n) => n + "px").join(",") : "solid");
 
-function layout(extra, rows = 1) {
+function layout(extra) {
+  const lettered = { itemclick: false, itemdoubleclick: false };
   const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--soft"), automargin: true };
   const { xaxis, yaxis, ...rest } = extra;
   return {
@@ -20,36 +32,36 @@ function layout(extra, rows = 1) {
     font: { color: colour("--ink"), size: narrow() ? 11 : 12.5, family: "system-ui, sans-serif" },
     margin: { l: 50, r: 12, t: 8, b: 40 }, hovermode: "closest",
     hoverlabel: { bgcolor: colour("--paper"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
-    legend: { orientation: "h", y: -0.2 * rows, yanchor: "top", x: 0, font: { size: narrow() ? 10.5 : 12 } },
+    legend: { orientation: "h", y: -0.18, yanchor: "top", x: 0, font: { size: narrow() ? 10.5 : 12 }, ...lettered },
     xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...rest,
   };
 }
 
 // A band, then its line; a band is closed forwards along its top and backwards along its bottom.
 function banded(name, x, centre, low, high, shape, format) {
-  const shown = look(name);
+  const shown = look(name), fill = tone(shown.colour);
   const traces = [];
   const known = x.map((_, i) => i).filter((i) => low && low[i] !== null && high[i] !== null);
   if (known.length) {
-    const line = { width: 0, shape, color: shown.colour };
+    const line = { width: 0, shape, color: fill };
     const common = { x: known.map((i) => x[i]), mode: "lines", line, hoverinfo: "skip", showlegend: false, legendgroup: name };
     traces.push({ ...common, y: known.map((i) => low[i]) });
-    traces.push({ ...common, y: known.map((i) => high[i]), fill: "tonexty", fillcolor: faded(shown.colour, 0.2) });
+    traces.push({ ...common, y: known.map((i) => high[i]), fill: "tonexty", fillcolor: faded(fill, many() ? 0.07 : 0.18) });
   }
   traces.push({
-    x, y: centre, name, legendgroup: name, mode: "lines", connectgaps: false,
-    line: { color: shown.colour, width: 2, shape, dash: shown.dash ? shown.dash.split(",").map((n) => n + "px").join(",") : "solid" },
-    hovertemplate: `${name}: ${format}<extra></extra>`,
+    x, y: centre, name: short(name, 34), legendgroup: name, mode: "lines", connectgaps: false,
+    line: { color: fill, width: 2, shape, dash: dashes(shown.dash) },
+    hovertemplate: `${short(name, 34)}: ${format}<extra></extra>`,
   });
   return traces;
 }
+const many = () => Object.keys(looks).length - state.hidden.size > 7;
 
-function level(value, text, y) {
-  return {
-    shape: { type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, line: { color: colour("--soft"), width: 1, dash: "dot" } },
-    note: { xref: "paper", x: 0.01, xanchor: "left", y: y ?? value, yanchor: "bottom", text, showarrow: false, font: { size: 11, color: colour("--soft") } },
-  };
-}
+// A level as a curve of its own, so that its name stands in the legend and covers nothing.
+const level = (x, value, name, dash) => ({
+  x: [x[0], x.at(-1)], y: [value, value], name: `${name} ${value.toFixed(2)}`, mode: "lines", hoverinfo: "name",
+  line: { color: colour("--soft"), width: 1.2, dash },
+});
 
 // A log axis with ticks at 1, 2 and 5 times powers of ten, all of one size.
 function logAxis(low, high, rest) {
@@ -61,7 +73,8 @@ function logAxis(low, high, rest) {
   return { type: "log", range: [Math.log10(low), Math.log10(high)], tickmode: "array", tickvals: shown, ticktext: text, ...rest };
 }
 
-const state = { clock: "queries", measure: "accuracy" };
+const state = { clock: "queries", measure: "accuracy", hidden: new Set() };
+const visible = (name) => !state.hidden.has(name);
 
 const DRAW = {
   efficiency(chart) {
@@ -69,7 +82,7 @@ const DRAW = {
     if (!clock) return { empty: `${state.clock}: ${chart.unknown[state.clock] ?? "not known here"}` };
     const regret = state.measure === "regret";
     const turn = (list) => (regret && list ? list.map((v) => (v === null ? null : Math.max(chart.optimum - v, 1e-4))) : list);
-    const order = Object.keys(clock.bands).sort((a, b) => clock.bands[b].centre.at(-1) - clock.bands[a].centre.at(-1));
+    const order = Object.keys(clock.bands).filter(visible).sort((a, b) => clock.bands[b].centre.at(-1) - clock.bands[a].centre.at(-1));
     const format = `%{y:.2f}${regret ? " points" : " %"} at %{x:,.4~g}`;
     const traces = order.flatMap((name) => {
       const band = clock.bands[name];
@@ -80,36 +93,34 @@ const DRAW = {
       x: clock.grid, y: turn(clock.random), name: "random search, exact", mode: "lines",
       line: { color: colour("--ink"), width: 1.2, dash: "dash" }, hovertemplate: `exact random search: ${format}<extra></extra>`,
     });
-    const shapes = [], annotations = [];
     const first = Math.max(clock.grid[0], clock.grid.at(-1) / 100);
     const early = clock.grid.findIndex((x) => x >= clock.grid.at(-1) / 20);
+    if (!order.length && !clock.random) return { empty: "every searcher is hidden" };
     const lines = [...order.map((name) => clock.bands[name].centre), clock.random ?? []];
     let yaxis;
     if (regret) {
       const seen = lines.flat().filter((v) => v !== null).map((v) => chart.optimum - v).filter((v) => v > 0);
       yaxis = logAxis(Math.min(...seen) / 1.4, Math.max(...seen) * 1.1, { title: { text: "regret, percentage points" } });
     } else {
-      const floor = Math.min(...lines.flatMap((line) => line.slice(early)).filter((v) => v !== null), chart.optimum - 1e-3);
-      const room = chart.optimum - floor;
-      yaxis = { title: { text: "test accuracy of the incumbent, %" }, range: [floor - 0.02 * room, chart.optimum + 0.13 * room] };
-      for (const [name, value] of Object.entries(chart.references)) {
-        const crowded = Object.values(chart.references).some((other) => other > value && other - value < 0.09 * room);
-        const made = level(value, `${name} ${value.toFixed(2)}`);
-        made.note.yanchor = crowded ? "top" : "bottom";
-        shapes.push(made.shape);
-        annotations.push(made.note);
-      }
+      const floor = Math.min(...lines.flatMap((line) => line.slice(early)).filter((v) => v !== null), (chart.optimum ?? 100) - 1e-3);
+      const top = chart.optimum ?? Math.max(...lines.flat().filter((v) => v !== null));
+      const room = top - floor || 1;
+      yaxis = { title: { text: "test accuracy of the incumbent, %" }, range: [floor - 0.02 * room, top + 0.04 * room] };
+      Object.entries(chart.references).forEach(([name, value], place) => traces.push(level(clock.grid, value, name, ["dot", "dashdot"][place] ?? "dot")));
     }
     const xaxis = logAxis(first, clock.grid.at(-1), { title: { text: clock.axis, standoff: 6 } });
-    return { traces, layout: layout({ xaxis, yaxis, shapes, annotations }) };
+    return { traces, layout: layout({ xaxis, yaxis }) };
   },
   top(chart) {
-    const traces = Object.entries(chart.curves).flatMap(([name, lines]) =>
+    const traces = Object.entries(chart.curves).filter(([name]) => visible(name)).flatMap(([name, lines]) =>
       Object.entries(lines).map(([count, y], place) => ({
-        x: chart.grid, y, name, legendgroup: name, showlegend: place === 0, mode: "lines",
-        line: { color: look(name).colour, width: 2.4 / (1 + 0.8 * place), shape: "hv", dash: ["solid", "dash", "dot"][place] },
-        hovertemplate: `${name}, top ${count}: %{y:.2f} % at %{x}<extra></extra>`,
+        x: chart.grid, y, name: short(name, 34), legendgroup: name, showlegend: place === 0, mode: "lines",
+        line: { color: tone(look(name).colour), width: 2.4 / (1 + 0.8 * place), shape: "hv", dash: ["solid", "dash", "dot"][place] },
+        hovertemplate: `${short(name, 34)}, top ${count}: %{y:.2f} % at %{x}<extra></extra>`,
       })));
+    for (const [place, count] of Object.keys(Object.values(chart.curves)[0] ?? {}).entries()) traces.push({
+      x: [null], y: [null], name: `top ${count}`, mode: "lines", line: { color: colour("--soft"), width: 2.4 / (1 + 0.8 * place), dash: ["solid", "dash", "dot"][place] },
+    });
     const known = traces.flatMap((trace) => trace.y).filter((v) => v !== null).sort((a, b) => a - b);
     const floor = known[Math.floor(known.length / 10)] ?? 0, top = known.at(-1) ?? 100;
     const last = chart.grid.at(-1);
@@ -117,23 +128,25 @@ const DRAW = {
     return { traces, layout: layout({ xaxis, yaxis: { title: { text: "mean test accuracy, %" }, range: [floor, top + 0.06 * (top - floor)] } }) };
   },
   profile(chart) {
-    const traces = Object.entries(chart.bands).flatMap(([name, band]) =>
+    const traces = Object.entries(chart.bands).filter(([name]) => visible(name)).flatMap(([name, band]) =>
       banded(name, chart.levels, band.centre, band.low, band.high, "linear", "%{y:.0%} of runs above %{x:.3f}"));
     return { traces, layout: layout({ xaxis: { title: { text: "normalised score", standoff: 6 } }, yaxis: { title: { text: "share of runs above" }, tickformat: ".0%", range: [0, 1.02] } }) };
   },
   intervals(chart) {
-    const traces = chart.rows.map(([name, centre, low, high]) => ({
-      x: [centre], y: [name], name, mode: "markers", marker: { color: look(name).colour, size: 9 }, showlegend: false,
-      error_x: low === null ? undefined : { type: "data", symmetric: false, array: [high - centre], arrayminus: [centre - low], color: look(name).colour, thickness: 2 },
+    const rows = chart.rows.filter(([name]) => visible(name));
+    const traces = rows.map(([name, centre, low, high]) => ({
+      x: [centre], y: [name], name, mode: "markers", marker: { color: tone(look(name).colour), size: 9 }, showlegend: false,
+      error_x: low === null ? undefined : { type: "data", symmetric: false, array: [high - centre], arrayminus: [centre - low], color: tone(look(name).colour), thickness: 2 },
       hovertemplate: `${name}: %{x:.3f}<extra></extra>`,
     }));
-    const height = 90 + (chart.rows.length > 8 ? 24 : 44) * chart.rows.length;
-    const shapes = [], annotations = [];
+    const shapes = [];
     if (chart.line !== undefined && chart.line !== null) {
       shapes.push({ type: "line", yref: "paper", y0: 0, y1: 1, x0: chart.line, x1: chart.line, line: { color: colour("--soft"), dash: "dot", width: 1.2 } });
-      annotations.push({ x: chart.line, yref: "paper", y: 0, xanchor: "right", yanchor: "bottom", text: `${chart.line_name} ${chart.line.toFixed(2)}`, showarrow: false, font: { size: 11, color: colour("--soft") } });
+      traces.push({ x: [null], y: [null], name: `${chart.line_name} ${chart.line.toFixed(2)}`, mode: "lines", line: { color: colour("--soft"), dash: "dot", width: 1.2 } });
     }
-    return { traces, height, layout: layout({ xaxis: { title: { text: chart.axis, standoff: 6 } }, yaxis: { autorange: "reversed", type: "category" }, shapes, annotations }) };
+    const names = rows.map(([name]) => name);
+    const yaxis = { autorange: "reversed", type: "category", tickmode: "array", tickvals: names, ticktext: names.map((name) => short(name, narrow() ? 18 : 34)) };
+    return { traces, height: 110 + (rows.length > 8 ? 24 : 44) * rows.length, layout: layout({ xaxis: { title: { text: chart.axis, standoff: 6 } }, yaxis, shapes }) };
   },
   bars(chart) {
     const traces = chart.parts.map(({ name, colour: fill, share }) => ({
@@ -147,18 +160,44 @@ const DRAW = {
     return { traces, layout: layout({ xaxis: { title: { text: chart.axis, standoff: 6 } }, yaxis: { title: { text: "test accuracy, %" } } }) };
   },
   heat(chart) {
-    const small = narrow() || chart.x.length > 9;
+    const kept = (names) => names.map((_, i) => i).filter((i) => !chart.searchers || visible(names[i]));
+    const rows = kept(chart.y), columns = kept(chart.x);
+    const of = (grid) => rows.map((row) => columns.map((column) => grid[row][column]));
+    const small = narrow() || columns.length > 9;
+    const digits = (v) => (v === null ? "" : small && Math.abs(v) < 0.995 ? v.toFixed(2).replace("0.", ".") : v.toFixed(small && Math.abs(v) === 1 ? 0 : 2));
+    const label = (names, places) => places.map((i) => short(names[i], narrow() ? 14 : 24));
+    const x = columns.map(String), y = rows.map(String);
     const traces = [{
-      type: "heatmap", x: chart.x, y: chart.y, z: chart.z, zmin: -1, zmax: 1, colorscale: [[0, "#b35806"], [0.5, theme() === "dark" ? "#22262b" : "#f4f4f4"], [1, "#2166ac"]],
-      text: chart.z.map((row) => row.map((v) => (v === null ? "" : v.toFixed(2)))), texttemplate: "%{text}", textfont: { size: small ? 9 : 11 },
-      showscale: false, hovertemplate: "%{y}, %{x}: %{z:.3f}<extra></extra>", xgap: 1, ygap: 1,
+      type: "heatmap", x, y, z: of(chart.z), zmin: -1, zmax: 1, colorscale: [[0, "#b35806"], [0.5, theme() === "dark" ? "#22262b" : "#f4f4f4"], [1, "#2166ac"]],
+      text: of(chart.text ?? chart.z).map((row) => row.map(digits)), texttemplate: "%{text}", textfont: { size: small ? 9 : 11 }, hoverongaps: false,
+      customdata: rows.map((row) => columns.map((column) => `${chart.y[row]}, ${chart.x[column]}`)),
+      showscale: false, hovertemplate: "%{customdata}: %{text}<extra></extra>", xgap: 1, ygap: 1,
     }];
-    return { traces, height: 110 + 26 * chart.y.length, layout: layout({ xaxis: { tickangle: chart.x.length > 5 ? -45 : 0, type: "category" }, yaxis: { autorange: "reversed", type: "category" } }) };
+    if (chart.text) {  // numbers of cells without a colour
+      const plain = [], ink = colour("--soft");
+      rows.forEach((row, i) => columns.forEach((column, j) => {
+        if (chart.z[row][column] === null && chart.text[row][column] !== null)
+          plain.push({ x: x[j], y: y[i], text: digits(chart.text[row][column]), showarrow: false, font: { size: small ? 9 : 11, color: ink } });
+      }));
+      traces.annotations = plain;
+    }
+    const axis = (names, places) => ({ type: "category", tickmode: "array", tickvals: places.map(String), ticktext: label(names, places) });
+    return {
+      traces, height: 130 + 26 * rows.length,
+      layout: layout({ annotations: traces.annotations ?? [], xaxis: { ...axis(chart.x, columns), tickangle: columns.length > 3 ? -60 : 0 }, yaxis: { ...axis(chart.y, rows), autorange: "reversed" } }),
+    };
   },
 };
 
-function draw(chart) {
-  const element = document.getElementById(chart.name);
+// Room for the legend is added below the axes instead of taken from them.
+function sized(made, width) {
+  const names = made.traces.filter((trace) => trace.showlegend !== false && trace.name).map((trace) => trace.name);
+  const widest = Math.max(0, ...names.map((name) => name.length)) * 6.6 + 48;
+  const rows = made.traces.length > 1 && names.length > 1 ? Math.ceil(names.length / Math.max(1, Math.floor((width - 60) / widest))) : 0;
+  return (made.height ?? (narrow() ? 280 : 330)) + 19 * rows + 20;
+}
+
+function draw(chart, element = document.getElementById(chart.name), height = null) {
   const made = DRAW[chart.kind](chart);
   if (made.empty) {
     Plotly.purge(element);
@@ -166,13 +205,29 @@ function draw(chart) {
     return;
   }
   if (!element.classList.contains("js-plotly-plot")) element.textContent = "";
-  if (made.height) element.style.height = `${made.height}px`;
+  const tall = height ?? sized(made, element.clientWidth);
+  element.style.height = `${tall}px`;
+  made.layout.legend.y = -58 / Math.max(tall - 100, 120);
+  made.layout.height = tall;
   Plotly.react(element, made.traces, made.layout, { responsive: true, displaylogo: false, displayModeBar: false });
+  element.removeAllListeners("plotly_hover");
+  element.removeAllListeners("plotly_unhover");
+  element.on("plotly_hover", ({ points }) => light(element, points[0].data.legendgroup));
+  element.on("plotly_unhover", () => light(element, null));
 }
 
+// The curve under the pointer stays, the others fade.
+function light(element, group) {
+  element.querySelectorAll(".scatterlayer > .trace").forEach((trace) => {
+    const of = trace.__data__?.[0]?.trace?.legendgroup;
+    trace.style.opacity = !group || of === group ? 1 : 0.15;
+  });
+}
+
+const byName = Object.fromEntries(DATA.charts.map((chart) => [chart.name, chart]));
 function show() {
   root.dataset.theme = theme();
-  DATA.charts.forEach(draw);
+  for (const chart of DATA.charts) if (document.getElementById(chart.name).clientWidth) draw(chart); // not in a folded section
 }
 
 const clocks = document.getElementById("clock");
@@ -185,13 +240,40 @@ if (clocks) {
   measure.onchange = () => { state.measure = measure.value; show(); };
 }
 
-// Tables: a click on a header sorts by it, a second one reverses the order; missing values stay last.
+// Tables: the first rows, all on demand; a click on a header sorts by it, a second one reverses the order.
+const FIRST = 15, SPARED = 5; // a table a little longer is shown whole
 const number = (text) => {
-  if (text.endsWith("∞")) return text[0] === "-" ? -Infinity : Infinity;
-  const found = /^[<+]?(-?[\d,]*\.?\d+(?:e[+-]?\d+)?)/.exec(text);
-  return found ? Number(found[1].replaceAll(",", "")) - (text[0] === "<" ? 1e-9 : 0) : NaN;
+  const found = /^[<>+]?(-?[\d,]*\.?\d+(?:e[+-]?\d+)?)/.exec(text);
+  if (!found) return text.endsWith("∞") ? (text[0] === "-" ? -Infinity : Infinity) : NaN;
+  return Number(found[1].replaceAll(",", "")) + (text[0] === "<" ? -1e-9 : text[0] === ">" ? 1e-9 : 0);
 };
-for (const table of document.querySelectorAll("table")) {
+const tables = [...document.querySelectorAll("table")];
+const whole = new Set();
+function rowsOf(table, all = false) {
+  const rows = [...table.tBodies[0].rows];
+  const wanted = rows.filter((row) => JSON.parse(row.dataset.of).every(visible));
+  const long = wanted.length > FIRST + SPARED;
+  const shown = new Set(all || !long || whole.has(table) ? wanted : wanted.slice(0, FIRST));
+  rows.forEach((row) => (row.hidden = !shown.has(row)));
+  const more = table.closest("figure").querySelector(".more");
+  const hidden = rows.length - wanted.length;
+  const parts = [];
+  if (long) parts.push(`${shown.size} of ${wanted.length} rows`);
+  if (hidden) parts.push(`${hidden} row${hidden > 1 ? "s" : ""} of hidden searchers`);
+  if (table.scrollWidth > table.parentElement.clientWidth + 1) parts.push("scroll sideways for more columns");
+  more.hidden = !parts.length;
+  more.textContent = parts.join("; ");
+  if (long) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = whole.has(table) ? `show the first ${FIRST}` : "show all";
+    button.onclick = () => { whole.has(table) ? whole.delete(table) : whole.add(table); rowsOf(table); more.querySelector("button").focus(); };
+    more.append(parts.length ? " · " : "", button);
+    more.hidden = false;
+  }
+}
+for (const table of tables) {
+  for (const cell of table.querySelectorAll("td:not(.has-cell)")) if (cell.textContent.length > 60) cell.classList.add("long");
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     head.firstElementChild.onclick = () => {
@@ -202,13 +284,102 @@ for (const table of document.querySelectorAll("table")) {
       const numeric = head.classList.contains("number");
       const order = (a, b) => {
         if ((a.text === "–") !== (b.text === "–")) return a.text === "–" ? 1 : -1;
-        const sign = numeric ? number(a.text) - number(b.text) : a.text.localeCompare(b.text);
+        const sign = numeric ? number(a.text) - number(b.text) : a.text.localeCompare(b.text, "en", { numeric: true });
         return (down ? -1 : 1) * (sign || 0);
       };
       rows.sort(order).forEach(({ row }) => table.tBodies[0].append(row));
+      rowsOf(table);
     };
   });
 }
+
+// One click hides a searcher in every figure and table.
+const chooser = document.getElementById("searchers");
+function choose() {
+  const names = Object.keys(looks);
+  for (const button of chooser?.querySelectorAll("[data-name]") ?? []) {
+    button.ariaPressed = String(visible(button.dataset.name));
+    button.querySelector("line").setAttribute("stroke", tone(look(button.dataset.name).colour));
+  }
+  const hidden = names.filter((name) => !visible(name)).length;
+  const count = document.getElementById("shown");
+  if (count) count.textContent = hidden ? `${names.length - hidden} of ${names.length}` : `${names.length}`;
+  tables.forEach((table) => rowsOf(table));
+}
+if (chooser) {
+  for (const name of Object.keys(looks)) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.name = name;
+    button.title = "Hide or show everywhere; with Shift: this one alone";
+    const dash = look(name).dash;
+    button.innerHTML = `<svg viewBox="0 0 22 10" aria-hidden="true"><line x1="0" y1="5" x2="22" y2="5" stroke-width="3" stroke-dasharray="${dash}"/></svg>`;
+    button.append(...name.split(/(?<=[:,=])/).flatMap((part) => [part, document.createElement("wbr")]));
+    button.onclick = (event) => {
+      if (event.shiftKey) state.hidden = new Set(Object.keys(looks).filter((other) => other !== name));
+      else if (!state.hidden.delete(name)) state.hidden.add(name);
+      choose(); show();
+    };
+    chooser.append(button);
+  }
+  const all = document.createElement("button");
+  all.type = "button";
+  all.className = "all";
+  all.textContent = "show all";
+  all.onclick = () => { state.hidden.clear(); choose(); show(); };
+  chooser.append(all);
+  if (root.clientWidth <= 1000) document.getElementById("chooser").open = false;
+}
+
+// Contents: where the reader is. A link into a folded section opens it.
+const links = [...document.querySelectorAll("nav a")];
+const passed = new IntersectionObserver(() => {
+  const tops = links.map((link) => document.querySelector(link.hash).getBoundingClientRect().top);
+  const at = Math.max(0, tops.findLastIndex((top) => top < 160));
+  links.forEach((link, place) => (place === at ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current")));
+}, { rootMargin: "-150px 0px -60% 0px", threshold: [0, 0.05, 1] });
+document.querySelectorAll("section").forEach((section) => passed.observe(section));
+function follow() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
+  const fold = target.querySelector(":scope > .fold") ?? target.closest(".fold");
+  if (fold && !fold.open) { fold.open = true; target.scrollIntoView(); }
+}
+addEventListener("hashchange", follow);
+document.addEventListener("click", (event) => { if (event.target.closest?.('a[href^="#"]')) setTimeout(follow); });
+document.querySelectorAll(".fold").forEach((fold) => fold.addEventListener("toggle", () => { if (fold.open) { show(); tables.forEach((table) => rowsOf(table)); } }));
+
+// A figure as large as the window.
+const large = document.getElementById("large"), stage = document.getElementById("large-figure");
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.(".enlarge");
+  if (!button) return;
+  const figure = button.closest("figure"), chart = byName[figure.querySelector(".chart")?.id];
+  stage.replaceChildren();
+  large.showModal();
+  if (chart) {
+    const place = document.createElement("div");
+    stage.append(place);
+    draw(chart, place, stage.clientHeight);
+  } else stage.append(figure.querySelector("svg").cloneNode(true));
+});
+large.addEventListener("close", () => { stage.firstChild?.classList?.contains("js-plotly-plot") && Plotly.purge(stage.firstChild); stage.replaceChildren(); });
+
+// Print shows everything, on white: all sections, rows and figures.
+let before = null;
+addEventListener("beforeprint", () => {
+  before = { chosen, folds: [...document.querySelectorAll("details:not([open])")] };
+  before.folds.forEach((fold) => (fold.open = true));
+  chosen = "light";
+  root.dataset.theme = "light";
+  tables.forEach((table) => rowsOf(table, true));
+  show();
+});
+addEventListener("afterprint", () => {
+  before.folds.forEach((fold) => (fold.open = false));
+  chosen = before.chosen;
+  choose(); show();
+});
 
 // A named cell is drawn on hover, touch or focus.
 const hover = document.getElementById("hover");
@@ -224,6 +395,9 @@ function reveal(event) {
 for (const kind of ["mouseover", "focusin", "click"]) document.addEventListener(kind, reveal);
 document.addEventListener("scroll", () => (hover.hidden = true), { passive: true });
 
-document.getElementById("theme").onclick = () => { chosen = theme() === "dark" ? "light" : "dark"; show(); };
-asked.addEventListener("change", show);
+document.getElementById("theme").onclick = () => { chosen = theme() === "dark" ? "light" : "dark"; show(); choose(); };
+asked.addEventListener("change", () => { show(); choose(); });
+addEventListener("resize", () => tables.forEach((table) => rowsOf(table)));
 show();
+choose();
+follow();

@@ -1,0 +1,129 @@
+"""The commands `nasgauge score agreement` and `settings`: how well zero-cost proxies rank cells."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nasgauge.cli import console
+from nasgauge.data import DEFAULT_TABLE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def agreement(
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
+    ] = DEFAULT_TABLE,
+    scores: Annotated[
+        Path | None, typer.Option(help="File of scores; those of the package by default.")
+    ] = None,
+    over: Annotated[
+        Literal["classes", "cells"] | None,
+        typer.Option(
+            help="Unit of the statistics: a structural class, or each of its cells; by default both."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")] = Path(
+        "results/agreement"
+    ),
+    resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=20)] = 200,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
+) -> None:
+    """How well zero-cost proxies rank cells by test accuracy, and what they know beyond FLOPs.
+
+    Kendall's tau, partial tau given FLOPs, tau at equal FLOPs and among the best cells, and precision, for a
+    single draw of weights and images and for the mean of several, with 95 % intervals over classes and draws. The
+    row "one training" is the noise ceiling. The last table has published figures beside ours.
+
+    Example:
+
+      nasgauge score agreement --table nb201 --out results/agreement
+    """
+    import numpy as np
+
+    from nasgauge.analysis.plots.agreement import draw_agreement
+    from nasgauge.analysis.plots.figures import Inks
+    from nasgauge.analysis.results.agreement import chosen, frame, latex, page, tables
+    from nasgauge.analysis.results.files import save_text
+    from nasgauge.analysis.statistics.agreement import Over, Row
+    from nasgauge.data.sources import open_table
+    from nasgauge.harness.proxies.score_files import read, shipped
+    from nasgauge.studies.agreement import seconds, study
+
+    opened = open_table(table)
+    recipe, kept = read(scores) if scores else shipped()
+    rows: list[Row] = []
+    units: tuple[Over, ...] = (over,) if over else ("cells", "classes")
+    with console.progress() as progress:
+        for unit in units:
+            found = study(kept, opened, np.random.default_rng(seed), over=unit, count=resamples)
+            rows += progress.track(found, description=f"figures over {unit}")
+    numbers = frame(rows, seconds(kept))
+    part = chosen(numbers, over=units[0])
+    files = Inks(out, provenance=str(recipe)).save(
+        "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, 1.25)
+    )
+    found_tables = tables(numbers)
+    notes = [
+        f"Made by `nasgauge score agreement` from the table `{opened.name}` with {resamples} resamples, seed {seed}.",
+        f"Scores: {recipe}.",
+    ]
+    save_text(out / "agreement.tex", latex(found_tables))
+    save_text(out / "agreement.md", page(found_tables, notes))
+    for title, shown in found_tables.items():
+        console.out().print(f"\n{title}", markup=False)
+        _print(shown)
+    names = [*(file.name for file in files), "agreement.tex", "agreement.md"]
+    console.out().print(f"written to {out}: {', '.join(names)}", markup=False)
+
+
+def settings(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the measurements, tables and figures.")
+    ] = Path("results/settings"),
+    count: Annotated[
+        int, typer.Option("--count", help="Number of structural classes, a uniform sample.", min=3)
+    ] = 150,
+    images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
+    ] = DEFAULT_TABLE,
+    seed: Annotated[int, typer.Option(help="Random seed of weights, images and bootstrap.", min=0)] = 0,
+) -> None:
+    """Kendall's tau of kappa and regions against the batch size, the number of crops and of repeats.
+
+    Measurements are kept in OUT/settings.parquet; the same command continues after an interruption.
+    """
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    from nasgauge.analysis.plots.agreement import draw_settings
+    from nasgauge.analysis.plots.figures import Inks
+    from nasgauge.data.images import open_images
+    from nasgauge.data.sources import open_table
+    from nasgauge.harness.proxies.scores import classes
+    from nasgauge.studies.settings import Plan, measure, read
+    from nasgauge.studies.settings import settings as taus
+
+    torch.set_num_threads(1)  # the kernels are too small to profit from threads
+    pixels = open_images(images)
+    plan, path = Plan(images_md5=pixels.md5(), seed=seed), out / "settings.parquet"
+    ranks = classes()[:count]
+    with console.progress() as progress:
+        for _ in progress.track(measure(ranks, pixels, plan, path), len(ranks), description="classes"):
+            pass
+    opened = open_table(table)
+    accuracies = {dataset: opened.column(view.report) for dataset, view in opened.views.items()}
+    kept = [value for value in read(path, plan) if value.rank in ranks]
+    frame = pd.DataFrame(taus(kept, accuracies, np.random.default_rng(seed)))
+    files = Inks(out).save("settings", lambda figure: draw_settings(figure, frame), frame, aspect=(1.25, 0.9))
+    _print(frame)
+    console.out().print(f"written to {out}: {', '.join(file.name for file in files)}", markup=False)
+
+
+def _print(numbers: "pd.DataFrame") -> None:
+    text = numbers.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="")
+    console.out().print(text, markup=False)

@@ -1,0 +1,95 @@
+"""Optuna's samplers through its ask-and-tell interface: TPE (Bergstra et al., 2011), NSGA-II (Deb et al., 2002).
+
+Each decision of the space is one categorical parameter.
+"""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+
+from nasgauge.spaces.errors import missing
+from nasgauge.spaces.nb201 import Space
+
+if TYPE_CHECKING:
+    import optuna
+
+C = TypeVar("C")
+
+
+class _Sampled(ABC, Generic[C]):
+    """A searcher whose cells a sampler of Optuna suggests."""
+
+    def __init__(self, space: Space[C], rng: np.random.Generator) -> None:
+        if find_spec("optuna") is None:
+            raise missing("optuna")
+        self.space = space
+        self._seed = int(rng.integers(1 << 31))
+        self._study: optuna.Study | None = None
+        self._trials: deque[optuna.Trial] = deque()  # asked for, not evaluated yet
+
+    @abstractmethod
+    def _sampler(self) -> "optuna.samplers.BaseSampler":
+        """The sampler, with `_seed`."""
+
+    def ask(self) -> list[C]:
+        """The next cell that Optuna suggests."""
+        import optuna
+
+        if self._study is None:
+            optuna.logging.set_verbosity(optuna.logging.WARNING)
+            self._study = optuna.create_study(direction="maximize", sampler=self._sampler())
+        trial = self._study.ask()
+        self._trials.append(trial)
+        choices = [
+            trial.suggest_categorical(str(decision), range(options))
+            for decision, options in enumerate(self.space.decisions)
+        ]
+        return [self.space.decide(tuple(choices))]
+
+    def tell(self, cell: C, accuracy: float) -> None:  # noqa: ARG002 - the trials are kept in their order
+        """Report the accuracy of the oldest open suggestion."""
+        if self._study is not None and self._trials:
+            self._study.tell(self._trials.popleft(), accuracy)
+
+
+class TPE(_Sampled[C]):
+    """The tree-structured Parzen estimator, at Optuna's defaults.
+
+    `startup`: number of random cells before the estimator chooses any.
+
+    Raises MissingExtra if Optuna is not installed, ValueError for `startup` below 1.
+    """
+
+    def __init__(self, space: Space[C], rng: np.random.Generator, *, startup: int = 10) -> None:
+        if startup < 1:
+            raise ValueError(f"startup must be at least 1, not {startup}")
+        super().__init__(space, rng)
+        self.startup = startup
+
+    def _sampler(self) -> "optuna.samplers.BaseSampler":
+        import optuna
+
+        return optuna.samplers.TPESampler(n_startup_trials=self.startup, seed=self._seed)
+
+
+class NSGA2(_Sampled[C]):
+    """NSGA-II with one objective: a genetic algorithm with uniform crossover, at Optuna's defaults.
+
+    `population`: number of cells of a generation; the first generation is random.
+
+    Raises MissingExtra if Optuna is not installed, ValueError for `population` below 2.
+    """
+
+    def __init__(self, space: Space[C], rng: np.random.Generator, *, population: int = 50) -> None:
+        if population < 2:
+            raise ValueError(f"population must be at least 2, not {population}")
+        super().__init__(space, rng)
+        self.population = population
+
+    def _sampler(self) -> "optuna.samplers.BaseSampler":
+        import optuna
+
+        return optuna.samplers.NSGAIISampler(population_size=self.population, seed=self._seed)
