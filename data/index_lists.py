@@ -126,10 +126,10 @@ def keep_splits(folder: Path) -> Path:
     return splits_folder()
 
 
-def halves(dataset: str, size: int | None = None) -> Halves:
+def halves(dataset: str, size: int | None = None, *, published_order: bool = True) -> Halves:
     """The published halves if they are on this machine, otherwise seeded random ones of the same sizes.
 
-    A set of another `size` than the published one has seeded halves.
+    A set of another `size` than the published one, or in another order, has seeded halves.
 
     Raises WrongFile if a list is damaged.
 
@@ -140,7 +140,7 @@ def halves(dataset: str, size: int | None = None) -> Halves:
     lists = INDEX_FILES[dataset]
     size = lists.images if size is None else size
     path = splits_folder() / lists.file.name
-    if size == lists.images and path.is_file():
+    if published_order and size == lists.images and path.is_file():
         lists.file.check(path)
         return _read(path, lists)
     order = np.random.default_rng(STAND_IN_SEED).permutation(size)
