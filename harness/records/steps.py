@@ -6,7 +6,7 @@ same seeds on any machine; it excludes only `overhead`, the measured time of the
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, Literal, NamedTuple, TypeVar
@@ -28,6 +28,10 @@ _HEADER: Final = b"nasgauge"
 
 class DamagedRecord(NasgaugeError, ValueError):
     """Raised for a file that is not a result file or was altered after it was written."""
+
+
+class InvalidAnswer(NasgaugeError, ValueError):
+    """Raised for a recommended cell that the run has not evaluated."""
 
 
 class Evaluation(NamedTuple):
@@ -156,7 +160,7 @@ def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
         seed=np.repeat(np.array(seeds, dtype=np.int32), lengths),
         query=np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in (*lengths, 0)]),
         cell=np.array([places.setdefault(str(cell), len(places)) for cell in cells], dtype=np.int32),
-        answer=np.array([-1 if cell is None else places[str(cell)] for cell in answers], dtype=np.int32),
+        answer=np.array([_place(places, cell) for cell in answers], dtype=np.int32),
         cells=tuple(places),
         validation=figures[:, 0].copy(),
         test=figures[:, 1].copy(),
@@ -165,6 +169,13 @@ def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
         charged=np.array(charged, dtype=np.bool_),
         overhead=np.array(overhead, dtype=np.float64),
     )
+
+
+def _place(places: Mapping[str, int], answer: object) -> int:
+    place = -1 if answer is None else places.get(str(answer))
+    if place is None:
+        raise InvalidAnswer(f"recommend returned {answer!r:.60}, which the run has not evaluated")
+    return place
 
 
 def write(path: Path, header: Header, steps: Steps) -> None:

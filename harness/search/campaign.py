@@ -5,18 +5,18 @@ grows: seeds, datasets and searchers may be added to it later.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import joblib
 import numpy as np
 
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.engines import Engine, Local, Lost
 from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.results import (
@@ -29,6 +29,7 @@ from nasgauge.harness.records.results import (
     missing,
     plan,
 )
+from nasgauge.harness.search.failures import TIME_LIMIT, Failure, UnitsFailed
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.reference import reference
 from nasgauge.harness.search.runner import Budget, Repeats, cost, left_for_one
@@ -188,12 +189,22 @@ class Campaign:
             return plan(self.settings, map(str, self.specs))
         return missing(self.folder, self.settings, {str(spec): spec.settings() for spec in self.specs})
 
-    def run(self, todo: Sequence[Unit] | None = None, *, workers: int = -1) -> Iterator[Unit]:
-        """Run what is missing in `workers` processes (-1 for one a core); yields units as they finish.
+    def run(
+        self,
+        todo: Sequence[Unit] | None = None,
+        *,
+        workers: int = -1,
+        engine: Engine | None = None,
+        time_limit: float = TIME_LIMIT,
+    ) -> Iterator[Unit]:
+        """Run what is missing in `workers` processes (-1 for one a core), or by `engine`; yields units as they finish.
 
         Each result file is written, whole, by its worker. `todo` is `missing()` where the caller has it already.
+        A searcher that raises, exits, ends its process or makes no step in `time_limit` seconds has no result;
+        all others are run, and then UnitsFailed is raised. With `workers=1` searchers run in this process, and
+        can end it.
 
-        Raises OtherCampaign, DamagedRecord, DamagedTable.
+        Raises UnitsFailed, OtherCampaign, DamagedRecord, DamagedTable, InvalidBudget.
         """
         todo = self.missing() if todo is None else todo
         known = claimed(self.folder, self.settings)
@@ -205,12 +216,58 @@ class Campaign:
         if not todo:
             return
         place = Place(
-            folder=self.folder, provenance=provenance("numpy", "pyarrow", "joblib"), machine=self.machine
+            folder=self.folder,
+            provenance=provenance("numpy", "pyarrow", "joblib"),
+            machine=self.machine,
+            time_limit=time_limit,
         )
+        engine = engine or Local(workers, memory=self.settings.training is None)
+        yield from _all_that_finish(engine, partial(_run_one, place, self.settings), self._jobs(todo))
+
+    def _jobs(self, todo: Iterable[Unit]) -> Iterator["_Job"]:
         specs = {str(spec): spec for spec in self.specs}
-        jobs = (joblib.delayed(run_unit)(place, self.settings, unit, specs[unit.searcher]) for unit in todo)
-        with closing(joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)) as done:
-            yield from done
+        return (_Job(unit, specs[unit.searcher]) for unit in todo)
+
+
+class _Job(NamedTuple):
+    unit: Unit
+    spec: Spec
+
+
+def _run_one(place: Place, settings: Settings, job: _Job) -> Unit | Failure:
+    return run_unit(place, settings, *job)
+
+
+def _all_that_finish(
+    engine: Engine, run_one: Callable[[_Job], Unit | Failure], jobs: Iterable[_Job]
+) -> Iterator[Unit]:
+    """Run all jobs; a searcher that hangs or ends its process is not tried again.
+
+    Raises UnitsFailed at the end.
+    """
+    failures: list[Failure] = []
+    given_up: set[str] = set()
+
+    def still_tried() -> Iterator[_Job]:
+        for job in jobs:
+            if job.unit.searcher in given_up:
+                failures.append(Failure(job.unit, "not tried, for the same reason"))
+            else:
+                yield job
+
+    kept = 0
+    with closing(engine.run(run_one, still_tried())) as results:
+        for (unit, _), result in results:
+            if isinstance(result, Unit):
+                kept += unit.runs
+                yield unit
+            else:
+                failure = Failure(unit, result.reason) if isinstance(result, Lost) else result
+                failures.append(failure)
+                if isinstance(result, Lost) or "hangs:" in failure.reason:
+                    given_up.add(unit.searcher)
+    if failures:
+        raise UnitsFailed(failures, kept)
 
 
 def _specs(searchers: Iterable[Searchable]) -> tuple[Spec, ...]:

@@ -1,7 +1,8 @@
 """One unit of a campaign: a searcher on a dataset, for a block of seeds, into one result file."""
 
 import json
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,13 +13,16 @@ import numpy as np
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.tables import AccuracyTable, DamagedTable
 from nasgauge.harness.records.results import TRAINED, Settings, Unit
-from nasgauge.harness.records.steps import Header, Step, gather, write
-from nasgauge.harness.search.oracle import SearchMetric, Table
-from nasgauge.harness.search.runner import Budget, Oracle, run
+from nasgauge.harness.records.steps import Evaluation, Header, Step, gather, write
+from nasgauge.harness.search.failures import Failure, Hangs, reason_of, time_limit
+from nasgauge.harness.search.oracle import SearchMetric, Table, rank_of
+from nasgauge.harness.search.runner import Budget, InvalidBudget, Oracle, run
 from nasgauge.harness.search.specs import Spec, open_space
+from nasgauge.spaces.cells import Cell
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
+    from nasgauge.harness.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +34,14 @@ class Place:
     """The fields `argv`, `commit` and `versions` of a header."""
     machine: "Machine | None" = None
     """Of a campaign on real training."""
+    time_limit: float = 0.0
+    """Seconds in which a searcher must make its next step, apart from the evaluation; 0 for no limit."""
 
 
-def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
-    """Run one unit and write its file.
+def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit | Failure:
+    """Run one unit and write its file; a searcher that raises, exits or hangs is a Failure, and writes nothing.
 
-    Raises DamagedTable if the table, or what is trained on, is not the campaign's.
+    Raises DamagedTable if the table, or what is trained on, is not the campaign's, and InvalidBudget.
     """
     evaluator = (
         _table_evaluator(place.folder, settings, unit.dataset)
@@ -47,15 +53,15 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
             f"{settings.table} has checksum {str(evaluator.header['table_sha256'])[:12]}, the campaign began "
             f"with {settings.table_sha256[:12]}; give another folder"
         )
-    budget = Budget.parse(settings.budget)
-    space = evaluator.space
-
-    def one(seed: int) -> list[Step[Any]]:
-        searcher_rng, oracle_rng = generators(seed)
-        searcher, oracle = spec.make(space, searcher_rng), evaluator.for_run(oracle_rng)
-        return list(run(searcher, oracle, budget, repeats=settings.repeats, canonical=space.canonical))
-
-    steps = gather((seed, one(seed)) for seed in range(unit.first, unit.last + 1))
+    try:
+        steps = gather(_runs(place, settings, unit, spec, evaluator))
+        if settings.training is None:
+            for text in steps.cells:
+                Cell.parse(text)  # the cells may be forged
+    except (InvalidBudget, KeyboardInterrupt):
+        raise
+    except (Exception, SystemExit, Hangs) as error:
+        return Failure(unit, reason_of(error, spec.factory))
     header = Header.model_validate(
         dict(place.provenance)
         | dict(evaluator.header)
@@ -70,6 +76,49 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
     )
     write(place.folder / unit.file, header, steps)
     return unit
+
+
+def _runs(
+    place: Place, settings: Settings, unit: Unit, spec: Spec, evaluator: "_Evaluator"
+) -> Iterator[tuple[int, list[Step[Any]]]]:
+    budget, space = Budget.parse(settings.budget), evaluator.space
+
+    def structure(cell: Any) -> str:
+        if settings.training is None:
+            rank_of(cell)  # only cells have one
+        text: str = space.canonical(cell)
+        return text
+
+    for seed in range(unit.first, unit.last + 1):
+        searcher_rng, oracle_rng = generators(seed)
+        steps: list[Step[Any]] = []
+        oracle = evaluator.for_run(oracle_rng)
+
+        def progress(steps: list[Step[Any]] = steps, oracle: Oracle[Any] = oracle) -> object:
+            return len(steps), isinstance(oracle, _Watched) and oracle.busy and time.monotonic()
+
+        with time_limit(place.time_limit, progress):
+            searcher = spec.make(space, searcher_rng)
+            for step in run(searcher, oracle, budget, repeats=settings.repeats, canonical=structure):
+                steps.append(step)
+        yield seed, steps
+
+
+class _Watched:
+    """An oracle that trains, and says whether it does."""
+
+    def __init__(self, trainer: "Trainer") -> None:
+        self._trainer = trainer
+        self.epochs = trainer.epochs
+        self.busy = False
+
+    def evaluate(self, cell: Any) -> Evaluation:
+        """Train a cell."""
+        self.busy = True
+        try:
+            return self._trainer.evaluate(cell)
+        finally:
+            self.busy = False
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
@@ -127,7 +176,7 @@ def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Eval
         "report": f"{trainer.column}/test",
         "warning": trainer.warning,
     }
-    return _Evaluator(header, open_space(settings.training.space), lambda _rng: trainer)
+    return _Evaluator(header, open_space(settings.training.space), lambda _rng: _Watched(trainer))
 
 
 @lru_cache(maxsize=4)

@@ -57,7 +57,7 @@ def root(
 
 
 def main() -> None:
-    """Entry point: our own errors become one line on stderr and exit code 2."""
+    """Entry point: our own errors become a line on stderr and exit code 2, or 1 where a searcher failed."""
     try:
         with console.installed_modules_first(), extras_explained():
             app()
@@ -66,4 +66,4 @@ def main() -> None:
         sys.exit(130)
     except console.expected_errors() as error:
         console.fail(error)
-        sys.exit(2)
+        sys.exit(getattr(error, "exit_code", 2))

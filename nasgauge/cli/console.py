@@ -67,5 +67,7 @@ def expected_errors() -> tuple[type[Exception], ...]:
 
 
 def fail(error: BaseException) -> None:
-    """One line on stderr that says what came, what is allowed and what to do."""
+    """One line on stderr that says what came, what is allowed and what to do; before it, one for each note."""
+    for note in getattr(error, "__notes__", ()):
+        err().print(note, markup=False, style="red")
     err().print(f"error: {' '.join(str(error).split())}", markup=False, style="red")

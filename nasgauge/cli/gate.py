@@ -53,7 +53,7 @@ def gate(
     time_limit: Annotated[float, typer.Option(help="Seconds for ten runs of a searcher.")] = 120.0,
     workers: Annotated[int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.")] = -1,
 ) -> None:
-    """Say whether search got worse: exit code 0 no, 1 yes, 2 cannot tell.
+    """Say whether search got worse: exit code 0 no, 1 yes or a searcher failed, 2 cannot tell.
 
     Examples:
 
