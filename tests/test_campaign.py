@@ -23,6 +23,7 @@ from nasgauge.harness.records.results import (
     records_of,
     settings_of,
 )
+from nasgauge.harness.records.sealed import MEASURED
 from nasgauge.harness.records.steps import DamagedRecord, read
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
@@ -190,7 +191,8 @@ def test_a_file_of_another_campaign_among_the_results_is_left_out_and_named(
     list(campaign_in(tmp_path / "a", toy_file, seeds=1).run(workers=1))
     list(campaign_in(tmp_path / "b", toy_file, seeds=1, budget=5).run(workers=1))
     stray = Unit("random", "toy", 0, 0).file
-    (tmp_path / "b" / stray).replace(tmp_path / "a" / stray)
+    for name in (stray, f"{MEASURED}/{stray}"):
+        (tmp_path / "b" / name).replace(tmp_path / "a" / name)
     records, (note,) = records_of(tmp_path / "a")
     assert [record.header.searcher for record in records] == ["evolution"]
     assert "belongs to another campaign" in note

@@ -3,29 +3,37 @@
     DIR/campaign.json    Settings: what all units share
     DIR/reference.json   Reference: the optimum and the exact random-search curve, from the table
     DIR/*.parquet        one result file a unit (see `nasgauge.harness.records.steps`)
+    DIR/measured         what was measured meanwhile, a file a unit
     DIR/trained          records of the trainings (see `nasgauge.harness.training`), where cells are trained
+
+All of them carry a checksum of their content.
 
 The folder is the only bridge from searches to analysis: a report needs no table.
 """
 
 import glob
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nasgauge.data.atomic import PARTIAL, replacing
+from nasgauge.harness.records.checksums import opened, sealed
 from nasgauge.harness.records.recipes import Recipe
-from nasgauge.harness.records.steps import DamagedRecord, Record, read
+from nasgauge.harness.records.sealed import MEASURED
+from nasgauge.harness.records.steps import DamagedRecord, Header, Record, read
 from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1
 SETTINGS_FILE: Final = "campaign.json"
 REFERENCE_FILE: Final = "reference.json"
 TRAINED: Final = "trained"
+LOCK: Final = ".lock"
+"""Held by the process that writes into a folder (see `nasgauge.harness.records.lock`)."""
 BLOCK: Final = 10
 """Seeds in one unit of work."""
 
@@ -79,19 +87,25 @@ class Settings(BaseModel):
 
 
 class Curve(BaseModel):
-    """Accuracy of the leader of an exact random search, in percent, after some numbers of queries."""
+    """Accuracy of the incumbent of an exact random search, in percent, after some numbers of queries."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    queries: tuple[int, ...]
+    queries: tuple[int, ...] = Field(min_length=1)
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _equally_long(self) -> Self:
+        if not len(self.queries) == len(self.mean) == len(self.sd):
+            raise ValueError("queries, mean and sd are not equally long")
+        return self
 
 
 class Reference(BaseModel):
     """What the table alone says of a dataset, whatever a search does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     optimum: float
     """The highest reported accuracy of any cell, in percent."""
@@ -155,7 +169,7 @@ def claimed(folder: Path, settings: Settings) -> frozenset[str] | None:
                     f"{folder} holds a campaign with {name.replace('_', ' ')} {_short(getattr(found, name))}, not "
                     f"{_short(getattr(settings, name))}; give another folder, or the same {name.replace('_', ' ')}"
                 )
-        return frozenset(references_of(folder))
+        return frozenset(_known(folder))
     if folder.exists() and any(not _is_ours(path) for path in folder.iterdir()):
         raise OtherCampaign(f"{folder} holds files but no {SETTINGS_FILE}; give a new folder")
     return None
@@ -164,7 +178,7 @@ def claimed(folder: Path, settings: Settings) -> frozenset[str] | None:
 def claim(folder: Path, settings: Settings, references: Mapping[str, Reference]) -> None:
     """Make `folder` this campaign's, or add seeds and datasets to the campaign that it holds.
 
-    Partial files that killed processes left behind are removed. Raises OtherCampaign.
+    Partial files that killed processes left behind are removed, so hold the folder's lock. Raises OtherCampaign.
     """
     known = claimed(folder, settings)
     if known is None:
@@ -172,14 +186,15 @@ def claim(folder: Path, settings: Settings, references: Mapping[str, Reference])
         _write_json(folder / SETTINGS_FILE, settings)
     else:
         if set(references) - known:
-            both = dict(references) | references_of(folder)
+            both = dict(references) | _known(folder)
             _write_json(folder / REFERENCE_FILE, _References(datasets=both))
         found = settings_of(folder)
         grown = _grown(found, settings)
         if grown != found:
             _write_json(folder / SETTINGS_FILE, grown)
-    for partial in folder.glob(f"{PARTIAL}*"):
-        partial.unlink(missing_ok=True)
+    for place in (folder, folder / MEASURED):
+        for partial in place.glob(f"{PARTIAL}*"):
+            partial.unlink(missing_ok=True)
 
 
 def _grown(found: Settings, wanted: Settings) -> Settings:
@@ -206,6 +221,11 @@ def references_of(folder: Path) -> dict[str, Reference]:
     return _read_json(folder / REFERENCE_FILE, _References).datasets
 
 
+def _known(folder: Path) -> dict[str, Reference]:
+    """The references that there are: none, if their file is lost, so that they are made anew."""
+    return references_of(folder) if (folder / REFERENCE_FILE).exists() else {}
+
+
 def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]) -> list[Unit]:
     """The units of a campaign that have no result yet; what is there is checked.
 
@@ -228,7 +248,7 @@ def _seeds_of(folder: Path, unit: Unit, options: Mapping[str, object]) -> set[in
     """Seeds that the result files of a searcher on a dataset hold."""
     seeds: set[int] = set()
     for path in sorted(folder.glob(f"{glob.escape(unit.prefix)}*.parquet")):
-        header = read(path).header
+        header = read_unit(path).header
         if header.settings != options:
             then, now = header.settings, options
             changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
@@ -253,6 +273,26 @@ def _stretches(seeds: Sequence[int]) -> list[tuple[int, int]]:
     ]
 
 
+def read_unit(path: Path) -> Record:
+    """Read the result file of a unit, and check that it stands under that unit's name and holds its seeds.
+
+    Raises DamagedRecord.
+    """
+
+    def check(header: Header) -> None:
+        own = Unit(header.searcher, header.dataset, *header.seeds).file
+        if path.name != own:
+            raise DamagedRecord(f"result file {path} is a copy of {own}; remove it, or give it that name")
+
+    record = read(path, check)
+    (first, last), seeds = record.header.seeds, record.steps.seed
+    if seeds.size and not first <= seeds.min() <= seeds.max() <= last:
+        raise DamagedRecord(
+            f"result file {path} holds other seeds than {first} to {last}; remove it and run the campaign again"
+        )
+    return record
+
+
 def records_of(folder: Path) -> tuple[list[Record], list[str]]:
     """All result files of a folder's campaign in order of their names, and a line for each file left out.
 
@@ -263,7 +303,7 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
     left_out: list[str] = []
     for path in sorted(folder.glob("*.parquet")):
         try:
-            record = read(path)
+            record = read_unit(path)
         except DamagedRecord as error:
             left_out.append(str(error))
             continue
@@ -284,8 +324,8 @@ def _short(value: object) -> str:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a process that was killed while it claimed the folder may have left this."""
-    return path.name == REFERENCE_FILE or path.name.startswith(PARTIAL)
+    """Whether a process that holds the folder, or was killed while it claimed it, may have made this."""
+    return path.name == REFERENCE_FILE or path.name.startswith((PARTIAL, LOCK))
 
 
 class _References(BaseModel):
@@ -299,16 +339,22 @@ _M = TypeVar("_M", bound=BaseModel)
 
 def _write_json(path: Path, model: BaseModel) -> None:
     with replacing(path) as file:
-        file.write(model.model_dump_json(indent=1).encode() + b"\n")
+        file.write(json.dumps(sealed(model.model_dump(mode="json")), indent=1).encode() + b"\n")
 
 
 def _read_json(path: Path, model: type[_M]) -> _M:
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate(opened(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         raise OtherCampaign(
             f"{path.parent} holds no campaign: it has no {path.name}; run nasgauge bench --out {path.parent}"
         ) from None
-    except ValidationError as error:
+    except ValueError as error:
         why = " ".join(str(error).split())
-        raise OtherCampaign(f"{path} is damaged ({why}); give another folder, or mend the file") from error
+        raise OtherCampaign(f"{path} is damaged ({why}); {_REMEDIES[path.name]}") from error
+
+
+_REMEDIES: Final = {
+    SETTINGS_FILE: "restore it, or give another folder",
+    REFERENCE_FILE: "remove it and run the campaign again, which makes it anew",
+}

@@ -17,6 +17,7 @@ import numpy as np
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.engines import Engine, Local, Lost
+from nasgauge.harness.records.lock import locked
 from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.results import (
@@ -204,8 +205,14 @@ class Campaign:
         all others are run, and then UnitsFailed is raised. With `workers=1` searchers run in this process, and
         can end it.
 
-        Raises UnitsFailed, OtherCampaign, DamagedRecord, DamagedTable, InvalidBudget.
+        Raises UnitsFailed, FolderInUse, OtherCampaign, DamagedRecord, DamagedTable, InvalidBudget.
         """
+        with locked(self.folder):
+            yield from self._run(
+                todo, engine or Local(workers, memory=self.settings.training is None), time_limit
+            )
+
+    def _run(self, todo: Sequence[Unit] | None, engine: Engine, time_limit: float) -> Iterator[Unit]:
         todo = self.missing() if todo is None else todo
         known = claimed(self.folder, self.settings)
         fresh = {name: oracle for name, oracle in self.oracles.items() if known is None or name not in known}
@@ -221,7 +228,6 @@ class Campaign:
             machine=self.machine,
             time_limit=time_limit,
         )
-        engine = engine or Local(workers, memory=self.settings.training is None)
         yield from _all_that_finish(engine, partial(_run_one, place, self.settings), self._jobs(todo))
 
     def _jobs(self, todo: Iterable[Unit]) -> Iterator["_Job"]:

@@ -1,6 +1,7 @@
 """One unit of a campaign: a searcher on a dataset, for a block of seeds, into one result file."""
 
 import json
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Place:
 
     folder: Path
     provenance: Mapping[str, object]
-    """The fields `argv`, `commit` and `versions` of a header."""
+    """The fields `argv`, `commit`, `host` and `versions` of a header; a worker's own host replaces it."""
     machine: "Machine | None" = None
     """Of a campaign on real training."""
     time_limit: float = 0.0
@@ -43,6 +44,7 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
 
     Raises DamagedTable if the table, or what is trained on, is not the campaign's, and InvalidBudget.
     """
+    start = time.perf_counter()
     evaluator = (
         _table_evaluator(place.folder, settings, unit.dataset)
         if settings.training is None
@@ -72,6 +74,8 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
             "budget": settings.budget,
             "repeats": settings.repeats,
             "seeds": (unit.first, unit.last),
+            "host": platform.node(),
+            "elapsed": time.perf_counter() - start,
         }
     )
     write(place.folder / unit.file, header, steps)
