@@ -8,19 +8,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nasgauge.analysis.results.campaign import load
 from nasgauge.data.atomic import PARTIAL
+from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.checksums import sealed
 from nasgauge.harness.records.lock import HOLDER, FolderInUse, locked
 from nasgauge.harness.records.results import OtherCampaign, read_unit, records_of, references_of
 from nasgauge.harness.records.sealed import MEASURED
-from nasgauge.harness.records.steps import DamagedRecord
+from nasgauge.harness.records.steps import DamagedRecord, read, write
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
+from nasgauge.harness.search.verify import verify
 
 FIRST, SECOND = "random@toy@00000-00009.parquet", "random@toy@00010-00019.parquet"
 
@@ -107,9 +110,9 @@ def test_altered_settings_and_references_are_refused(
     change: Callable[[Path], None], says: str, copy: Path, toy_file: Path
 ) -> None:
     change(copy)
-    for read in (lambda: load(copy), lambda: campaign(copy, toy_file).missing()):
+    for look in (lambda: load(copy), lambda: campaign(copy, toy_file).missing()):
         with pytest.raises(OtherCampaign, match=rf"is damaged \(.*{says}") as raised:
-            read()
+            look()
         assert "\n" not in str(raised.value)
 
 
@@ -215,3 +218,94 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(copy: Path, toy_file: Pa
     with pytest.raises(PermissionError):
         list(campaign(copy, toy_file, "evolution").run(workers=1))
     copy.chmod(0o700)
+
+
+# --- verify
+
+
+def test_a_folder_that_is_as_it_was_written_is_confirmed(
+    made: Path, toy: AccuracyTable, tmp_path: Path
+) -> None:
+    found = verify(made, rerun=3)
+    assert (found.files, found.runs, found.rerun) == (4, 40, 3)
+    assert (found.problems, found.notes) == ([], [])
+    own = Campaign.on_table(tmp_path, ["random"], toy, seeds=2, rules=Rules(budget=Budget(5)))
+    assert len(list(own.run(workers=1))) == 1
+    found = verify(tmp_path, rerun=1)  # its table is kept in the folder
+    assert (found.rerun, found.problems) == (1, [])
+
+
+def forged(folder: Path) -> None:
+    """Better test accuracies, in a file whose digest fits."""
+    record = read(folder / FIRST)
+    write(folder / FIRST, record.header, replace(record.steps, test=record.steps.test + 1.0))
+
+
+def repeated(folder: Path) -> None:
+    """The same runs in a second file, whose name and digest fit."""
+    record = read(folder / FIRST)
+    write(
+        folder / "random@toy@00000-00010.parquet",
+        record.header.model_copy(update={"seeds": (0, 10)}),
+        record.steps,
+    )
+
+
+def lowered(folder: Path) -> None:
+    """A lower optimum, in a file whose checksum fits."""
+    content = json.loads((folder / "reference.json").read_text())
+    content.pop("sha256")
+    content["datasets"]["toy"]["optimum"] = 59.0
+    (folder / "reference.json").write_text(json.dumps(sealed(content)))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda folder: (folder / FIRST).write_bytes(b"PAR1"), f"{FIRST} is damaged"),
+        (lambda folder: (folder / "reference.json").write_text("{}"), "reference.json is damaged"),
+        (repeated, "repeats 10 seeds of another file"),
+        (forged, f"{FIRST} run again: it gives other results than its file holds"),
+        (lowered, "the reference of toy is not that of table"),
+    ],
+)
+def test_what_was_changed_is_found(change: Callable[[Path], object], says: str, copy: Path) -> None:
+    change(copy)
+    problems = verify(copy, rerun=5).problems
+    assert [line for line in problems if says in line], problems
+
+
+def test_a_stranger_s_searcher_is_not_imported(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = read(copy / FIRST)
+    name = "surprise:Mine"
+    (tmp_path / "surprise.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    header = record.header.model_copy(update={"searcher": name})
+    write(copy / "surprise+Mine@toy@00000-00009.parquet", header, record.steps)
+    found = verify(copy, rerun=9)
+    assert (found.rerun, found.problems) == (4, [])
+    assert "not run again, because no package declares them: surprise:Mine" in found.notes[0]
+    assert any("imported" in line for line in verify(copy, rerun=9, trusted=[name]).problems)
+
+
+def test_exit_codes_of_verify(copy: Path) -> None:
+    def nasgauge() -> "subprocess.CompletedProcess[str]":
+        command = [
+            sys.executable,
+            "-c",
+            "from nasgauge.cli import main; main()",
+            "verify",
+            str(copy),
+            "-j",
+            "1",
+        ]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = nasgauge()
+    assert (done.returncode, done.stdout) == (0, "4 files, 40 runs: all checksums fit\n")
+    (copy / FIRST).write_bytes(b"")
+    done = nasgauge()
+    assert done.returncode == 1
+    assert done.stdout.endswith("4 files, 30 runs: 1 problems\n")

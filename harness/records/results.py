@@ -13,7 +13,7 @@ The folder is the only bridge from searches to analysis: a report needs no table
 
 import glob
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -298,24 +298,29 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
 
     A damaged file is left out, and one of another campaign. Raises OtherCampaign.
     """
-    settings = settings_of(folder)
     records: list[Record] = []
     left_out: list[str] = []
+    for record in read_records(folder, settings_of(folder)):
+        left_out.append(record) if isinstance(record, str) else records.append(record)
+    return records, left_out
+
+
+def read_records(folder: Path, settings: Settings) -> Iterator[Record | str]:
+    """Each result file of a folder in order of their names, or a line that says why it cannot be used."""
     for path in sorted(folder.glob("*.parquet")):
         try:
             record = read_unit(path)
         except DamagedRecord as error:
-            left_out.append(str(error))
+            yield str(error)
             continue
         header = record.header
         if header.table_sha256 != settings.table_sha256 or header.budget != settings.budget:
-            left_out.append(
+            yield (
                 f"result file {path} belongs to another campaign (table {header.table} "
                 f"{header.table_sha256[:12]}, budget {header.budget}) and is left out; move it elsewhere"
             )
             continue
-        records.append(record)
-    return records, left_out
+        yield record
 
 
 def _short(value: object) -> str:

@@ -11,7 +11,7 @@ second one can be lost without harm to the first.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,14 +237,8 @@ remove it and run the campaign again, which runs only the missing units
         header = Header.model_validate({**pair.header, **pair.about, "digest": pair.digest})
         cell = pair.texts["cell"]
         unknown = np.full(len(cell.places), np.nan)
-        steps = Steps(
-            cell=cell.places,
-            cells=cell.texts,
-            **{
-                name: pair.measured.get(name, unknown) if name in header.timed else pair.columns[name]
-                for name in _COLUMNS
-            },
-        )
+        columns: dict[str, Any] = {**pair.columns, **dict.fromkeys(header.timed, unknown), **pair.measured}
+        steps = Steps(cell=cell.places, cells=cell.texts, **{name: columns[name] for name in _COLUMNS})
     except Damaged as error:
         raise DamagedRecord(f"result file {error}") from error
     except (KeyError, ValidationError) as error:

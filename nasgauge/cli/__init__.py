@@ -10,7 +10,20 @@ from typing import Annotated
 
 import typer
 
-from nasgauge.cli import agreement, bench, bridge, check, console, data, gate, proxies, report, score, train
+from nasgauge.cli import (
+    agreement,
+    bench,
+    bridge,
+    check,
+    console,
+    data,
+    gate,
+    proxies,
+    report,
+    score,
+    train,
+    verify,
+)
 from nasgauge.spaces.errors import extras_explained
 
 app = typer.Typer(
@@ -26,6 +39,7 @@ app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(train.train)
 app.command()(report.report)
+app.command()(verify.verify)
 app.command()(check.check)
 app.command()(gate.gate)
 app.add_typer(data.app, name="data")
