@@ -1,8 +1,10 @@
 """What every engine does."""
 
-from collections.abc import Callable, Generator, Iterable
+import importlib.metadata
+import platform
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from nasgauge.spaces.errors import NasgaugeError
 
@@ -30,3 +32,27 @@ class Engine(Protocol):
         `function` and tasks are pickled by value where another process cannot import them.
         """
         ...
+
+
+_PACKAGES: Final = ("nasgauge", "numpy", "pyarrow")
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide results and their bytes, in the process that calls this."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    return found | {package: importlib.metadata.version(package) for package in _PACKAGES}
+
+
+def check_versions(where: str, theirs: Mapping[str, str]) -> None:
+    """Raise InvalidEngine, which names what differs, if a cluster has other versions than this process.
+
+    >>> check_versions("the cluster", versions() | {"numpy": "1.0"})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    nasgauge.harness.engines.base.InvalidEngine: the cluster has numpy 1.0, here is ...; install the same there
+    """
+    for package, ours in versions().items():
+        if theirs.get(package) != ours:
+            raise InvalidEngine(
+                f"{where} has {package} {theirs.get(package)}, here is {ours}; install the same there"
+            )

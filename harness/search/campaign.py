@@ -5,7 +5,8 @@ grows: seeds, datasets and searchers may be added to it later.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -30,10 +31,11 @@ from nasgauge.harness.records.results import (
     missing,
     plan,
 )
-from nasgauge.harness.search.failures import TIME_LIMIT, Failure, UnitsFailed
+from nasgauge.harness.search.failures import HANGS, TIME_LIMIT, Failure, UnitsFailed
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.reference import reference
 from nasgauge.harness.search.runner import Budget, Repeats, cost, left_for_one
+from nasgauge.harness.search.schedule import Kind, Schedule
 from nasgauge.harness.search.specs import Searchable, Spec, open_space
 from nasgauge.harness.search.units import Place, generators, run_unit
 from nasgauge.spaces.errors import NasgaugeError
@@ -223,16 +225,16 @@ class Campaign:
         if not todo:
             return
         place = Place(
-            folder=self.folder,
+            folder=self.folder.absolute(),
             provenance=provenance("numpy", "pyarrow", "joblib"),
             machine=self.machine,
             time_limit=time_limit,
         )
-        yield from _all_that_finish(engine, partial(_run_one, place, self.settings), self._jobs(todo))
+        yield from _all_that_finish(engine, place, self.settings, self._jobs(todo))
 
-    def _jobs(self, todo: Iterable[Unit]) -> Iterator["_Job"]:
+    def _jobs(self, todo: Iterable[Unit]) -> Iterator[tuple[Kind, "_Job"]]:
         specs = {str(spec): spec for spec in self.specs}
-        return (_Job(unit, specs[unit.searcher]) for unit in todo)
+        return ((Kind(unit.searcher, unit.dataset), _Job(unit, specs[unit.searcher])) for unit in todo)
 
 
 class _Job(NamedTuple):
@@ -240,38 +242,50 @@ class _Job(NamedTuple):
     spec: Spec
 
 
-def _run_one(place: Place, settings: Settings, job: _Job) -> Unit | Failure:
-    return run_unit(place, settings, *job)
+class _Done(NamedTuple):
+    result: Unit | Failure
+    seconds: float
+
+
+def _run_some(place: Place, settings: Settings, jobs: Sequence[_Job]) -> list[_Done]:
+    """Run the units of a task."""
+    done: list[_Done] = []
+    for job in jobs:
+        start = time.perf_counter()
+        done.append(_Done(run_unit(place, settings, *job), time.perf_counter() - start))
+    return done
 
 
 def _all_that_finish(
-    engine: Engine, run_one: Callable[[_Job], Unit | Failure], jobs: Iterable[_Job]
+    engine: Engine, place: Place, settings: Settings, jobs: Iterable[tuple[Kind, _Job]]
 ) -> Iterator[Unit]:
     """Run all jobs; a searcher that hangs or ends its process is not tried again.
 
     Raises UnitsFailed at the end.
     """
     failures: list[Failure] = []
-    given_up: set[str] = set()
-
-    def still_tried() -> Iterator[_Job]:
-        for job in jobs:
-            if job.unit.searcher in given_up:
-                failures.append(Failure(job.unit, "not tried, for the same reason"))
+    schedule, kept = Schedule(jobs), 0
+    with closing(engine.run(partial(_run_some, place, settings), schedule)) as results:
+        for task, done in results:
+            kind, ended = Kind(task[0].unit.searcher, task[0].unit.dataset), False
+            if isinstance(done, Lost):
+                ended = True
+                done = [
+                    # those before the one that ended the process have their files
+                    _Done(unit if (place.folder / unit.file).exists() else Failure(unit, done.reason), 0.0)
+                    for unit, _ in task
+                ]
             else:
-                yield job
-
-    kept = 0
-    with closing(engine.run(run_one, still_tried())) as results:
-        for (unit, _), result in results:
-            if isinstance(result, Unit):
-                kept += unit.runs
-                yield unit
-            else:
-                failure = Failure(unit, result.reason) if isinstance(result, Lost) else result
-                failures.append(failure)
-                if isinstance(result, Lost) or "hangs:" in failure.reason:
-                    given_up.add(unit.searcher)
+                schedule.took(kind, len(done), sum(seconds for _, seconds in done))
+            for result, _ in done:
+                if isinstance(result, Unit):
+                    kept += result.runs
+                    yield result
+                else:
+                    failures.append(result)
+                    ended = ended or HANGS in result.reason
+            if ended:
+                failures += [Failure(unit, "not tried again") for unit, _ in schedule.drop(kind.searcher)]
     if failures:
         raise UnitsFailed(failures, kept)
 

@@ -1,5 +1,6 @@
 """Searchers that fail: what is said of them, and the time within which they must make a step."""
 
+import ctypes
 import signal
 import threading
 import time
@@ -16,6 +17,10 @@ from nasgauge.spaces.errors import NasgaugeError
 
 TIME_LIMIT: Final = 120.0
 """Seconds in which a searcher must make its next step."""
+
+
+HANGS: Final = "hangs: "
+"""Beginning of the reason of a searcher that makes no step."""
 
 
 class SearcherFailed(NasgaugeError, RuntimeError):
@@ -85,31 +90,60 @@ def _place(error: BaseException, searcher: Callable[..., object]) -> str:
 def time_limit(seconds: float, progress: Callable[[], object]) -> Iterator[None]:
     """Raise `Hangs` inside the block once `progress()` gives the same value for so many seconds; 0 for no limit.
 
-    Python code and sleeps are interrupted; a call into another language only when it returns. Only the main
-    thread of a process can be interrupted, so elsewhere there is no limit.
+    Python code is interrupted; a call into another language only when it returns, and a sleep only in the main
+    thread of a process.
     """
-    if (
-        not seconds
-        or threading.current_thread() is not threading.main_thread()
-        or not hasattr(signal, "SIGALRM")
-    ):
+    if not seconds:
         yield
         return
     last, since = progress(), time.monotonic()
 
-    def look(*_: object) -> None:
+    def look(*_: object) -> bool:
         nonlocal last, since
         now = progress()
         if now != last:
             last, since = now, time.monotonic()
-        elif time.monotonic() - since > seconds:
-            raise Hangs(f"hangs: no step within {seconds:g} seconds; raise the time limit if it is only slow")
+        return time.monotonic() - since > seconds
+
+    said = f"{HANGS}no step within {seconds:g} seconds; raise the time limit if it is only slow"
+    in_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGALRM")
+    with (_alarm if in_main else _watch)(min(seconds / 4, 1.0), look, said):
+        yield
+
+
+@contextmanager
+def _alarm(every: float, late: Callable[[], bool], said: str) -> Iterator[None]:
+    """Raise Hangs in the main thread, by the timer of the process."""
+
+    def look(*_: object) -> None:
+        if late():
+            raise Hangs(said)
 
     before = signal.signal(signal.SIGALRM, look)
-    every = min(seconds / 4, 1.0)
     signal.setitimer(signal.ITIMER_REAL, every, every)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _watch(every: float, late: Callable[[], bool], said: str) -> Iterator[None]:
+    """Raise Hangs in this thread, by another one: engines may run searchers in threads."""
+    over, raised, thread = threading.Event(), threading.Lock(), ctypes.c_ulong(threading.get_ident())
+
+    def look() -> None:
+        while not over.wait(every):
+            with raised:
+                if late() and not over.is_set():
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Hangs))
+                    return
+
+    threading.Thread(target=look, daemon=True).start()
+    try:
+        yield
+    except Hangs:
+        raise Hangs(said) from None
+    finally:
+        over.set()
