@@ -32,14 +32,13 @@ class Dask:
             client = self._connect(stack)
             check = client.submit(versions, pure=False).result(timeout=120)
             check_versions("the Dask cluster", check)
-            shared = client.scatter(function, broadcast=True, hash=False)
             window = max(2 * sum(client.nthreads().values()), 2)
             waiting, running = iter(tasks), as_completed(loop=client.loop)
             tasks_of = {}
 
             def refill() -> None:
                 for task in islice(waiting, window - len(tasks_of)):
-                    future = client.submit(_call, shared, task, pure=False)
+                    future = client.submit(function, task, pure=False)
                     tasks_of[future.key] = task
                     running.add(future)
 
@@ -70,7 +69,3 @@ class Dask:
                 f"there is no Dask scheduler at {self.address} ({error}); give the address of one that runs, or "
                 "leave it out for a cluster on this machine"
             ) from error
-
-
-def _call(function: Callable[[T], R], task: T) -> R:
-    return function(task)

@@ -1,5 +1,6 @@
 """A Ray cluster: an existing one, or one that is started on this machine."""
 
+import socket
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -53,8 +54,11 @@ class Ray:
                 ray.shutdown()
 
     def _connect(self, ray: Any) -> None:
+        host, _, port = self.address.removeprefix("ray://").rpartition(":")
         here = {} if self.address else {"num_cpus": self.workers if self.workers > 0 else None}
         try:
+            if host:  # Ray itself would try for minutes
+                socket.create_connection((host, int(port)), timeout=10).close()
             ray.init(
                 address=self.address or "local",
                 include_dashboard=None if self.address else False,
@@ -62,7 +66,7 @@ class Ray:
                 logging_level="error",
                 **here,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise InvalidEngine(
                 f"there is no Ray cluster at {self.address or 'this machine'} ({_line(error)}); give the address "
                 "of one that runs, or leave it out for one on this machine"
