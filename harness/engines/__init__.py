@@ -7,7 +7,7 @@ stops what is still running. Results do not depend on the engine.
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Final
+from typing import Any, Final
 
 from nasgauge.harness.engines.base import Engine, InvalidEngine, Lost
 from nasgauge.harness.engines.local import Local
@@ -31,16 +31,15 @@ def engine_named(name: str, options: Mapping[str, str] = {}) -> Engine:
 
     >>> engine_named("local", {"workers": "2"})
     Local(workers=2, memory=False)
-    >>> engine_named("ray", {"speed": "2"})  # doctest: +SKIP
+    >>> engine_named("local", {"speed": "2"})
     Traceback (most recent call last):
     ...
-    nasgauge.harness.engines.base.InvalidEngine: engine ray has no option 'speed'; its options: address, workers, \
-cpus, gpus
+    nasgauge.harness.engines.base.InvalidEngine: engine local has no option 'speed'; its options: workers, memory
     """
     if name not in ENGINES:
         raise InvalidEngine(f"unknown engine {name!r}; choose from {', '.join(ENGINES)}")
     kind = _engine(name)
-    known = {field.name: field.default for field in fields(kind)}
+    known: dict[str, Any] = {field.name: field.default for field in fields(kind)}
     values: dict[str, object] = {}
     for key, text in options.items():
         if key not in known:
@@ -55,7 +54,7 @@ cpus, gpus
     return engine
 
 
-def _engine(name: str) -> type:
+def _engine(name: str) -> Any:
     from importlib.util import find_spec
 
     if find_spec(ENGINES[name]) is None:

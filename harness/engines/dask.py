@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -26,15 +27,14 @@ class Dask:
 
     def run(self, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[tuple[T, R | Lost]]:
         """See `Engine`."""
-        from distributed import KilledWorker, as_completed
-
+        distributed: Any = import_module("distributed")  # partly without types
         with ExitStack() as stack:
             client = self._connect(stack)
             check = client.submit(versions, pure=False).result(timeout=120)
             check_versions("the Dask cluster", check)
             window = max(2 * sum(client.nthreads().values()), 2)
-            waiting, running = iter(tasks), as_completed(loop=client.loop)
-            tasks_of = {}
+            waiting, running = iter(tasks), distributed.as_completed(loop=client.loop)
+            tasks_of: dict[str, T] = {}
 
             def refill() -> None:
                 for task in islice(waiting, window - len(tasks_of)):
@@ -47,23 +47,22 @@ class Dask:
                 task = tasks_of.pop(future.key)
                 try:
                     result: R | Lost = future.result()
-                except KilledWorker as error:
+                except distributed.KilledWorker as error:
                     result = Lost(f"its process ended {error.allowed_failures + 1} times")
                 future.release()
                 yield task, result
                 refill()
 
     def _connect(self, stack: ExitStack) -> Any:
-        from distributed import Client, LocalCluster
-
+        distributed: Any = import_module("distributed")
         if not self.address:
             count = self.workers if self.workers > 0 else None
             cluster = stack.enter_context(
-                LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None)
+                distributed.LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None)
             )
-            return stack.enter_context(Client(cluster, set_as_default=False))
+            return stack.enter_context(distributed.Client(cluster, set_as_default=False))
         try:
-            return stack.enter_context(Client(self.address, timeout=10, set_as_default=False))
+            return stack.enter_context(distributed.Client(self.address, timeout=10, set_as_default=False))
         except (OSError, ValueError) as error:
             raise InvalidEngine(
                 f"there is no Dask scheduler at {self.address} ({error}); give the address of one that runs, or "

@@ -41,7 +41,7 @@ class Ray:
             call, shared = remote(_call), ray.put(function)
             _check(ray, remote(versions))
             window = max(2 * int(ray.cluster_resources().get("CPU", 1)), 2)
-            waiting, running = iter(tasks), {}
+            waiting, running = iter(tasks), dict[Any, T]()
             while True:
                 for task in islice(waiting, window - len(running)):
                     running[call.remote(shared, task)] = task

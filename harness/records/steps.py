@@ -11,7 +11,7 @@ second one can be lost without harm to the first.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,7 @@ from nasgauge.spaces.errors import NasgaugeError
 C = TypeVar("C")
 
 FORMAT: Final = 2
-_ABOUT: Final = frozenset({"argv", "commit", "versions", "host", "elapsed"})
-"""Fields of a header that stand in the file of what was measured."""
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "seed", "query", "validation", "test", "epochs", "seconds", "charged", "overhead", "answer",
 )  # fmt: skip
 """Of `Steps`, without the cells."""
@@ -78,6 +76,8 @@ class Header(BaseModel):
     """Information to reproduce a result file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    ABOUT: ClassVar = frozenset({"argv", "commit", "versions", "host", "elapsed"})
+    """Fields that stand in the file of what was measured."""
 
     format: int = FORMAT
     argv: tuple[str, ...] = ()
@@ -209,10 +209,10 @@ def digest_of(header: Header, steps: Steps) -> str:
 
 def _pair(header: Header, steps: Steps) -> Sealed:
     return Sealed(
-        header.model_dump(mode="json", exclude={*_ABOUT, "digest"}),
-        {name: getattr(steps, name) for name in _COLUMNS if name not in header.timed},
+        header.model_dump(mode="json", exclude={*Header.ABOUT, "digest"}),
+        {name: getattr(steps, name) for name in COLUMNS if name not in header.timed},
         {"cell": Texts(steps.cell, steps.cells)},
-        header.model_dump(mode="json", include=set(_ABOUT)),
+        header.model_dump(mode="json", include=set(Header.ABOUT)),
         {name: getattr(steps, name) for name in header.timed},
     )
 
@@ -238,7 +238,7 @@ remove it and run the campaign again, which runs only the missing units
         cell = pair.texts["cell"]
         unknown = np.full(len(cell.places), np.nan)
         columns: dict[str, Any] = {**pair.columns, **dict.fromkeys(header.timed, unknown), **pair.measured}
-        steps = Steps(cell=cell.places, cells=cell.texts, **{name: columns[name] for name in _COLUMNS})
+        steps = Steps(cell=cell.places, cells=cell.texts, **{name: columns[name] for name in COLUMNS})
     except Damaged as error:
         raise DamagedRecord(f"result file {error}") from error
     except (KeyError, ValidationError) as error:
