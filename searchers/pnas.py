@@ -122,7 +122,7 @@ class PNAS(Generic[C]):
 
     def ask(self) -> list[C]:
         """The first level; then the best of each next level; then, at full size, a batch at a time."""
-        if not self.ranking.cells:
+        if self._level == 1 and self._pool:
             self._parents, self._pool = self._pool, []
             return list(self._parents)
         if self._full and not self.widen:

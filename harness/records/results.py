@@ -9,7 +9,7 @@ The folder is the only bridge from searches to analysis: a report needs no table
 """
 
 import glob
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -221,9 +221,13 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
 
     A damaged file is left out, and one of another campaign. Raises OtherCampaign.
     """
-    settings = settings_of(folder)
-    records: list[Record] = []
     left_out: list[str] = []
+    return [record for _, record in each_record(folder, left_out)], left_out
+
+
+def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
+    """As `records_of`, one file at a time; lines about files left out are appended to `left_out`."""
+    settings = settings_of(folder)
     for path in sorted(folder.glob("*.parquet")):
         try:
             record = read(path)
@@ -243,8 +247,7 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
                 f"run {header.searcher} again with seeds {header.seeds[0]} to {header.seeds[1]}"
             )
             continue
-        records.append(record)
-    return records, left_out
+        yield path, record
 
 
 class References(BaseModel):

@@ -27,9 +27,11 @@ def agreement(
 ) -> None:
     """How well zero-cost proxies rank cells by test accuracy, and what they know beyond FLOPs.
 
-    Kendall's tau, partial tau given FLOPs, tau at equal FLOPs and among the best cells, and precision, for a
-    single draw of weights and images and for the mean of several, with 95 % intervals over classes and draws. The
-    row "one training" is the noise ceiling. The last table has published figures beside ours.
+    Of a single draw of weights and images, and of the mean of several, with 95 % intervals over classes and draws:
+
+    Kendall's tau, Spearman's rho, partial tau given FLOPs, tau at equal FLOPs and among the best cells, and precision.
+
+    The row "one training" is the noise ceiling. The last table has published figures beside ours.
 
     Example:
 
@@ -56,8 +58,9 @@ def agreement(
             rows += progress.track(found, description=f"figures over {unit}")
     numbers = frame(rows, seconds(kept))
     part = chosen(numbers, over=units[0])
+    height = 0.3 + 0.075 * part["proxy"].nunique()
     files = Inks(out, provenance=str(recipe)).save(
-        "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, 1.25)
+        "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, height)
     )
     found_tables = tables(numbers)
     notes = [
@@ -68,7 +71,7 @@ def agreement(
     save_text(out / "agreement.md", page(found_tables, notes))
     for title, shown in found_tables.items():
         console.out().print(f"\n{title}", markup=False)
-        _print(shown)
+        _print(shown.drop(columns="conditions", errors="ignore"))
     names = [*(file.name for file in files), "agreement.tex", "agreement.md"]
     console.out().print(f"written to {out}: {', '.join(names)}", markup=False)
 
@@ -99,7 +102,7 @@ def settings(
     from nasgauge.data.images import open_images
     from nasgauge.data.sources import open_table
     from nasgauge.harness.proxies.scores import classes
-    from nasgauge.studies.settings import Plan, measure, read
+    from nasgauge.harness.proxies.sizes import Plan, measure, read
     from nasgauge.studies.settings import settings as taus
 
     torch.set_num_threads(1)  # the kernels are too small to profit from threads

@@ -49,7 +49,9 @@ def cells(
 ) -> None:
     """Compute zero-cost proxies of cells on the benchmark's full network; kappa and regions on TE-NAS's small ones.
 
-    With --all, the scores are written to --out; flops, params and l2_norm are computed for every cell of the classes.
+    The two numbers before a score are the draw of weights and the draw of the batch. A score that is not finite ranks last,
+    and the reason stands beside it. With --all, the scores are written to --out, and flops, params and l2_norm are
+    computed for every cell of the classes.
 
     Examples:
 
