@@ -103,6 +103,16 @@ def fetch_splits(
     return splits_folder()
 
 
+def kept_splits() -> Path | None:
+    """The folder of the lists if all of them are there and whole."""
+    try:
+        for file in SPLIT_FILES:
+            file.check(splits_folder() / file.name)
+    except WrongFile:
+        return None
+    return splits_folder()
+
+
 def keep_splits(folder: Path) -> Path:
     """Check the lists in `folder` and copy them to the cache; returns their folder.
 

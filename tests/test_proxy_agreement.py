@@ -13,10 +13,11 @@ from nasgauge.data.images import made_up
 from nasgauge.data.sources import open_table
 from nasgauge.harness.proxies.score_files import Recipe, Score, UnfitScores, write
 from nasgauge.harness.proxies.scores import classes, members
+from nasgauge.harness.proxies.sizes import Plan, Value, measure
+from nasgauge.harness.proxies.sizes import read as read_settings
 from nasgauge.spaces.nb201 import NB201
 from nasgauge.studies.agreement import RANK_SUM, draws_of
-from nasgauge.studies.settings import Plan, Value, measure, settings
-from nasgauge.studies.settings import read as read_settings
+from nasgauge.studies.settings import settings
 
 # --- from scores to tables
 

@@ -6,36 +6,37 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nasgauge.analysis.plots.style import OPERATION_COLOURS
-
 _SHADES: Final = ("#777777", "#56B4E9", "#0072B2", "#332288")
-_TAU, _BEYOND, _GREY = OPERATION_COLOURS["nor_conv_3x3"], "#D55E00", "#777777"
+_TAU, _BEYOND, _BEST, _GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 
 
 def draw_agreement(figure: Figure, part: pd.DataFrame) -> None:
-    """A panel for each dataset: tau of each proxy, and its partial tau given FLOPs, with intervals, best on top.
+    """A panel for each dataset: tau of each proxy, given FLOPs and among the best 10 %, with intervals, best on top.
 
-    `part`: rows of `chosen`, of which those of a single draw are drawn. The tau of FLOPs and of one training, which
-    is the noise ceiling, are lines.
+    `part`: rows of `chosen`, of which those of a single draw are drawn. Tau of FLOPs and of one training, which is the
+    noise ceiling, are lines too.
     """
     part = part[part["draws"] == 1]
     datasets = list(dict.fromkeys(part["dataset"]))
-    proxies = [name for name in dict.fromkeys(part["proxy"]) if name != "one training"]
-    axes = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
+    proxies = list(dict.fromkeys(part["proxy"]))
+    axes = figure.subplots(1, len(datasets), sharex=True, sharey=True, squeeze=False)[0]
     for ax, dataset in zip(axes, datasets, strict=True):
         mine = part[part["dataset"] == dataset]
         for measure, colour, marker, shift, label in (
-            ("tau", _TAU, "o", -0.14, "Kendall's tau"),
-            ("partial_tau", _BEYOND, "D", 0.18, "given FLOPs"),
+            ("tau", _TAU, "o", -0.24, "Kendall's tau"),
+            ("partial_tau", _BEYOND, "D", 0.0, "given FLOPs"),
+            ("tau_best_10", _BEST, "^", 0.24, "among the best 10 %"),
         ):
             rows = mine[mine["measure"] == measure].set_index("proxy").reindex(proxies)
             place = np.arange(len(proxies)) + shift
             known = rows["value"].notna().to_numpy()
+            if not known.any():
+                continue
             low, high, value = (
                 rows[key].to_numpy(dtype=np.float64)[known] for key in ("low", "high", "value")
             )
-            ax.hlines(place[known], low, high, color=colour, lw=1.6, alpha=0.6)
-            ax.plot(value, place[known], ls="none", marker=marker, ms=3.6, color=colour, label=label)
+            ax.hlines(place[known], low, high, color=colour, lw=1.4, alpha=0.55)
+            ax.plot(value, place[known], ls="none", marker=marker, ms=3.2, color=colour, label=label)
         taus = mine[mine["measure"] == "tau"].set_index("proxy")["value"]
         for name, colour, dash, label in (
             ("flops", _GREY, "--", "tau of FLOPs"),
@@ -79,4 +80,5 @@ def draw_settings(figure: Figure, frame: pd.DataFrame) -> None:
         ax.set_xlabel(label)
         ax.set_title(proxy)
     axes[0].set_ylabel(f"Kendall's tau, {mine['dataset'].iloc[0]}")
-    axes[0].legend(loc="lower right")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))

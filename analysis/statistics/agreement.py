@@ -8,14 +8,15 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from nasgauge.analysis.statistics.correlation import (
+    dense_ranks,
     kendall,
     kendall_among_best,
     kendall_within,
     partial_of,
     precision,
+    spearman,
 )
 from nasgauge.analysis.statistics.crossed import Estimates, crossed_interval, resamples
 from nasgauge.spaces.ranks import rank_sum
@@ -139,10 +140,10 @@ class Row(NamedTuple):
 class Sample:
     """Accuracies and FLOPs of some cells, by which scores of the same cells are measured."""
 
-    accuracies: Array
-    """(datasets, cells), percent."""
-    flops: Array
-    """(cells,)."""
+    accuracies: NDArray[np.integer]
+    """Dense ranks, (datasets, cells): all that is measured depends on ranks alone."""
+    flops: NDArray[np.integer]
+    """Dense ranks, (cells,)."""
 
     def at(self, rows: Rows) -> "Sample":
         """The sample at these rows, which may repeat."""
@@ -154,22 +155,22 @@ class Sample:
 
     def measure(self, score: Array) -> Array:
         """Each of `MEASURES` on each dataset, (datasets, measures), of a score of each cell, (cells,)."""
-        size = len(score)
-        with_flops = kendall(score, self.flops)
+        size, ranks = len(score), dense_ranks(score)
+        with_flops = kendall(ranks, self.flops)
         found = []
         for truth, own in zip(self.accuracies, self._with_flops, strict=True):
-            tau = kendall(score, truth)
+            tau = kendall(ranks, truth)
             row = [
                 tau,
-                _spearman(score, truth),
+                spearman(ranks, truth),
                 partial_of(tau, with_flops, own),
-                kendall_within(score, truth, self.flops),
+                kendall_within(ranks, truth, self.flops),
             ]
             shares = (0.1, 0.01)
             enough = [size * share >= FEW for share in shares]
             pairs = list(zip(shares, enough, strict=True))
-            row += [kendall_among_best(score, truth, s) if ok else np.nan for s, ok in pairs]
-            row += [precision(score, truth, round(size * s)) if ok else np.nan for s, ok in pairs]
+            row += [kendall_among_best(ranks, truth, s) if ok else np.nan for s, ok in pairs]
+            row += [precision(ranks, truth, round(size * s)) if ok else np.nan for s, ok in pairs]
             found.append(row)
         return np.array(found)
 
@@ -196,7 +197,8 @@ def agreement(
     """
     rows = np.unique(classes, return_index=True)[1] if over == "classes" else np.arange(len(classes))
     number = np.unique(classes[rows], return_inverse=True)[1]
-    sample = Sample(np.stack(list(accuracies.values())), flops).at(rows)
+    truths = np.stack([dense_ranks(figures[rows]) for figures in accuracies.values()])
+    sample = Sample(truths, dense_ranks(flops[rows]))
     bootstrap = _Bootstrap(sample, list(resamples(number, rng, count)))
     for proxy in proxies:
         scores = proxy.at(rows)
@@ -274,8 +276,3 @@ def _estimates(scores: Draws, bootstrap: _Bootstrap, rng: np.random.Generator) -
         )[: 1 + (n > 1)]:
             interval = crossed_interval(r, each, each_again, rng, averaged=averaged)
             yield _Estimate(cells, draws, averaged[0] * averaged[1], v, interval)
-
-
-def _spearman(one: Array, other: Array) -> float:
-    x, y = stats.rankdata(one), stats.rankdata(other)
-    return float(np.corrcoef(x, y)[0, 1]) if np.ptp(x) and np.ptp(y) else float("nan")

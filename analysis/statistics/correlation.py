@@ -30,8 +30,8 @@ def agreement(predicted: Array, true: Array, *, top: int) -> dict[str, float]:
     chosen = np.argsort(-predicted, kind="stable")[:top]
     constant = np.ptp(predicted) == 0 or np.ptp(true) == 0
     return {
-        "spearman": np.nan if constant else float(stats.spearmanr(predicted, true).statistic),
-        "kendall": np.nan if constant else kendall(predicted, true),
+        "spearman": spearman(predicted, true),
+        "kendall": kendall(predicted, true),
         "weighted_tau": np.nan
         if constant
         else float(stats.weightedtau(predicted, true, rank=_ranks(true)).statistic),
@@ -40,7 +40,7 @@ def agreement(predicted: Array, true: Array, *, top: int) -> dict[str, float]:
     }
 
 
-def kendall(one: Array, other: Array) -> float:
+def kendall(one: NDArray[Any], other: NDArray[Any]) -> float:
     """Kendall's tau-b of two figures for each cell, (cells,) both."""
     return float(stats.kendalltau(one, other).statistic)
 
@@ -83,13 +83,37 @@ def kendall_resampled(one: Array, other: Array, times: NDArray[Any]) -> Array:
     return taus
 
 
-def kendall_within(one: Array, other: Array, groups: NDArray[Any]) -> float:
+def dense_ranks(values: NDArray[Any]) -> NDArray[np.integer]:
+    """Ranks from 0 without gaps, ties alike, as 16-bit integers where they fit: these sort fastest.
+
+    >>> dense_ranks(np.array([0.5, -np.inf, 0.5, 9.0])).tolist()
+    [1, 0, 1, 2]
+    """
+    ranks = np.unique(values, return_inverse=True)[1]
+    return ranks.astype(np.int16 if len(ranks) <= np.iinfo(np.int16).max else np.intp)
+
+
+def spearman(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Spearman's rank correlation.
+
+    >>> round(spearman(np.array([1.0, 2, 3]), np.array([1.0, 3, 2])), 3)
+    0.5
+    """
+    ranks = []
+    for values in (one, other):
+        dense = dense_ranks(values)
+        counts = np.bincount(dense)
+        ranks.append((np.cumsum(counts) - (counts - 1) / 2)[dense])
+    return float(np.corrcoef(*ranks)[0, 1]) if all(map(np.ptp, ranks)) else float("nan")
+
+
+def kendall_within(one: NDArray[Any], other: NDArray[Any], groups: NDArray[Any]) -> float:
     """Kendall's tau-b over the pairs of cells that are in the same group, (cells,) each.
 
     >>> kendall_within(np.array([1.0, 2, 9, 8]), np.array([5.0, 6, 1, 2]), np.array([0, 0, 1, 1]))
     0.0
     """
-    group = np.unique(groups, return_inverse=True)[1]
+    group = dense_ranks(groups).astype(np.intp)
     x, y = _in_order(group, one), _in_order(group, other)
     # ordered by group first, every pair of two groups is concordant
     across = _pairs(np.array([len(x)])) - _pairs(np.bincount(group))
@@ -101,7 +125,7 @@ def kendall_within(one: Array, other: Array, groups: NDArray[Any]) -> float:
     return float(balance / np.sqrt(left_x * left_y))
 
 
-def kendall_among_best(one: Array, true: Array, share: float) -> float:
+def kendall_among_best(one: NDArray[Any], true: NDArray[Any], share: float) -> float:
     """Kendall's tau-b among the `share` of cells with the highest `true`, two cells at least.
 
     >>> kendall_among_best(np.array([1.0, 2, 3, 4]), np.array([8.0, 7, 2, 1]), 0.5)
@@ -111,7 +135,7 @@ def kendall_among_best(one: Array, true: Array, share: float) -> float:
     return kendall(one[best], true[best])
 
 
-def precision(score: Array, true: Array, top: int) -> float:
+def precision(score: NDArray[Any], true: NDArray[Any], top: int) -> float:
     """Share of the `top` cells by score that are among the `top` cells by `true`.
 
     Where cells at the limit are tied, the expectation over random orders of them. Random scores have
@@ -144,7 +168,7 @@ def kendall_interval(
     return float(low), float(high)
 
 
-def _among(values: Array, top: int) -> Array:
+def _among(values: NDArray[Any], top: int) -> Array:
     """Probability of each value to be among the `top` highest, ties in random order."""
     if top >= len(values):
         return np.ones(len(values))
@@ -154,11 +178,9 @@ def _among(values: Array, top: int) -> Array:
     return shares
 
 
-def _in_order(group: NDArray[np.intp], values: Array) -> NDArray[np.intp]:
+def _in_order(group: NDArray[np.intp], values: NDArray[Any]) -> NDArray[np.integer]:
     """Dense ranks of the values, ordered by group first."""
-    dense = np.unique(values, return_inverse=True)[1]
-    ranks: NDArray[np.intp] = np.unique(group * len(values) + dense, return_inverse=True)[1]
-    return ranks
+    return dense_ranks(group * len(values) + dense_ranks(values))
 
 
 def _pairs(counts: NDArray[np.intp]) -> float:

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from nasgauge.analysis.statistics.correlation import agreement, kendall
+from nasgauge.analysis.statistics.correlation import agreement, kendall, kendall_among_best
 from nasgauge.analysis.statistics.runs import RESAMPLES
 
 Array = NDArray[np.float64]
@@ -147,13 +147,7 @@ def rank_table(studies: Sequence[Study], rng: np.random.Generator) -> pd.DataFra
 
 def top_taus(score: Array, truth: Array) -> dict[int, float]:
     """Tau among the 5, 10 and 25 percent of cells with the highest accuracy."""
-    found = {}
-    order = np.argsort(-truth, kind="stable")
-    for share in SHARES:
-        best = order[: max(round(len(order) * share / 100), 2)]
-        constant = np.ptp(score[best]) == 0 or np.ptp(truth[best]) == 0
-        found[share] = float("nan") if constant else kendall(score[best], truth[best])
-    return found
+    return {share: kendall_among_best(score, truth, share / 100) for share in SHARES}
 
 
 def _tied(score: Array) -> float:

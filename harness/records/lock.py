@@ -46,6 +46,9 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         holder.unlink(missing_ok=True)
+        if [path.name for path in folder.iterdir()] == [LOCK]:  # nothing came of it
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
         lock.release()
 
 

@@ -10,7 +10,6 @@ header lists the units.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,15 +29,9 @@ FORMAT: Final = 1
 _GROUP: Final = 1_000_000
 """Rows of a group, about: what is in memory at once."""
 _HEADER: Final = b"nasgauge-packed"
+_BYTES: Final = "bytes"
+"""SHA-256 of the bytes of the file of results, in the header of what was measured."""
 _REMEDY: Final = "remove the folder and run the campaign again, which makes what is missing"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A unit of a packed file."""
-
-    header: Header
-    rows: int
 
 
 def packed_file(folder: Path) -> Path:
@@ -53,7 +46,7 @@ def pack(path: Path, records: Iterable[Record]) -> int:
     """
     units, abouts, count = [], [], 0
     beside = path.parent / MEASURED / path.name
-    with replacing(beside) as measured, replacing(path) as content:
+    with replacing(path) as content, replacing(beside) as measured:  # which is renamed first
         writers: list[pq.ParquetWriter] = []
         waiting: list[tuple[pa.Table, pa.Table]] = []
 
@@ -78,22 +71,27 @@ def pack(path: Path, records: Iterable[Record]) -> int:
         if waiting or not writers:
             flush()
         writers[0].add_key_value_metadata({_HEADER: json.dumps({"format": FORMAT, "units": units})})
-        writers[1].add_key_value_metadata({_HEADER: json.dumps({"format": FORMAT, "units": abouts})})
-        for writer in writers:
-            writer.close()
-    (path.parent / f"{path.name}.sha256").write_text(_sha256(path), encoding="utf-8")
+        writers[0].close()
+        content.flush()
+        about = {"format": FORMAT, "units": abouts, _BYTES: _sha256(Path(content.name))}
+        writers[1].add_key_value_metadata({_HEADER: json.dumps(about)})
+        writers[1].close()
     return count
 
 
-def entries(path: Path) -> list[Entry]:
-    """The units of a packed file, after a check of its bytes.
+def packed_headers(path: Path) -> list[Header]:
+    """The headers of a packed file, after a check of its bytes.
 
     Raises DamagedRecord.
     """
-    stored = path.parent / f"{path.name}.sha256"
-    if not stored.is_file() or stored.read_text(encoding="utf-8") != _sha256(path):
-        raise DamagedRecord(f"packed file {path} was altered, or lacks its .sha256; {_REMEDY}")
-    return _entries(path)[0]
+    beside = path.parent / MEASURED / path.name
+    try:
+        known = _content(pq.ParquetFile(beside))[_BYTES]
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):  # lost, with what was measured
+        return [record.header for record in unpacked(path)]
+    if known != _sha256(path):
+        raise DamagedRecord(f"packed file {path} was altered; {_REMEDY}")
+    return [header for header, _ in _listed(path)[0]]
 
 
 def unpacked(path: Path) -> Iterator[Record]:
@@ -101,16 +99,16 @@ def unpacked(path: Path) -> Iterator[Record]:
 
     Raises DamagedRecord.
     """
-    listed, file = _entries(path)
+    listed, file = _listed(path)
     beside = path.parent / MEASURED / path.name
     measured = pq.ParquetFile(beside) if beside.is_file() else None
     abouts = _units(measured) if measured else [{}] * len(listed)
     rows, times = _Rows(file), _Rows(measured) if measured else None
-    for entry, about in zip(listed, abouts, strict=True):
+    for (entry, count), about in zip(listed, abouts, strict=True):
         try:
-            found = rows.take(entry.rows)
-            timed = times.take(entry.rows) if times else {}
-            header = Header.model_validate({**entry.header.model_dump(), **about})
+            found = rows.take(count)
+            timed = times.take(count) if times else {}
+            header = Header.model_validate({**entry.model_dump(), **about})
             steps = _steps(header, found, timed)
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise DamagedRecord(f"packed file {path} is damaged ({str(error)[:80]}); {_REMEDY}") from error
@@ -173,25 +171,29 @@ def _steps(header: Header, found: Mapping[str, Any], timed: Mapping[str, Any]) -
     )
 
 
-def _entries(path: Path) -> tuple[list[Entry], pq.ParquetFile]:
+def _listed(path: Path) -> tuple[list[tuple[Header, int]], pq.ParquetFile]:
     try:
         file = pq.ParquetFile(path)
         units = _units(file)
         listed = []
         for unit in units:
             rows = unit.pop("rows")
-            listed.append(Entry(Header.model_validate(unit), rows))
+            listed.append((Header.model_validate(unit), rows))
     except (OSError, KeyError, TypeError, ValueError, ValidationError, pa.ArrowException) as error:
         raise DamagedRecord(f"packed file {path} is damaged ({str(error)[:80]}); {_REMEDY}") from error
     return listed, file
 
 
 def _units(file: pq.ParquetFile) -> list[dict[str, Any]]:
-    content = json.loads(file.metadata.metadata[_HEADER])
+    units: list[dict[str, Any]] = _content(file)["units"]
+    return units
+
+
+def _content(file: pq.ParquetFile) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.metadata.metadata[_HEADER])
     if content["format"] != FORMAT:
         raise ValueError(f"it has format {content['format']}, this version reads {FORMAT}")
-    units: list[dict[str, Any]] = content["units"]
-    return units
+    return content
 
 
 def _sha256(path: Path) -> str:

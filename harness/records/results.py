@@ -4,28 +4,27 @@
     DIR/reference.json   Reference: the optimum and the exact random-search curve, from the table
     DIR/*.parquet        one result file a unit (see `nasgauge.harness.records.steps`)
     DIR/measured         what was measured meanwhile, a file a unit
+    DIR/packed           many units in one file (see `nasgauge.harness.records.packed`)
     DIR/trained          records of the trainings (see `nasgauge.harness.training`), where cells are trained
 
-All of them carry a checksum of their content.
-
-The folder is the only bridge from searches to analysis: a report needs no table.
+All of them carry a checksum of their content. The folder is the only bridge from searches to analysis: a report needs no table.
 """
 
-import glob
+import heapq
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from nasgauge.data.atomic import PARTIAL, replacing
+from nasgauge.data.atomic import replacing
 from nasgauge.harness.records.checksums import opened, sealed
+from nasgauge.harness.records.packed import packed_file, packed_headers, unpacked
 from nasgauge.harness.records.recipes import Recipe
-from nasgauge.harness.records.sealed import MEASURED
-from nasgauge.harness.records.steps import DamagedRecord, Header, Record, read
+from nasgauge.harness.records.steps import DamagedRecord, Header, Record, read, read_header
 from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1
@@ -36,10 +35,6 @@ LOCK: Final = ".lock"
 """Held by the process that writes into a folder (see `nasgauge.harness.records.lock`)."""
 BLOCK: Final = 10
 """Seeds in one unit of work."""
-
-
-_COMPARED: Final = ("format", "table", "table_sha256", "budget", "metric", "repeats", "training")
-"""Settings in which two campaigns must agree for their results to stand in one folder."""
 
 
 class OtherCampaign(NasgaugeError, ValueError):
@@ -77,6 +72,8 @@ class Settings(BaseModel):
     """Whether evaluating the same cell again counts towards the budget."""
     metric: str = ""
     """The search metric, as `nasgauge.harness.search.oracle.SearchMetric`; empty: the table's default."""
+    search_on: str = ""
+    """The dataset whose search metric searchers observe, on whatever dataset they are reported; empty: the same."""
     training: TrainingSettings | None = None
     """None: cells are looked up in `table`. Otherwise they are trained, and `table` is a name for that."""
 
@@ -153,58 +150,6 @@ def plan(settings: Settings, searchers: Iterable[str]) -> list[Unit]:
     ]
 
 
-def claimed(folder: Path, settings: Settings) -> frozenset[str] | None:
-    """The datasets whose references a folder has; None for a folder that no campaign has begun in.
-
-    Raises OtherCampaign if the folder's results cannot be compared with those of `settings`, or if it holds
-    files but no campaign.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OtherCampaign(f"{folder} is a file; give a folder")
-    if (folder / SETTINGS_FILE).exists():
-        found = settings_of(folder)
-        for name in _COMPARED:
-            if getattr(found, name) != getattr(settings, name):
-                raise OtherCampaign(
-                    f"{folder} holds a campaign with {name.replace('_', ' ')} {_short(getattr(found, name))}, not "
-                    f"{_short(getattr(settings, name))}; give another folder, or the same {name.replace('_', ' ')}"
-                )
-        return frozenset(_known(folder))
-    if folder.exists() and any(not _is_ours(path) for path in folder.iterdir()):
-        raise OtherCampaign(f"{folder} holds files but no {SETTINGS_FILE}; give a new folder")
-    return None
-
-
-def claim(folder: Path, settings: Settings, references: Mapping[str, Reference]) -> None:
-    """Make `folder` this campaign's, or add seeds and datasets to the campaign that it holds.
-
-    Partial files that killed processes left behind are removed, so hold the folder's lock. Raises OtherCampaign.
-    """
-    known = claimed(folder, settings)
-    if known is None:
-        _write_json(folder / REFERENCE_FILE, _References(datasets=dict(references)))
-        _write_json(folder / SETTINGS_FILE, settings)
-    else:
-        if set(references) - known:
-            both = dict(references) | _known(folder)
-            _write_json(folder / REFERENCE_FILE, _References(datasets=both))
-        found = settings_of(folder)
-        grown = _grown(found, settings)
-        if grown != found:
-            _write_json(folder / SETTINGS_FILE, grown)
-    for place in (folder, folder / MEASURED):
-        for partial in place.glob(f"{PARTIAL}*"):
-            partial.unlink(missing_ok=True)
-
-
-def _grown(found: Settings, wanted: Settings) -> Settings:
-    """Settings that cover the seeds and datasets of both."""
-    first = min(found.first_seed, wanted.first_seed)
-    end = max(found.first_seed + found.seeds, wanted.first_seed + wanted.seeds)
-    datasets = tuple(dict.fromkeys([*found.datasets, *wanted.datasets]))
-    return found.model_copy(update={"first_seed": first, "seeds": end - first, "datasets": datasets})
-
-
 def settings_of(folder: Path) -> Settings:
     """The settings of the campaign in `folder`.
 
@@ -218,59 +163,74 @@ def references_of(folder: Path) -> dict[str, Reference]:
 
     Raises OtherCampaign.
     """
-    return _read_json(folder / REFERENCE_FILE, _References).datasets
+    return _read_json(folder / REFERENCE_FILE, References).datasets
 
 
-def _known(folder: Path) -> dict[str, Reference]:
-    """The references that there are: none, if their file is lost, so that they are made anew."""
+def known_references(folder: Path) -> dict[str, Reference]:
+    """The references that there are: none, if their file is lost, so that they are made anew.
+
+    Raises OtherCampaign.
+    """
     return references_of(folder) if (folder / REFERENCE_FILE).exists() else {}
 
 
-def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]) -> list[Unit]:
-    """The units of a campaign that have no result yet; what is there is checked.
+def headers_of(folder: Path) -> Iterator[tuple[Path, Header]]:
+    """The header of each unit that has a result, and the file in which it is; what is there is checked.
 
-    A unit of which some seeds were run before is cut to those that were not. `searchers` are the options of
-    each searcher as they are today: a file may be from before a default changed.
-
-    Raises DamagedRecord, OtherCampaign.
+    Raises DamagedRecord.
     """
-    done: dict[str, set[int]] = {}
-    todo = []
-    for unit in plan(settings, searchers):
-        if unit.prefix not in done:
-            done[unit.prefix] = _seeds_of(folder, unit, searchers[unit.searcher])
-        left = [seed for seed in range(unit.first, unit.last + 1) if seed not in done[unit.prefix]]
-        todo += [replace(unit, first=first, last=last) for first, last in _stretches(left)]
-    return todo
+    if (pack := packed_file(folder)).exists():
+        yield from ((pack, header) for header in packed_headers(pack))
+    for path in sorted(folder.glob("*.parquet")):
+        yield path, read_header(path, partial(_check_name, path))
 
 
-def _seeds_of(folder: Path, unit: Unit, options: Mapping[str, object]) -> set[int]:
-    """Seeds that the result files of a searcher on a dataset hold."""
-    seeds: set[int] = set()
-    for path in sorted(folder.glob(f"{glob.escape(unit.prefix)}*.parquet")):
-        header = read_unit(path).header
-        if header.settings != options:
-            then, now = header.settings, options
-            changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
-            raise OtherCampaign(
-                f"{path} was made by {unit.searcher} with "
-                f"{', '.join(f'{name}={then.get(name)}' for name in changed)}, which today is "
-                f"{', '.join(f'{name}={now.get(name)}' for name in changed)}; give another folder, or these options"
+def records_of(folder: Path) -> tuple[list[Record], list[str]]:
+    """All result files of a folder's campaign in order of their names, and a line for each file left out.
+
+    A damaged file is left out, and one of another campaign. Raises OtherCampaign.
+    """
+    left_out: list[str] = []
+    return [record for _, record in each_record(folder, left_out)], left_out
+
+
+def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
+    """As `records_of`, one file at a time; lines about files left out are appended to `left_out`."""
+    settings = settings_of(folder)
+    for path, record in _every_record(folder, left_out):
+        header = record.header
+        if header.table_sha256 != settings.table_sha256:
+            left_out.append(
+                f"result file {path} belongs to another campaign (table {header.table} "
+                f"{header.table_sha256[:12]}) and is left out; move it elsewhere"
             )
-        seeds.update(range(header.seeds[0], header.seeds[1] + 1))
-    return seeds
+        elif header.budget != settings.budget:
+            left_out.append(
+                f"result file {path} has a budget of {header.budget} instead of {settings.budget} and is left out; "
+                f"run {header.searcher} again with seeds {header.seeds[0]} to {header.seeds[1]}"
+            )
+        else:
+            yield path, record
 
 
-def _stretches(seeds: Sequence[int]) -> list[tuple[int, int]]:
-    """Consecutive numbers as (first, last).
+def _every_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
+    """In order of the names of units, whether they are packed or not."""
 
-    >>> _stretches([0, 1, 4])
-    [(0, 1), (4, 4)]
-    """
-    breaks = [place for place in range(1, len(seeds)) if seeds[place] != seeds[place - 1] + 1]
-    return [
-        (seeds[start], seeds[end - 1]) for start, end in pairwise([0, *breaks, len(seeds)]) if end > start
-    ]
+    def packed() -> Iterator[tuple[Path, Record]]:
+        if (pack := packed_file(folder)).exists():
+            try:
+                yield from ((pack, record) for record in unpacked(pack))
+            except DamagedRecord as error:
+                left_out.append(str(error))
+
+    def files() -> Iterator[tuple[Path, Record]]:
+        for path in sorted(folder.glob("*.parquet")):
+            try:
+                yield path, read_unit(path)
+            except DamagedRecord as error:
+                left_out.append(str(error))
+
+    return heapq.merge(packed(), files(), key=lambda found: unit_of(found[1].header).file)
 
 
 def read_unit(path: Path) -> Record:
@@ -278,13 +238,7 @@ def read_unit(path: Path) -> Record:
 
     Raises DamagedRecord.
     """
-
-    def check(header: Header) -> None:
-        own = Unit(header.searcher, header.dataset, *header.seeds).file
-        if path.name != own:
-            raise DamagedRecord(f"result file {path} is a copy of {own}; remove it, or give it that name")
-
-    record = read(path, check)
+    record = read(path, partial(_check_name, path))
     (first, last), seeds = record.header.seeds, record.steps.seed
     if seeds.size and not first <= seeds.min() <= seeds.max() <= last:
         raise DamagedRecord(
@@ -293,47 +247,20 @@ def read_unit(path: Path) -> Record:
     return record
 
 
-def records_of(folder: Path) -> tuple[list[Record], list[str]]:
-    """All result files of a folder's campaign in order of their names, and a line for each file left out.
-
-    A damaged file is left out, and one of another campaign. Raises OtherCampaign.
-    """
-    records: list[Record] = []
-    left_out: list[str] = []
-    for record in read_records(folder, settings_of(folder)):
-        left_out.append(record) if isinstance(record, str) else records.append(record)
-    return records, left_out
+def unit_of(header: Header) -> Unit:
+    """The unit that a result file holds."""
+    return Unit(header.searcher, header.dataset, *header.seeds)
 
 
-def read_records(folder: Path, settings: Settings) -> Iterator[Record | str]:
-    """Each result file of a folder in order of their names, or a line that says why it cannot be used."""
-    for path in sorted(folder.glob("*.parquet")):
-        try:
-            record = read_unit(path)
-        except DamagedRecord as error:
-            yield str(error)
-            continue
-        header = record.header
-        if header.table_sha256 != settings.table_sha256 or header.budget != settings.budget:
-            yield (
-                f"result file {path} belongs to another campaign (table {header.table} "
-                f"{header.table_sha256[:12]}, budget {header.budget}) and is left out; move it elsewhere"
-            )
-            continue
-        yield record
+def _check_name(path: Path, header: Header) -> None:
+    own = unit_of(header).file
+    if path.name != own:
+        raise DamagedRecord(f"result file {path} is a copy of {own}; remove it, or give it that name")
 
 
-def _short(value: object) -> str:
-    text = str(value) or "of the table"
-    return text if len(text) <= 40 else f"{text[:12]}…"
+class References(BaseModel):
+    """Contents of the file of references."""
 
-
-def _is_ours(path: Path) -> bool:
-    """Whether a process that holds the folder, or was killed while it claimed it, may have made this."""
-    return path.name == REFERENCE_FILE or path.name.startswith((PARTIAL, LOCK))
-
-
-class _References(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     datasets: dict[str, Reference]
@@ -342,7 +269,8 @@ class _References(BaseModel):
 _M = TypeVar("_M", bound=BaseModel)
 
 
-def _write_json(path: Path, model: BaseModel) -> None:
+def write_json(path: Path, model: BaseModel) -> None:
+    """Write a model atomically, with a checksum."""
     with replacing(path) as file:
         file.write(json.dumps(sealed(model.model_dump(mode="json")), indent=1).encode() + b"\n")
 

@@ -84,23 +84,20 @@ def write_sealed(path: Path, pair: Sealed) -> None:
             file.write(text)
 
 
-def header_of(path: Path, version: int, remedy: str) -> Mapping[str, Any]:
-    """The header alone, of a file whose content was checked.
+def quick_header(path: Path, version: int) -> Mapping[str, Any] | None:
+    """The header of a file of content that is whole; None if that cannot be said without reading all of it.
 
-    That is quick where what was measured is there: it holds a checksum of the other file's bytes.
-
-    Raises Damaged.
+    What was measured holds a checksum of the bytes of the file of content.
     """
     try:
         content = path.read_bytes()
         about = json.loads(pq.read_schema(path.parent / MEASURED / path.name).metadata[_HEADER])
-        whole = about[_BYTES] == hashlib.sha256(content).hexdigest()
-        header = json.loads(pq.read_schema(pa.BufferReader(content)).metadata[_HEADER]) if whole else {}
+        if about[_BYTES] != hashlib.sha256(content).hexdigest():
+            return None
+        header: dict[str, Any] = json.loads(pq.read_schema(pa.BufferReader(content)).metadata[_HEADER])
     except _DAMAGE:
-        header = {}
-    if header.pop("digest", "") and header.get("format") == version:
-        return dict(header)
-    return with_measured(path, read_sealed(path, version, remedy)).header
+        return None
+    return header if header.pop("digest", "") and header.get("format") == version else None
 
 
 def read_sealed(path: Path, version: int, remedy: str) -> Sealed:

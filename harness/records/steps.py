@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nasgauge.harness.records.sealed import Damaged, Sealed, Texts, read_sealed, with_measured, write_sealed
+from nasgauge.harness.records.sealed import (
+    Damaged,
+    Sealed,
+    Texts,
+    quick_header,
+    read_sealed,
+    with_measured,
+    write_sealed,
+)
 from nasgauge.spaces.errors import NasgaugeError
 
 C = TypeVar("C")
@@ -67,7 +75,7 @@ class Step(NamedTuple, Generic[C]):
     charged: bool
     """Whether the query counts towards the budget; False for a repeated query with `repeats="free"`."""
     overhead: float
-    """Wall time of the searcher since the previous step, in seconds; not charged to the budget and not in the digest."""
+    """Wall time of the searcher since the previous step, in seconds, and its `search_seconds`; not in the digest."""
     answer: C | None = None
     """The cell that the searcher recommends after this step; None for the incumbent by the search metric."""
 
@@ -244,6 +252,19 @@ remove it and run the campaign again, which runs only the missing units
     except (KeyError, ValidationError) as error:
         raise DamagedRecord(f"result file {path} is damaged (it holds something else); {_REMEDY}") from error
     return Record(header, steps)
+
+
+def read_header(path: Path, check: Callable[[Header], None] = lambda _header: None) -> Header:
+    """The header of a result file, whose content is checked; `check` is as for `read`.
+
+    Raises DamagedRecord.
+    """
+    quick = quick_header(path, FORMAT)
+    if quick is None:
+        return read(path, check).header
+    header = Header.model_validate(quick)
+    check(header)
+    return header
 
 
 _REMEDY: Final = "remove it and run the campaign again, which runs only the missing units"

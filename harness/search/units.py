@@ -4,10 +4,10 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.tables import AccuracyTable, DamagedTable
 from nasgauge.harness.records.results import TRAINED, Settings, Unit
 from nasgauge.harness.records.steps import Evaluation, Header, Step, gather, write
+from nasgauge.harness.records.todo import remove
 from nasgauge.harness.search.failures import Failure, Hangs, reason_of, time_limit
 from nasgauge.harness.search.oracle import SearchMetric, Table, rank_of
 from nasgauge.harness.search.runner import Budget, InvalidBudget, Oracle, run
@@ -24,6 +25,10 @@ from nasgauge.spaces.cells import Cell
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
     from nasgauge.harness.training.trainer import Trainer
+
+
+LONGEST: Final = 5.0
+"""Seconds after which the finished runs of a unit are written, so that a campaign that is stopped keeps them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,9 @@ class Place:
 
 
 def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit | Failure:
-    """Run one unit and write its file; a searcher that raises, exits or hangs is a Failure, and writes nothing.
+    """Run one unit and write its file; where it takes longer than `LONGEST`, what is done is written meanwhile.
+
+    A searcher that raises, exits or hangs is a Failure, and nothing more is written.
 
     Raises DamagedTable if the table, or what is trained on, is not the campaign's, and InvalidBudget.
     """
@@ -55,30 +62,41 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
             f"{settings.table} has checksum {str(evaluator.header['table_sha256'])[:12]}, the campaign began "
             f"with {settings.table_sha256[:12]}; give another folder"
         )
-    try:
-        steps = gather(_runs(place, settings, unit, spec, evaluator))
-        if settings.training is None:
-            for text in steps.cells:
-                Cell.parse(text)  # the cells may be forged
-    except (InvalidBudget, KeyboardInterrupt):
-        raise
-    except (Exception, SystemExit, Hangs) as error:
-        return Failure(unit, reason_of(error, spec.factory))
-    header = Header.model_validate(
-        dict(place.provenance)
-        | dict(evaluator.header)
-        | {
-            "dataset": unit.dataset,
-            "searcher": unit.searcher,
-            "settings": spec.settings(),
-            "budget": settings.budget,
-            "repeats": settings.repeats,
-            "seeds": (unit.first, unit.last),
-            "host": platform.node(),
-            "elapsed": time.perf_counter() - start,
-        }
-    )
-    write(place.folder / unit.file, header, steps)
+    before: Path | None = None
+    done: list[tuple[int, list[Step[Any]]]] = []
+    runs, clock = _runs(place, settings, unit, spec, evaluator), start
+    for seed in range(unit.first, unit.last + 1):
+        try:
+            done.append(next(runs))
+            steps = gather(done)
+            if settings.training is None:
+                for text in steps.cells:
+                    Cell.parse(text)  # the cells may be forged
+        except (InvalidBudget, KeyboardInterrupt):
+            raise
+        except (Exception, SystemExit, Hangs) as error:
+            return Failure(replace(unit, first=seed), reason_of(error, spec.factory))
+        if seed < unit.last and time.perf_counter() - clock < LONGEST:
+            continue
+        header = Header.model_validate(
+            dict(place.provenance)
+            | dict(evaluator.header)
+            | {
+                "dataset": unit.dataset,
+                "searcher": unit.searcher,
+                "settings": spec.settings(),
+                "budget": settings.budget,
+                "repeats": settings.repeats,
+                "seeds": (unit.first, seed),
+                "host": platform.node(),
+                "elapsed": time.perf_counter() - start,
+            }
+        )
+        path = place.folder / replace(unit, last=seed).file
+        write(path, header, steps)
+        if before is not None:  # the longer file holds its runs
+            remove(before)
+        before, clock = path, time.perf_counter()
     return unit
 
 
@@ -146,7 +164,7 @@ def _table_evaluator(folder: Path, settings: Settings, dataset: str) -> _Evaluat
     own = folder / settings.table  # a table that cannot be opened by name is kept in the campaign's folder
     name = str(own) if own.suffix == ".npz" and own.is_file() else settings.table
     table = _table(name)
-    oracle = _oracle(name, dataset, settings.metric)
+    oracle = _oracle(name, dataset, settings.metric, settings.search_on)
     header = {
         "table": table.name,
         "table_sha256": table.sha256,
@@ -189,6 +207,6 @@ def _table(name: str) -> AccuracyTable:
 
 
 @lru_cache(maxsize=16)
-def _oracle(name: str, dataset: str, metric: str) -> Table:
+def _oracle(name: str, dataset: str, metric: str, search_on: str) -> Table:
     chosen = SearchMetric.parse(metric) if metric else None
-    return Table(_table(name), dataset, metric=chosen, curves=open_curves(name))
+    return Table(_table(name), dataset, metric=chosen, curves=open_curves(name), search_on=search_on)

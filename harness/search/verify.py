@@ -15,7 +15,7 @@ from nasgauge.harness.records.results import (
     TRAINED,
     Settings,
     Unit,
-    read_records,
+    each_record,
     read_unit,
     references_of,
     settings_of,
@@ -38,7 +38,7 @@ class Verdict:
     """What a check found."""
 
     files: int = 0
-    """Result files and training records that were read."""
+    """Units and training records that were read and are whole."""
     runs: int = 0
     rerun: int = 0
     """Units that were run again."""
@@ -73,7 +73,7 @@ def verify(
     Raises OtherCampaign if the folder holds no campaign, or damaged settings.
     """
     settings, verdict = settings_of(folder), Verdict()
-    stored = list(_read_all(folder, settings, verdict))
+    stored = list(_read_all(folder, verdict))
     for path in sorted((folder / TRAINED).glob("*.parquet")):
         verdict.files += 1
         try:
@@ -107,19 +107,16 @@ def verify(
     return verdict
 
 
-def _read_all(folder: Path, settings: Settings, verdict: Verdict) -> Iterator[_Stored]:
+def _read_all(folder: Path, verdict: Verdict) -> Iterator[_Stored]:
     seen: dict[tuple[str, str], set[int]] = {}
-    for record in read_records(folder, settings):
-        verdict.files += 1
-        if isinstance(record, str):
-            verdict.problems.append(record)
-            continue
+    for _, record in each_record(folder, verdict.problems):
         header = record.header
         unit = Unit(header.searcher, header.dataset, *header.seeds)
         seeds = seen.setdefault((unit.searcher, unit.dataset), set())
         if again := seeds & set(range(unit.first, unit.last + 1)):
             verdict.problems.append(f"result file {unit.file} repeats {len(again)} seeds of another file")
         seeds |= set(range(unit.first, unit.last + 1))
+        verdict.files += 1
         verdict.runs += unit.runs
         yield _Stored(unit, header.digest, header.settings)
 
@@ -160,7 +157,9 @@ def _name(searcher: str) -> str:
 def _oracle(folder: Path, settings: Settings, dataset: str) -> Table:
     name = _table(folder, settings)
     metric = SearchMetric.parse(settings.metric) if settings.metric else None
-    return Table(open_table(name), dataset, metric=metric, curves=open_curves(name))
+    return Table(
+        open_table(name), dataset, metric=metric, curves=open_curves(name), search_on=settings.search_on
+    )
 
 
 def _table(folder: Path, settings: Settings) -> str:

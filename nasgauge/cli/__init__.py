@@ -6,7 +6,7 @@ functions, so that `nasgauge --help` and a table search start at once.
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,17 +14,23 @@ from nasgauge.cli import (
     agreement,
     bench,
     bridge,
+    catalogue,
     check,
     console,
     data,
     gate,
+    merge,
+    pack,
     proxies,
     report,
     score,
     train,
     verify,
 )
+from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.spaces.errors import extras_explained
+
+_INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="nasgauge",
@@ -39,9 +45,15 @@ app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(train.train)
 app.command()(report.report)
+app.command()(merge.merge)
+app.command()(pack.pack)
 app.command()(verify.verify)
 app.command()(check.check)
 app.command()(gate.gate)
+app.command()(catalogue.searchers)
+app.command()(catalogue.proxies)
+app.command()(catalogue.recipes)
+app.command("tables")(data.list_tables)
 app.add_typer(data.app, name="data")
 score.app.command()(proxies.cells)
 score.app.command()(agreement.agreement)
@@ -71,13 +83,20 @@ def root(
 
 
 def main() -> None:
-    """Entry point: our own errors become a line on stderr and exit code 2, or 1 where a searcher failed."""
+    """Entry point: errors and bad options become a line on stderr and exit code 2, or 1 where a searcher failed."""
     try:
-        with console.installed_modules_first(), extras_explained():
-            app()
-    except KeyboardInterrupt:
-        console.err().print("interrupted; whole result files are kept, run the same command to go on")
-        sys.exit(130)
+        with installed_modules_first(), extras_explained():
+            code = app(prog_name="nasgauge", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
     except console.expected_errors() as error:
         console.fail(error)
         sys.exit(getattr(error, "exit_code", 2))
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not typer's own
+            raise
+        console.fail_usage(error)
+        sys.exit(2)
+    if code == _INTERRUPTED:
+        console.err().print("interrupted; whole result files are kept, run the same command to go on")
+    sys.exit(code or 0)

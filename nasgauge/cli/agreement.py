@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
 from nasgauge.data import DEFAULT_TABLE
 
 if TYPE_CHECKING:
@@ -13,29 +13,25 @@ if TYPE_CHECKING:
 
 
 def agreement(
-    table: Annotated[
-        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
-    ] = DEFAULT_TABLE,
-    scores: Annotated[
-        Path | None, typer.Option(help="File of scores; those of the package by default.")
-    ] = None,
+    table: options.Table = DEFAULT_TABLE,
+    scores: Annotated[str, typer.Option(help="File of scores.", show_default="shipped")] = "",
     over: Annotated[
         Literal["classes", "cells"] | None,
         typer.Option(
             help="Unit of the statistics: a structural class, or each of its cells; by default both."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")] = Path(
-        "results/agreement"
-    ),
+    out: options.Out = options.RESULTS / "agreement",
     resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=20)] = 200,
     seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
 ) -> None:
     """How well zero-cost proxies rank cells by test accuracy, and what they know beyond FLOPs.
 
-    Kendall's tau, partial tau given FLOPs, tau at equal FLOPs and among the best cells, and precision, for a
-    single draw of weights and images and for the mean of several, with 95 % intervals over classes and draws. The
-    row "one training" is the noise ceiling. The last table has published figures beside ours.
+    Of a single draw of weights and images, and of the mean of several, with 95 % intervals over classes and draws:
+
+    Kendall's tau, Spearman's rho, partial tau given FLOPs, tau at equal FLOPs and among the best cells, and precision.
+
+    The row "one training" is the noise ceiling. The last table has published figures beside ours.
 
     Example:
 
@@ -53,7 +49,7 @@ def agreement(
     from nasgauge.studies.agreement import seconds, study
 
     opened = open_table(table)
-    recipe, kept = read(scores) if scores else shipped()
+    recipe, kept = read(Path(scores)) if scores else shipped()
     rows: list[Row] = []
     units: tuple[Over, ...] = (over,) if over else ("cells", "classes")
     with console.progress() as progress:
@@ -62,8 +58,9 @@ def agreement(
             rows += progress.track(found, description=f"figures over {unit}")
     numbers = frame(rows, seconds(kept))
     part = chosen(numbers, over=units[0])
+    height = 0.3 + 0.075 * part["proxy"].nunique()
     files = Inks(out, provenance=str(recipe)).save(
-        "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, 1.25)
+        "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, height)
     )
     found_tables = tables(numbers)
     notes = [
@@ -74,27 +71,27 @@ def agreement(
     save_text(out / "agreement.md", page(found_tables, notes))
     for title, shown in found_tables.items():
         console.out().print(f"\n{title}", markup=False)
-        _print(shown)
+        _print(shown.drop(columns="conditions", errors="ignore"))
     names = [*(file.name for file in files), "agreement.tex", "agreement.md"]
     console.out().print(f"written to {out}: {', '.join(names)}", markup=False)
 
 
 def settings(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the measurements, tables and figures.")
-    ] = Path("results/settings"),
+    out: options.Out = options.RESULTS / "settings",
     count: Annotated[
         int, typer.Option("--count", help="Number of structural classes, a uniform sample.", min=3)
     ] = 150,
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
-    table: Annotated[
-        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
-    ] = DEFAULT_TABLE,
+    table: options.Table = DEFAULT_TABLE,
     seed: Annotated[int, typer.Option(help="Random seed of weights, images and bootstrap.", min=0)] = 0,
 ) -> None:
     """Kendall's tau of kappa and regions against the batch size, the number of crops and of repeats.
 
     Measurements are kept in OUT/settings.parquet; the same command continues after an interruption.
+
+    Example:
+
+      nasgauge score settings --count 150 --images cifar10
     """
     import numpy as np
     import pandas as pd
@@ -105,7 +102,7 @@ def settings(
     from nasgauge.data.images import open_images
     from nasgauge.data.sources import open_table
     from nasgauge.harness.proxies.scores import classes
-    from nasgauge.studies.settings import Plan, measure, read
+    from nasgauge.harness.proxies.sizes import Plan, measure, read
     from nasgauge.studies.settings import settings as taus
 
     torch.set_num_threads(1)  # the kernels are too small to profit from threads

@@ -85,8 +85,8 @@ def draws_of(scores: Sequence[Score]) -> list[tuple[Mask, list[Draws]]]:
         if draw not in draws:
             draws[draw] = np.full((2, N_CELLS), np.nan)  # the value, and 1 where there is one
         draws[draw][:, score.rank] = score.value, 1.0
-    for cost in ("flops", "params"):
-        by_proxy.pop(cost, None)
+    for size in ("flops", "params"):
+        by_proxy.pop(size, None)
     if not by_proxy:
         raise UnfitScores("the file has no scores of proxies; nasgauge score cells --all makes one")
     first = _first_cells()
