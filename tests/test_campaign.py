@@ -19,12 +19,12 @@ from nasgauge.harness.records.results import (
     Reference,
     Settings,
     Unit,
-    missing,
     plan,
     records_of,
     settings_of,
 )
 from nasgauge.harness.records.steps import DamagedRecord, read
+from nasgauge.harness.records.todo import missing
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
 from nasgauge.harness.search.specs import Spec
