@@ -16,7 +16,7 @@ from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.merging import merge
 from nasgauge.harness.records.results import OtherCampaign, Settings, records_of, references_of, settings_of
 from nasgauge.harness.records.steps import read
-from nasgauge.harness.search import units
+from nasgauge.harness.search import campaign as campaigns
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget, InvalidBudget
 from nasgauge.harness.search.specs import Searchable
@@ -109,10 +109,10 @@ def test_a_failed_command_leaves_no_claimed_folder_behind(toy_file: Path, tmp_pa
         list(on_toy(tmp_path / "out", toy_file, [Failing], 5).run(workers=1))
     assert not (tmp_path / "out").exists()
     list(on_toy(tmp_path / "out", toy_file, ["random"], 5).run(workers=1))
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
     with pytest.raises(Exception, match="no cell comes to mind"):
         list(on_toy(tmp_path / "out", toy_file, [Failing], 50).run(workers=1))
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == before
 
 
 def test_what_was_finished_before_a_failure_keeps_the_claim(toy_file: Path, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_budget_beyond_the_table_is_noted(toy_file: Path, tmp_path: Path) -> N
 def test_a_long_unit_is_written_in_parts(
     toy_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(units, "LONGEST", 0.1)
+    monkeypatch.setattr(campaigns, "LONGEST", 0.1)
     campaign = on_toy(tmp_path, toy_file, [Slow], 6, seeds=4)
     (unit,) = campaign.missing()
     assert list(campaign.run(workers=1)) == [unit]

@@ -3,29 +3,36 @@
     DIR/campaign.json    Settings: what all units share
     DIR/reference.json   Reference: the optimum and the exact random-search curve, from the table
     DIR/*.parquet        one result file a unit (see `nasgauge.harness.records.steps`)
+    DIR/measured         what was measured meanwhile, a file a unit
     DIR/trained          records of the trainings (see `nasgauge.harness.training`), where cells are trained
+
+All of them carry a checksum of their content.
 
 The folder is the only bridge from searches to analysis: a report needs no table.
 """
 
 import glob
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nasgauge.data.atomic import replacing
+from nasgauge.harness.records.checksums import opened, sealed
 from nasgauge.harness.records.recipes import Recipe
-from nasgauge.harness.records.steps import DamagedRecord, Record, read, read_header
+from nasgauge.harness.records.steps import DamagedRecord, Header, Record, read, read_header
 from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1
 SETTINGS_FILE: Final = "campaign.json"
 REFERENCE_FILE: Final = "reference.json"
 TRAINED: Final = "trained"
+LOCK: Final = ".lock"
+"""Held by the process that writes into a folder (see `nasgauge.harness.records.lock`)."""
 BLOCK: Final = 10
 """Seeds in one unit of work."""
 
@@ -77,19 +84,25 @@ class Settings(BaseModel):
 
 
 class Curve(BaseModel):
-    """Accuracy of the leader of an exact random search, in percent, after some numbers of queries."""
+    """Accuracy of the incumbent of an exact random search, in percent, after some numbers of queries."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    queries: tuple[int, ...]
+    queries: tuple[int, ...] = Field(min_length=1)
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _equally_long(self) -> Self:
+        if not len(self.queries) == len(self.mean) == len(self.sd):
+            raise ValueError("queries, mean and sd are not equally long")
+        return self
 
 
 class Reference(BaseModel):
     """What the table alone says of a dataset, whatever a search does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     optimum: float
     """The highest reported accuracy of any cell, in percent."""
@@ -153,6 +166,11 @@ def references_of(folder: Path) -> dict[str, Reference]:
     return _read_json(folder / REFERENCE_FILE, References).datasets
 
 
+def known_references(folder: Path) -> dict[str, Reference]:
+    """The references that there are: none, if their file is lost, so that they are made anew."""
+    return references_of(folder) if (folder / REFERENCE_FILE).exists() else {}
+
+
 def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]) -> list[Unit]:
     """The units of a campaign that have no result yet; what is there is checked.
 
@@ -189,7 +207,7 @@ def _seeds_of(folder: Path, unit: Unit, budget: str, options: Mapping[str, objec
     """Seeds that the result files of a searcher on a dataset hold, with this budget."""
     seeds: set[int] = set()
     for path in sorted(folder.glob(f"{glob.escape(unit.prefix)}*.parquet")):
-        header = read(path).header
+        header = read_unit(path).header
         if header.budget != budget:
             continue
         if header.settings != options:
@@ -216,6 +234,26 @@ def stretches(seeds: Sequence[int]) -> list[tuple[int, int]]:
     ]
 
 
+def read_unit(path: Path) -> Record:
+    """Read the result file of a unit, and check that it stands under that unit's name and holds its seeds.
+
+    Raises DamagedRecord.
+    """
+
+    def check(header: Header) -> None:
+        own = Unit(header.searcher, header.dataset, *header.seeds).file
+        if path.name != own:
+            raise DamagedRecord(f"result file {path} is a copy of {own}; remove it, or give it that name")
+
+    record = read(path, check)
+    (first, last), seeds = record.header.seeds, record.steps.seed
+    if seeds.size and not first <= seeds.min() <= seeds.max() <= last:
+        raise DamagedRecord(
+            f"result file {path} holds other seeds than {first} to {last}; remove it and run the campaign again"
+        )
+    return record
+
+
 def records_of(folder: Path) -> tuple[list[Record], list[str]]:
     """All result files of a folder's campaign in order of their names, and a line for each file left out.
 
@@ -227,24 +265,34 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
 
 def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
     """As `records_of`, one file at a time; lines about files left out are appended to `left_out`."""
-    settings = settings_of(folder)
+    for path, record in read_records(folder, settings_of(folder)):
+        if isinstance(record, str):
+            left_out.append(record)
+        else:
+            yield path, record
+
+
+def read_records(folder: Path, settings: Settings) -> Iterator[tuple[Path, Record | str]]:
+    """Each result file of a folder in order of their names, and its record or a line that says why it cannot be used."""
     for path in sorted(folder.glob("*.parquet")):
         try:
-            record = read(path)
+            record = read_unit(path)
         except DamagedRecord as error:
-            left_out.append(str(error))
+            yield path, str(error)
             continue
         header = record.header
         if header.table_sha256 != settings.table_sha256:
-            left_out.append(
+            yield (
+                path,
                 f"result file {path} belongs to another campaign (table {header.table} "
-                f"{header.table_sha256[:12]}) and is left out; move it elsewhere"
+                f"{header.table_sha256[:12]}) and is left out; move it elsewhere",
             )
             continue
         if header.budget != settings.budget:
-            left_out.append(
+            yield (
+                path,
                 f"result file {path} has a budget of {header.budget} instead of {settings.budget} and is left out; "
-                f"run {header.searcher} again with seeds {header.seeds[0]} to {header.seeds[1]}"
+                f"run {header.searcher} again with seeds {header.seeds[0]} to {header.seeds[1]}",
             )
             continue
         yield path, record
@@ -264,16 +312,22 @@ _M = TypeVar("_M", bound=BaseModel)
 def write_json(path: Path, model: BaseModel) -> None:
     """Write a model atomically."""
     with replacing(path) as file:
-        file.write(model.model_dump_json(indent=1).encode() + b"\n")
+        file.write(json.dumps(sealed(model.model_dump(mode="json")), indent=1).encode() + b"\n")
 
 
 def _read_json(path: Path, model: type[_M]) -> _M:
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate(opened(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         raise OtherCampaign(
             f"{path.parent} holds no campaign: it has no {path.name}; run nasgauge bench --out {path.parent}"
         ) from None
-    except ValidationError as error:
+    except ValueError as error:
         why = " ".join(str(error).split())
-        raise OtherCampaign(f"{path} is damaged ({why}); give another folder, or mend the file") from error
+        raise OtherCampaign(f"{path} is damaged ({why}); {_REMEDIES[path.name]}") from error
+
+
+_REMEDIES: Final = {
+    SETTINGS_FILE: "restore it, or give another folder",
+    REFERENCE_FILE: "remove it and run the campaign again, which makes it anew",
+}

@@ -1,29 +1,30 @@
 """One unit of a campaign: a searcher on a dataset, for a block of seeds, into one result file."""
 
 import json
+import math
+import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.tables import AccuracyTable, DamagedTable
 from nasgauge.harness.records.results import TRAINED, Settings, Unit
-from nasgauge.harness.records.steps import Header, Step, gather, write
-from nasgauge.harness.search.oracle import SearchMetric, Table
-from nasgauge.harness.search.runner import Budget, Oracle, run
+from nasgauge.harness.records.steps import Evaluation, Header, Step, gather, write
+from nasgauge.harness.search.failures import Failure, Hangs, reason_of, time_limit
+from nasgauge.harness.search.oracle import SearchMetric, Table, rank_of
+from nasgauge.harness.search.runner import Budget, InvalidBudget, Oracle, run
 from nasgauge.harness.search.specs import Spec, open_space
+from nasgauge.spaces.cells import Cell
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
-
-
-LONGEST: Final = 5.0
-"""Seconds after which the finished runs of a unit are written, so that a campaign that is stopped keeps them."""
+    from nasgauge.harness.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +33,23 @@ class Place:
 
     folder: Path
     provenance: Mapping[str, object]
-    """The fields `argv`, `commit` and `versions` of a header."""
+    """The fields `argv`, `commit`, `host` and `versions` of a header; a worker's own host replaces it."""
     machine: "Machine | None" = None
     """Of a campaign on real training."""
+    time_limit: float = 0.0
+    """Seconds in which a searcher must make its next step, apart from the evaluation; 0 for no limit."""
+    longest: float = math.inf
+    """Seconds after which the finished runs of a unit are written, so that a campaign that is stopped keeps them."""
 
 
-def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
-    """Run one unit and write its file, or several where it takes longer than `LONGEST`.
+def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit | Failure:
+    """Run one unit and write its file, or several where it takes longer than `place.longest`.
 
-    Raises DamagedTable if the table, or what is trained on, is not the campaign's.
+    A searcher that raises, exits or hangs is a Failure of the runs that are not written yet.
+
+    Raises DamagedTable if the table, or what is trained on, is not the campaign's, and InvalidBudget.
     """
+    start = time.perf_counter()
     evaluator = (
         _table_evaluator(place.folder, settings, unit.dataset)
         if settings.training is None
@@ -52,34 +60,89 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
             f"{settings.table} has checksum {str(evaluator.header['table_sha256'])[:12]}, the campaign began "
             f"with {settings.table_sha256[:12]}; give another folder"
         )
-    budget = Budget.parse(settings.budget)
-    space = evaluator.space
-
-    def one(seed: int) -> list[Step[Any]]:
-        searcher_rng, oracle_rng = generators(seed)
-        searcher, oracle = spec.make(space, searcher_rng), evaluator.for_run(oracle_rng)
-        return list(run(searcher, oracle, budget, repeats=settings.repeats, canonical=space.canonical))
-
-    first, runs, clock = unit.first, list[tuple[int, list[Step[Any]]]](), time.perf_counter()
-    for seed in range(unit.first, unit.last + 1):
-        runs.append((seed, one(seed)))
-        if seed < unit.last and time.perf_counter() - clock < LONGEST:
-            continue
-        header = Header.model_validate(
-            dict(place.provenance)
-            | dict(evaluator.header)
-            | {
-                "dataset": unit.dataset,
-                "searcher": unit.searcher,
-                "settings": spec.settings(),
-                "budget": settings.budget,
-                "repeats": settings.repeats,
-                "seeds": (first, seed),
-            }
-        )
-        write(place.folder / replace(unit, first=first, last=seed).file, header, gather(runs))
-        first, runs, clock = seed + 1, [], time.perf_counter()
+    done, first = list[tuple[int, list[Step[Any]]]](), unit.first
+    try:
+        for seed, steps in _runs(place, settings, unit, spec, evaluator):
+            done.append((seed, steps))
+            elapsed = time.perf_counter() - start
+            if seed < unit.last and elapsed < place.longest:
+                continue
+            gathered = gather(done)
+            if settings.training is None:
+                for text in gathered.cells:
+                    Cell.parse(text)  # the cells may be forged
+            part = replace(unit, first=first, last=seed)
+            write(
+                place.folder / part.file, _header(place, settings, part, spec, evaluator, elapsed), gathered
+            )
+            done, first, start = [], seed + 1, time.perf_counter()
+    except (InvalidBudget, KeyboardInterrupt):
+        raise
+    except (Exception, SystemExit, Hangs) as error:
+        return Failure(replace(unit, first=first), reason_of(error, spec.factory))
     return unit
+
+
+def _header(
+    place: Place, settings: Settings, unit: Unit, spec: Spec, evaluator: "_Evaluator", elapsed: float
+) -> Header:
+    return Header.model_validate(
+        dict(place.provenance)
+        | dict(evaluator.header)
+        | {
+            "dataset": unit.dataset,
+            "searcher": unit.searcher,
+            "settings": spec.settings(),
+            "budget": settings.budget,
+            "repeats": settings.repeats,
+            "seeds": (unit.first, unit.last),
+            "host": platform.node(),
+            "elapsed": elapsed,
+        }
+    )
+
+
+def _runs(
+    place: Place, settings: Settings, unit: Unit, spec: Spec, evaluator: "_Evaluator"
+) -> Iterator[tuple[int, list[Step[Any]]]]:
+    budget, space = Budget.parse(settings.budget), evaluator.space
+
+    def structure(cell: Any) -> str:
+        if settings.training is None:
+            rank_of(cell)  # only cells have one
+        text: str = space.canonical(cell)
+        return text
+
+    for seed in range(unit.first, unit.last + 1):
+        searcher_rng, oracle_rng = generators(seed)
+        steps: list[Step[Any]] = []
+        oracle = evaluator.for_run(oracle_rng)
+
+        def progress(steps: list[Step[Any]] = steps, oracle: Oracle[Any] = oracle) -> object:
+            return len(steps), isinstance(oracle, _Watched) and oracle.busy and time.monotonic()
+
+        with time_limit(place.time_limit, progress):
+            searcher = spec.make(space, searcher_rng)
+            for step in run(searcher, oracle, budget, repeats=settings.repeats, canonical=structure):
+                steps.append(step)
+        yield seed, steps
+
+
+class _Watched:
+    """An oracle that trains, and says whether it does."""
+
+    def __init__(self, trainer: "Trainer") -> None:
+        self._trainer = trainer
+        self.epochs = trainer.epochs
+        self.busy = False
+
+    def evaluate(self, cell: Any) -> Evaluation:
+        """Train a cell."""
+        self.busy = True
+        try:
+            return self._trainer.evaluate(cell)
+        finally:
+            self.busy = False
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
@@ -137,7 +200,7 @@ def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Eval
         "report": f"{trainer.column}/test",
         "warning": trainer.warning,
     }
-    return _Evaluator(header, open_space(settings.training.space), lambda _rng: trainer)
+    return _Evaluator(header, open_space(settings.training.space), lambda _rng: _Watched(trainer))
 
 
 @lru_cache(maxsize=4)
