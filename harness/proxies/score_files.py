@@ -199,8 +199,16 @@ def read(path: Path) -> tuple[Recipe, list[Score]]:
     """
     try:
         table = pq.read_table(path)
-        recipe = Recipe(**json.loads((table.schema.metadata or {})[_META])["recipe"])
+        settings = json.loads((table.schema.metadata or {})[_META])["recipe"]
+        if unlike := settings.keys() ^ asdict(Recipe()).keys():
+            raise UnfitScores(
+                f"{path} was made by another version: its recipe and this version's ({Recipe()}) differ in "
+                f"{', '.join(sorted(unlike))}; nasgauge score cells --all makes a new one"
+            )
+        recipe = Recipe(**settings)
         columns = [table[name].to_pylist() for name in Score._fields]
+    except UnfitScores:
+        raise
     except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise UnfitScores(
             f"{path} is not a file of scores ({type(error).__name__}); nasgauge score cells --all makes one"
