@@ -61,7 +61,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             place = folder / part / f"n{number % 2}" / f"{number}.JPEG"
             place.parent.mkdir(parents=True, exist_ok=True)
             resized = picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
-            resized.save(place, quality=int(rng.integers(88, 97)), subsampling="4:2:0")
+            resized.save(place, quality=int(rng.integers(96, 100)), subsampling="4:2:0")
             sizes.append(place.stat().st_size)
     print(f"{np.mean(sizes) / 1e3:.0f} kB a file")  # noqa: T201
     return folder

@@ -1,4 +1,4 @@
-"""Speed and memory of a large report: 6 searchers × 3 datasets × 500 seeds × 200 queries, 1.8 million steps.
+"""Speed and memory of large reports: 1.8 million steps, and 100,000 runs.
 
 `pytest benchmarks/test_report_speed.py --benchmark-only`; seconds and memory are in `extra_info`.
 """
@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from nasgauge.data.sources import open_table
-from nasgauge.harness.records.results import Settings, claim, plan
+from nasgauge.harness.records.claims import claim
+from nasgauge.harness.records.results import Settings, plan
 from nasgauge.harness.records.steps import Header, Steps, write
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.reference import reference as reference_of
@@ -22,33 +23,30 @@ from nasgauge.spaces.nb201 import NB201
 
 SEARCHERS = ("evolution", "local", "mine", "other", "random", "reinforce")
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
-SEEDS, QUERIES = 500, 200
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random draws from the shipped table, each searcher a little luckier than the one before."""
-    out = tmp_path_factory.mktemp("report") / "out"
+def make(out: Path, searchers: int, datasets: int, seeds: int, queries: int) -> None:
+    """A results folder of random draws from the shipped table, each searcher a little luckier than the one before."""
     table = open_table("nb201")
     oracle = Table(table, "cifar10")
     settings = Settings(
-        table="nb201", table_sha256=table.sha256, limits=table.limits, datasets=DATASETS, seeds=SEEDS,
-        budget=f"{QUERIES} queries",
+        table="nb201", table_sha256=table.sha256, limits=table.limits, datasets=DATASETS[:datasets], seeds=seeds,
+        budget=f"{queries} queries",
     )  # fmt: skip
-    reference = reference_of(oracle, Budget(QUERIES))
-    claim(out, settings, dict.fromkeys(DATASETS, reference))
+    reference = reference_of(oracle, Budget(queries))
+    claim(out, settings, dict.fromkeys(settings.datasets, reference))
     rng = np.random.default_rng(0)
     order = np.argsort(oracle.test)
     cells = tuple(str(cell) for cell in NB201())
-    for unit in plan(settings, SEARCHERS):
-        count = (unit.last - unit.first + 1) * QUERIES
+    for unit in plan(settings, SEARCHERS[:searchers]):
+        count = unit.runs * queries
         luck = 1 + SEARCHERS.index(unit.searcher)
         cell = order[(rng.random(count) ** (1 / luck) * len(order)).astype(int)].astype(np.int32)
         test = oracle.test[cell]
         used, place = np.unique(cell, return_inverse=True)
         steps = Steps(
-            seed=np.repeat(np.arange(unit.first, unit.last + 1, dtype=np.int32), QUERIES),
-            query=np.tile(np.arange(1, QUERIES + 1, dtype=np.int32), count // QUERIES),
+            seed=np.repeat(np.arange(unit.first, unit.last + 1, dtype=np.int32), queries),
+            query=np.tile(np.arange(1, queries + 1, dtype=np.int32), unit.runs),
             cell=place.astype(np.int32),
             cells=tuple(cells[rank] for rank in used.tolist()),
             answer=np.full(count, -1, dtype=np.int32),
@@ -65,7 +63,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             settings={}, budget=settings.budget, repeats="charge", seeds=(unit.first, unit.last),
         )  # fmt: skip
         write(out / unit.file, header, steps)
-    return out
 
 
 CODE = """
@@ -81,9 +78,21 @@ print(json.dumps({"seconds": seconds, "CPU seconds": time.process_time(), "MB": 
 """
 
 
-def test_a_report_of_1_800_000_steps(benchmark: Any, folder: Path) -> None:
+SIZES = {
+    "1,800,000 steps": (6, 3, 500, 200),
+    "10,000 runs": (5, 2, 1000, 50),
+    "100,000 runs": (5, 2, 10_000, 50),
+    "100,000 runs of one searcher": (1, 1, 100_000, 10),
+}
+"""Searchers, datasets, seeds and queries."""
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_report(benchmark: Any, size: str, tmp_path: Path) -> None:
+    make(tmp_path / "out", *SIZES[size])
+
     def whole() -> dict[str, float]:
-        command = [sys.executable, "-c", CODE, str(folder)]
+        command = [sys.executable, "-c", CODE, str(tmp_path / "out")]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         found: dict[str, float] = json.loads(done.stdout)
         return found

@@ -103,6 +103,16 @@ def fetch_splits(
     return splits_folder()
 
 
+def kept_splits() -> Path | None:
+    """The folder of the lists if all of them are there and whole."""
+    try:
+        for file in SPLIT_FILES:
+            file.check(splits_folder() / file.name)
+    except WrongFile:
+        return None
+    return splits_folder()
+
+
 def keep_splits(folder: Path) -> Path:
     """Check the lists in `folder` and copy them to the cache; returns their folder.
 
@@ -116,10 +126,10 @@ def keep_splits(folder: Path) -> Path:
     return splits_folder()
 
 
-def halves(dataset: str, size: int | None = None) -> Halves:
+def halves(dataset: str, size: int | None = None, *, published_order: bool = True) -> Halves:
     """The published halves if they are on this machine, otherwise seeded random ones of the same sizes.
 
-    A set of another `size` than the published one has seeded halves.
+    A set of another `size` than the published one, or in another order, has seeded halves.
 
     Raises WrongFile if a list is damaged.
 
@@ -130,7 +140,7 @@ def halves(dataset: str, size: int | None = None) -> Halves:
     lists = INDEX_FILES[dataset]
     size = lists.images if size is None else size
     path = splits_folder() / lists.file.name
-    if size == lists.images and path.is_file():
+    if published_order and size == lists.images and path.is_file():
         lists.file.check(path)
         return _read(path, lists)
     order = np.random.default_rng(STAND_IN_SEED).permutation(size)

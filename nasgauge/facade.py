@@ -4,9 +4,10 @@ Instead of `from nas_201_api import NASBench201API` or `from nats_bench import c
 
     from nasgauge.facade import NASBench201API, create
 
-Names, arguments and numbers are those of `nats-bench` 1.8; trained weights are not available. Two things
-differ: an entry that the table does not have raises `NotInTable`, and random trials are drawn from a generator
-of the object, so that two scripts with the same seed see the same draws.
+Names, arguments and numbers are those of `nats-bench` 1.8. Three things differ: an entry that the table does not
+have raises `NotInTable`; random trials are drawn from a generator of the object, so that two scripts with the same
+seed see the same draws; and `find_best` always looks at all cells. What is missing is listed in
+`nasgauge.indices.MISSING`, and raises `NotOffered` with what to use instead.
 
 >>> api = NASBench201API()
 >>> info = api.get_more_info(11, "cifar100", hp="200", is_random=False)
@@ -16,20 +17,17 @@ of the object, so that two scripts with the same seed see the same draws.
 
 import random
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Final, Literal
-
-import numpy as np
 
 from nasgauge.data.columns import training_of
 from nasgauge.data.curves import Curves
 from nasgauge.data.importers import SETS
 from nasgauge.data.sources import DEFAULT_TABLE, open_curves, open_table
 from nasgauge.data.tables import AccuracyTable, Column, NotInTable, Split
-from nasgauge.spaces.cells import Cell, InvalidCell
+from nasgauge.indices import Indices
+from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.costs import TASKS, multiply_adds, parameters
-from nasgauge.spaces.nb201 import NB201
-from nasgauge.trials import Trials, mean
+from nasgauge.trials import Training, Trials, mean
 
 Info = dict[str, float | str | None]
 
@@ -40,7 +38,7 @@ _COMMENT: Final = (
 )
 
 
-class NASBench201API:
+class NASBench201API(Indices):
     """The benchmark behind the interface of `nats-bench`.
 
     Takes the name or path of a table, or a table; `verbose` is accepted and ignored.
@@ -54,31 +52,12 @@ class NASBench201API:
         curves: Curves | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        if isinstance(file_path_or_dict, AccuracyTable):
-            self.table = file_path_or_dict
-        else:
-            self.table = open_table(file_path_or_dict)
+        super().__init__(open_table(file_path_or_dict))
+        if not isinstance(file_path_or_dict, AccuracyTable):
             curves = curves or open_curves(file_path_or_dict)
-        if self.table.official is None:
-            raise NotInTable(f"table {self.table.name} does not say the official index of its cells")
         self._trials = Trials(self.table, curves)
         self._rng = rng or random.Random(0)
         self._used_time = 0.0
-
-    @cached_property
-    def meta_archs(self) -> tuple[str, ...]:
-        """All cells in official order."""
-        assert self.table.official is not None  # checked when made
-        return tuple(str(NB201()[rank]) for rank in np.argsort(self.table.official).tolist())
-
-    @cached_property
-    def evaluated_indexes(self) -> tuple[int, ...]:
-        """Official indices of the cells that have any value."""
-        known = np.zeros(len(NB201()), dtype=bool)
-        for values in self.table.columns.values():
-            known |= ~np.isnan(values)
-        assert self.table.official is not None  # checked when made
-        return tuple(sorted(self.table.official[known].tolist()))
 
     @property
     def used_time(self) -> float:
@@ -89,40 +68,66 @@ class NASBench201API:
         """Set `used_time` to 0."""
         self._used_time = 0.0
 
-    def __len__(self) -> int:
-        return len(self.meta_archs)
-
-    def __getitem__(self, index: int) -> str:
-        return self.meta_archs[index]
-
-    def arch(self, index: int) -> str:
-        """The official string of a cell.
-
-        Raises NotInTable.
-        """
-        if not 0 <= index < len(self):
-            raise NotInTable(f"there is no cell {index}; choose from 0 to {len(self) - 1}")
-        return self.meta_archs[index]
-
     def random(self) -> int:
         """A random index."""
         return self._rng.randint(0, len(self) - 1)
 
-    def query_index_by_arch(self, arch: object) -> int:
-        """The index of a string, of an object with `tostr`, or of an index; -1 for a string that is not a cell.
+    def show(self, index: int = -1) -> None:
+        """Print what is known of a cell after 12 and after 200 epochs; of all cells for -1.
 
-        Raises NotInTable for a number that is no index.
+        Raises NotInTable.
         """
-        if isinstance(arch, int):
-            self.arch(arch)
-            return arch
-        text = arch.tostr() if hasattr(arch, "tostr") else arch
-        try:
-            rank = Cell.parse(text).rank if isinstance(text, str) else -1
-        except InvalidCell:
-            return -1
-        assert self.table.official is not None  # checked when made
-        return int(self.table.official[rank]) if rank >= 0 else -1
+        for place in range(len(self)) if index == -1 else [index]:
+            for hp in ("12", "200"):
+                print(f"{hp} epochs, {self.query_info_str_by_arch(place, hp)}")  # noqa: T201 - what it is for
+
+    def query_by_index(self, arch_index: int, dataname: str, hp: str = "12") -> dict[int, Training]:
+        """The trainings of a cell on a dataset by seed.
+
+        Raises NotInTable.
+
+        >>> trainings = NASBench201API().query_by_index(11, "cifar100", "200")
+        >>> {seed: round(one.get_eval("x-valid")["accuracy"], 2) for seed, one in trainings.items()}
+        {777: 67.72, 888: 68.18, 999: 66.46}
+        """
+        cell, epochs = self._cell(arch_index), int(hp)
+        seeds = self._trials.seeds(cell, dataname, epochs)
+        if not seeds:
+            raise NotInTable(
+                f"table {self.table.name} has no single trials of {dataname} after {hp} epochs; use get_more_info "
+                "with is_random=False"
+            )
+        return {seed: Training(self._trials, cell, dataname, epochs, seed) for seed in seeds}
+
+    def find_best(
+        self,
+        dataset: str,
+        metric_on_set: str,
+        flop_max: float | None = None,
+        param_max: float | None = None,
+        hp: str = "12",
+    ) -> tuple[int, float]:
+        """Index and mean accuracy of the best cell with at most so many millions of multiply-adds and parameters.
+
+        `metric_on_set`: `train`, `valid`, `test`, or a set such as `ori-test`.
+
+        Raises NotInTable.
+
+        >>> index, accuracy = NASBench201API().find_best("cifar10", "test", hp="200")
+        >>> index, round(accuracy, 2)
+        (6111, 94.37)
+        """
+        training = training_of(dataset, "valid") if metric_on_set == "valid" else dataset
+        if training not in SETS:
+            raise NotInTable(f"unknown dataset {dataset!r}; choose from {', '.join(SETS)}")
+        split = SETS[training].get(metric_on_set, metric_on_set)
+        if split not in ("train", *SETS[training].values()):
+            raise NotInTable(
+                f"{training} has no set {metric_on_set!r}; choose from train, {', '.join(SETS[training])}"
+            )
+        column = Column(training, int(hp), split, "mean")
+        cell, accuracy = self._trials.best(column, flop_max, param_max)
+        return self.query_index_by_arch(str(cell)), accuracy
 
     def query_by_arch(self, arch: object, hp: str = "12") -> str:
         """All final values of a cell as text; see `query_info_str_by_arch`."""
@@ -300,13 +305,6 @@ class NASBench201API:
         if account_time:
             self._used_time += cost
         return accuracy, self.get_latency(index, dataset, hp), cost, self._used_time
-
-    def get_unique_str(self, arch: object) -> str:
-        """A string that structurally equal cells share."""
-        return NB201().canonical(Cell.parse(self.arch(self.query_index_by_arch(arch))))
-
-    def _cell(self, index: int) -> Cell:
-        return Cell.parse(self.arch(index))
 
 
 def create(

@@ -41,9 +41,8 @@ def nasgauge_gate(request: pytest.FixtureRequest) -> "Callable[..., Report]":
     """Run the baseline's searchers, or those that are named, and fail if search is worse or the seeds cannot decide.
 
     Takes searchers, and by keyword `seeds`, `first_seed`, `speed`, `time_limit` and `workers`. Name all
-    searchers in one call: false alarms are bounded over the comparisons of a call.
+    searchers in one call: false alarms are bounded over the comparisons of a call. Without a baseline the test fails.
     """
-    path = _file(request.config, "nasgauge_baseline")
 
     def gate(
         *searchers: "Searchable",
@@ -55,6 +54,7 @@ def nasgauge_gate(request: pytest.FixtureRequest) -> "Callable[..., Report]":
         from nasgauge.gate.commands import Bounds, against
         from nasgauge.gate.render import markdown
 
+        path = _file(request.config, "nasgauge_baseline")
         bounds = Bounds(time_limit=time_limit, workers=workers)
         try:
             report = against(path, asked, searchers, bounds=bounds, speed=speed)
@@ -68,18 +68,22 @@ def nasgauge_gate(request: pytest.FixtureRequest) -> "Callable[..., Report]":
 
 
 @pytest.fixture
-def nasgauge_golden(request: pytest.FixtureRequest) -> "Callable[[Searchable], None]":
-    """Fail if a searcher asks for other cells than the stored ones."""
-    path = _file(request.config, "nasgauge_golden")
+def nasgauge_golden(request: pytest.FixtureRequest) -> "Callable[..., None]":
+    """Fail if a searcher asks for other cells than the stored ones.
 
-    def golden(searcher: "Searchable") -> None:
+    Takes a searcher, and by keyword `length`, the number of cells: by default 100, or twice the cells that the
+    searcher evaluates before it learns anything, if that is more.
+    """
+
+    def golden(searcher: "Searchable", *, length: int | None = None) -> None:
         from nasgauge.conformance import golden
 
+        path = _file(request.config, "nasgauge_golden")
         if request.config.getoption("--nasgauge-update-golden"):
-            golden.store(path, searcher)
+            golden.store(path, searcher, length)
             return
         try:
-            evidence = golden.moved(path, searcher)
+            evidence = golden.moved(path, searcher, length)
         except NasgaugeError as error:
             pytest.fail(f"cannot tell: {error}", pytrace=False)
         if evidence:
@@ -119,5 +123,8 @@ def _file(config: pytest.Config, name: str) -> Path:
         return Path(given)
     setting: Any = config.getini(name)
     if not setting:
-        pytest.skip(f"give --{name.replace('_', '-')} FILE, or set {name} in pytest's settings")
+        pytest.fail(
+            f"cannot tell: no file was named; give --{name.replace('_', '-')} FILE, or set {name} in pytest's settings",
+            pytrace=False,
+        )
     return Path(config.inipath.parent if config.inipath else config.rootpath) / str(setting)

@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nasgauge.data.curves import Curves
+from nasgauge.data.curves import Curves, mean_of_trained
 from nasgauge.data.importers import SETS
 from nasgauge.data.tables import AccuracyTable, Column, Metric, NotInTable, Split
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.costs import multiply_adds, parameters
+from nasgauge.spaces.nb201 import NB201
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,37 @@ class Trials:
         values = self.table.columns.get(column)
         value = np.nan if values is None else float(values[cell.rank])
         return None if np.isnan(value) else value
+
+    def means(self, column: Column) -> NDArray[np.float64]:
+        """The table's mean over seeds, or the mean of the seeds that each cell has, (15625,); NaN without any.
+
+        Raises NotInTable if the table has neither.
+        """
+        if column in self.table.columns:
+            return self.table.columns[column]
+        seeds = self.table.seeds(column)
+        if not seeds:
+            raise NotInTable(f"table {self.table.name} has no {column}")
+        return mean_of_trained(np.stack([self.table.column(replace(column, seed=seed)) for seed in seeds]))
+
+    def best(self, column: Column, flop_max: float | None, param_max: float | None) -> tuple[Cell, float]:
+        """The cell with the highest mean among those with at most so many millions of multiply-adds and parameters.
+
+        Of equal ones that with the lowest official index. Raises NotInTable if there is none.
+        """
+        values = self.means(column)
+        order = np.arange(len(values)) if self.table.official is None else self.table.official
+        for rank in np.lexsort((order, -values)).tolist():
+            if np.isnan(values[rank]):
+                break
+            cell = NB201()[rank]
+            fits = flop_max is None or multiply_adds(cell, column.dataset) / 1e6 <= flop_max
+            if fits and (param_max is None or parameters(cell, column.dataset) / 1e6 <= param_max):
+                return cell, float(values[rank])
+        raise NotInTable(
+            f"no cell of table {self.table.name} has an accuracy and at most {flop_max} M multiply-adds and "
+            f"{param_max} M parameters"
+        )
 
     def measured(self, cell: Cell, column: Column) -> float | None:
         """Seconds or latency; those of all seeds, and of runs of 200 epochs, where the table has no others."""
@@ -88,6 +122,58 @@ class Trials:
         if not 0 <= iepoch < (column.epochs or 0):
             raise NotInTable(f"a run of {column.epochs} epochs has no epoch {iepoch}, counted from 0")
         return float(self.curves.curve(cell, column)[iepoch])
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a cell, with the old interface's `get_train`, `get_eval` and `get_latency`."""
+
+    trials: Trials
+    cell: Cell
+    dataset: str
+    epochs: int
+    seed: int
+
+    @property
+    def eval_names(self) -> list[str]:
+        """The sets of images that it was evaluated on."""
+        return list(SETS[self.dataset])
+
+    def get_train(self, iepoch: int | None = None) -> dict[str, float | None]:
+        """Loss and accuracy of epoch `iepoch` (from 0; None for the last), and seconds up to it, on the training set.
+
+        Raises NotInTable.
+        """
+        return self._metrics("train", iepoch)
+
+    def get_eval(self, name: str, iepoch: int | None = None) -> dict[str, float | None]:
+        """The same on the set `name`, one of `eval_names`; `valid` is `x-valid`.
+
+        Raises NotInTable.
+        """
+        known = SETS[self.dataset]
+        chosen = "x-valid" if name == "valid" else name
+        if chosen not in known:
+            raise NotInTable(f"{self.dataset} has no set {name!r}; choose from {', '.join(known)}")
+        return self._metrics(known[chosen], iepoch)
+
+    def get_latency(self) -> float:
+        """Seconds of the network on a batch of 256 images; -1 where the table does not have it."""
+        column = Column(self.dataset, self.epochs, "test", self.seed, "latency")
+        known = self.trials.measured(self.cell, column)
+        return -1.0 if known is None else known
+
+    def _metrics(self, split: Split, iepoch: int | None) -> dict[str, float | None]:
+        found = self.trials.figures(self.cell, self.dataset, self.epochs, split, iepoch, [self.seed])
+        last = self.epochs - 1 if iepoch is None else iepoch
+        seconds = found["seconds"]
+        return {
+            "iepoch": last,
+            "loss": found["loss"],
+            "accuracy": found["accuracy"],
+            "cur_time": None if seconds is None else seconds / (last + 1),
+            "all_time": seconds,
+        }
 
 
 def mean(values: Sequence[float]) -> float:

@@ -17,6 +17,24 @@ class Bananas(Generic[C]):
     The paper's search loop, its 10 cells to begin with, 10 a round and 100 candidates; its ensemble of five
     networks on paths is here the one that PNAS uses.
 
+    Parameters
+    ----------
+    initial
+        Random cells to begin with.
+    batch
+        Cells evaluated in a round, the best of the candidates.
+    candidates
+        Mutations that are ranked in a round.
+    parents
+        The best cells so far, which are mutated.
+    surrogate
+        Name of a surrogate (see `nasgauge score predictors`).
+    explore
+        `none` ranks cells by the prediction, `ucb` by mean plus `kappa` standard deviations of the ensemble,
+        `thompson` by a draw from the normal distribution with that mean and deviation.
+    kappa
+        Standard deviations that `explore=ucb` adds.
+
     Raises ValueError, InvalidSurrogate.
     """
 

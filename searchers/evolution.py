@@ -16,6 +16,13 @@ class Evolution(Generic[C]):
     A tournament draws with replacement; a child is its parent with one mutation of the space, as in the
     benchmark's scripts.
 
+    Parameters
+    ----------
+    population
+        Cells that are alive; the oldest dies when a new one comes.
+    tournament
+        Cells drawn from the population, of which the best is mutated.
+
     Raises ValueError for a population or tournament below 1.
     """
 

@@ -15,8 +15,11 @@ _CLIMBS: Final = get_args(Climb)
 class LocalSearch(Generic[C]):
     """Hill climbing with restarts from random cells.
 
-    `climb="first"` moves to the first better neighbour, tried in random order; `"steepest"` evaluates all
-    neighbours and moves to the best of them if it is better.
+    Parameters
+    ----------
+    climb
+        `first` moves to the first better neighbour, tried in random order; `steepest` evaluates all neighbours and
+        moves to the best of them if it is better.
 
     Raises ValueError for another `climb`.
     """

@@ -19,8 +19,13 @@ _STRATEGIES: Final[tuple[str, ...]] = get_args(Strategy)
 class Nevergrad(Generic[C]):
     """A (1+1) evolution strategy with one unordered parameter for each decision of the space.
 
-    `strategy`: Nevergrad's name of it; the default, with mutation rates drawn anew at each step, is the one that its
-    documentation advises for discrete variables. At Nevergrad's defaults.
+    At Nevergrad's defaults.
+
+    Parameters
+    ----------
+    strategy
+        Nevergrad's name of it; the default, with mutation rates drawn anew at each step, is the one that its
+        documentation advises for discrete variables.
 
     Raises MissingExtra if Nevergrad is not installed, ValueError for another strategy.
     """

@@ -58,7 +58,10 @@ class _Sampled(ABC, Generic[C]):
 class TPE(_Sampled[C]):
     """The tree-structured Parzen estimator, at Optuna's defaults.
 
-    `startup`: number of random cells before the estimator chooses any.
+    Parameters
+    ----------
+    startup
+        Random cells before the estimator chooses any.
 
     Raises MissingExtra if Optuna is not installed, ValueError for `startup` below 1.
     """
@@ -78,7 +81,10 @@ class TPE(_Sampled[C]):
 class NSGA2(_Sampled[C]):
     """NSGA-II with one objective: a genetic algorithm with uniform crossover, at Optuna's defaults.
 
-    `population`: number of cells of a generation; the first generation is random.
+    Parameters
+    ----------
+    population
+        Cells of a generation; the first generation is random.
 
     Raises MissingExtra if Optuna is not installed, ValueError for `population` below 2.
     """

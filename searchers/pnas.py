@@ -36,18 +36,32 @@ class PNAS(Generic[C]):
     Cells that are structurally equal to an earlier candidate are not proposed, but may be extended later; so
     are cells without a path from input to output, which are extended at the next size at no cost.
 
-    The defaults differ from the paper in what follows; `PNAS_PUBLISHED` does not.
+    The defaults differ from the paper in `tokens`, `schedule`, `widen`, `beam` and `explore`; `PNAS_PUBLISHED` does
+    not. `beam` and `batch` were chosen on CIFAR-10's validation accuracy of single seeds alone.
 
-    - `tokens="paths"`: the predictor reads a cell as the sequences of operations along its paths. With
-      `"operations"` it reads the input and the operation of every edge, node by node, embeds them, joins
-      those of a node and averages over nodes, as in section 4.2 of the paper.
-    - `schedule="cosine"`: every fit takes 60 steps at a learning rate that falls from 0.01 to 0. With
-      `"published"` it takes 300 at a constant 0.01 after the first level and 0.002 after later ones.
-    - `widen=True`, and `beam` is 32 instead of 256.
-    - `explore` is beyond the paper.
-
-    An empty `progression` is the space's default. `beam` and `batch` were chosen on CIFAR-10's validation
-    accuracy of single seeds alone.
+    Parameters
+    ----------
+    beam
+        Cells of a size that are evaluated and extended; 256 in the paper.
+    batch
+        Cells evaluated between two fits at full size.
+    widen
+        Whether the search goes on at full size, and extends cells that were shut out; the paper stops.
+    surrogate
+        Name of a surrogate (see `nasgauge score predictors`).
+    tokens
+        How the surrogate reads a cell. `paths`: the sequences of operations along its paths. `operations`: the input
+        and the operation of every edge, embedded, joined for a node and averaged over nodes, as in section 4.2.
+    schedule
+        Of a fit. `cosine`: 60 steps at a rate that falls from 0.01 to 0. `published`: 300 steps at a constant 0.01
+        after the first level and 0.002 after later ones.
+    explore
+        `none` ranks cells by the prediction, `ucb` by mean plus `kappa` standard deviations of the ensemble,
+        `thompson` by a draw from the normal distribution with that mean and deviation.
+    kappa
+        Standard deviations that `explore=ucb` adds.
+    progression
+        How cells grow, one of the space's `progressions`; empty for the first of them.
 
     Raises ValueError, InvalidSurrogate.
 
@@ -108,7 +122,7 @@ class PNAS(Generic[C]):
 
     def ask(self) -> list[C]:
         """The first level; then the best of each next level; then, at full size, a batch at a time."""
-        if not self.ranking.cells:
+        if self._level == 1 and self._pool:
             self._parents, self._pool = self._pool, []
             return list(self._parents)
         if self._full and not self.widen:

@@ -259,7 +259,7 @@ def _relative(full: Sequence[float], pruned: Sequence[float]) -> list[float]:
 
 def _absolute(full: Sequence[float], pruned: Sequence[float]) -> list[float]:
     with np.errstate(all="ignore"):
-        return _differences(full, pruned).tolist()
+        return [float(change) for change in _differences(full, pruned)]
 
 
 def _differences(full: Sequence[float], pruned: Sequence[float]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ logits drawn near zero, Adam, and an exponential moving average as the baseline 
 from typing import Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasgauge.spaces.nb201 import Space
 
@@ -18,7 +19,14 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults (Kingma and
 class Reinforce(Generic[C]):
     """Policy gradient: raise the probability of a cell by its advantage over the moving average of accuracies.
 
-    The learning rate of 0.5 is that of the published command of NAS-Bench-201; NATS-Bench's script has 0.01.
+    Parameters
+    ----------
+    learning_rate
+        Of Adam. 0.5 is that of the published command of NAS-Bench-201; NATS-Bench's script has 0.01.
+    momentum
+        Of the moving average of accuracies that an accuracy is compared with.
+    initial_scale
+        Standard deviation of the logits at the start.
 
     Raises ValueError for a learning rate that is not positive, or a momentum outside [0, 1).
     """
@@ -50,21 +58,28 @@ class Reinforce(Generic[C]):
         self._square_DO = np.zeros_like(self._logits_DO)
         self._updates = 0
         self._reward_sum = self._reward_weight = 0.0
+        self._choices: NDArray[np.intp] | None = None
 
     def ask(self) -> list[C]:
         """One cell drawn from the policy."""
         weights_DO = np.exp(self._logits_DO - self._logits_DO.max(1, keepdims=True))
         self._policy_DO = weights_DO / weights_DO.sum(1, keepdims=True)
         draws_D = self.rng.random(len(self._decisions))
-        choices_D = (self._policy_DO.cumsum(1) < draws_D[:, None]).sum(1)
-        self._choices = np.minimum(choices_D, np.array(self.space.decisions) - 1)
-        return [self.space.decide(tuple(self._choices.tolist()))]
+        drawn_D = (self._policy_DO.cumsum(1) < draws_D[:, None]).sum(1)
+        choices_D = np.minimum(drawn_D, np.array(self.space.decisions) - 1)
+        self._choices = choices_D
+        return [self.space.decide(tuple(choices_D.tolist()))]
 
     def tell(self, cell: C, accuracy: float) -> None:  # noqa: ARG002 - the choices that made the cell are kept
-        """One step of Adam on the log-probability of the cell, weighted by its advantage."""
+        """One step of Adam on the log-probability of the cell, weighted by its advantage.
+
+        A cell that is told before the first `ask` moves the baseline of the advantage only.
+        """
         keep = self.momentum
         self._reward_sum = keep * self._reward_sum + (1 - keep) * accuracy
         self._reward_weight = keep * self._reward_weight + (1 - keep)
+        if self._choices is None:
+            return
         advantage = accuracy - self._reward_sum / self._reward_weight
         gradient_DO = self._policy_DO.copy()
         gradient_DO[self._decisions, self._choices] -= 1

@@ -20,8 +20,13 @@ class SMAC(Generic[C]):
     """SMAC3's facade for hyperparameter optimisation, at its defaults, with one categorical parameter a decision.
 
     The random forest is fitted to all evaluations again after every eighth; candidates are ranked by logarithmic
-    expected improvement. `trials` is the budget that SMAC3 is told: a quarter of it, and at most ten cells for each
-    decision, is spent on the initial design. About 40 CPU seconds for 200 queries on NAS-Bench-201.
+    expected improvement. About 40 CPU seconds for 200 queries on NAS-Bench-201.
+
+    Parameters
+    ----------
+    trials
+        The budget that SMAC3 is told: a quarter of it, and at most ten cells for each decision, is spent on the initial
+        design. The search ends with it.
 
     Raises MissingExtra if SMAC3 is not installed, ValueError for `trials` below 8.
     """

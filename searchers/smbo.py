@@ -14,8 +14,23 @@ C = TypeVar("C")
 class SMBO(Generic[C]):
     """PNAS without its progression: cells of full size from the beginning, the same surrogates.
 
-    `initial` random cells, then at each round the best `batch` of `candidates` random ones. Structural
-    repeats and unconnected cells are not proposed.
+    Structural repeats and unconnected cells are not proposed.
+
+    Parameters
+    ----------
+    initial
+        Random cells to begin with.
+    batch
+        Cells evaluated in a round, the best of the candidates.
+    candidates
+        Random cells that are ranked in a round.
+    surrogate
+        Name of a surrogate (see `nasgauge score predictors`).
+    explore
+        `none` ranks cells by the prediction, `ucb` by mean plus `kappa` standard deviations of the ensemble,
+        `thompson` by a draw from the normal distribution with that mean and deviation.
+    kappa
+        Standard deviations that `explore=ucb` adds.
 
     Raises ValueError, InvalidSurrogate.
     """

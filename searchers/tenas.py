@@ -115,7 +115,7 @@ class SearchFile(BaseModel):
         except (OSError, ValidationError) as error:
             why = str(error).splitlines()[-1].strip()
             raise UnreadableSearches(
-                f"{path} holds no TE-NAS searches ({why}); nasgauge score tenas --out {path} makes them"
+                f"{path} holds no TE-NAS searches ({why}); nasgauge score tenas --out {path.parent} makes them"
             ) from error
 
     def resumed(self, path: Path) -> "SearchFile":
@@ -162,8 +162,10 @@ class SearchFile(BaseModel):
 
 
 @cache
-def stored(preset: str = "released-paper-settings") -> Mapping[int, StoredSearch]:
-    """The searches of a preset that ship with the package, by seed.
+def stored(preset: str = "released-paper-settings", path: Path = SHIPPED) -> Mapping[int, StoredSearch]:
+    """The searches of a preset in a file, by seed; by default those that ship with the package.
+
+    Raises UnreadableSearches.
 
     >>> search = stored("released-paper-settings")[0]
     >>> search.cell
@@ -171,7 +173,10 @@ def stored(preset: str = "released-paper-settings") -> Mapping[int, StoredSearch
     >>> [round(step.kappa) for step in search.rounds]
     [346, 86, 117]
     """
-    return MappingProxyType(SearchFile.read(SHIPPED).by_seed(preset))
+    kept = SearchFile.read(path)
+    if kept.space != "nb201":
+        raise UnreadableSearches(f"{path} holds searches of {kept.space}; give searches of nb201")
+    return MappingProxyType(kept.by_seed(preset))
 
 
 class TENAS(Generic[C]):
@@ -188,20 +193,30 @@ class TENAS(Generic[C]):
     `rng` has to be made from a single seed, as the first generator of a run or `numpy.random.default_rng(seed)`:
     the seed of the run is the entropy of its `numpy.random.SeedSequence`. No number is drawn.
 
-    `preset`: `released-paper-settings` or `released`, see `nasgauge.searchers.pruning.PRESETS`.
+    Parameters
+    ----------
+    preset
+        Settings of the searches: `released-paper-settings` or `released`, see `nasgauge.searchers.pruning.PRESETS`.
+    searches
+        File of your own searches, made by `nasgauge score tenas`; empty for those of the package.
 
-    Raises ValueError for an unknown preset, or a generator that was not made from a single seed.
+    Raises ValueError for an unknown preset, or a generator that was not made from a single seed; UnreadableSearches.
     """
 
     def __init__(
-        self, space: Space[C], rng: np.random.Generator, *, preset: str = "released-paper-settings"
+        self,
+        space: Space[C],
+        rng: np.random.Generator,
+        *,
+        preset: str = "released-paper-settings",
+        searches: str = "",
     ) -> None:
         if preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
         if space.decisions != (len(OPERATIONS),) * len(EDGES):
             raise ValueError("the stored searches are of NAS-Bench-201; search darts by nasgauge score tenas")
         self.space = space
-        self.search = stored(preset).get(_seed_of(rng))
+        self.search = stored(preset, Path(searches) if searches else SHIPPED).get(_seed_of(rng))
         self._asked = False
 
     def ask(self) -> list[C]:

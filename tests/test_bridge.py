@@ -335,22 +335,24 @@ def test_a_folder_without_records_is_refused(table: Path, tmp_path: Path) -> Non
 
 
 def test_the_command_prints_differences_and_writes_figures_tables_and_numbers(
-    trained: Path, table: Path
+    trained: Path, table: Path, tmp_path: Path
 ) -> None:
-    done = CliRunner().invoke(app, ["score", "bridge", str(trained), "-t", str(table)])
+    out = tmp_path / "out"
+    command = ["score", "bridge", str(trained), "-t", str(table), "-o", str(out)]
+    done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert "toy, 12 epochs, valid, %" in done.output
     assert "cells 6, inside 5, mean |difference| 1.32" in done.output
     assert "mean difference -0.75" in done.output
-    names = {path.name for path in (trained / "bridge").iterdir()}
+    names = {path.name for path in out.iterdir()}
     figures = [
         f"{stem}.{kind}" for stem in ("bridge-accuracy", "bridge-curves-toy-12") for kind in ("pdf", "png")
     ]
     tables = [f"{stem}.{kind}" for stem in ("bridge", "bridge-summary") for kind in ("csv", "md", "tex")]
     assert names == {*figures, *tables, "bridge-accuracy.csv", "bridge-curves-toy-12.csv"}
-    first = {path.name: path.read_bytes() for path in (trained / "bridge").iterdir() if path.suffix != ".png"}
-    CliRunner().invoke(app, ["score", "bridge", str(trained), "-t", str(table)])
-    again = {name: (trained / "bridge" / name).read_bytes() for name in first}
+    first = {path.name: path.read_bytes() for path in out.iterdir() if path.suffix != ".png"}
+    CliRunner().invoke(app, command)
+    again = {name: (out / name).read_bytes() for name in first}
     assert again == first
 
 

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from nasgauge.conformance.trial import Broken, Trial, Watched
 from nasgauge.data.plugins import built_in
 from nasgauge.harness.search.specs import UnknownSearcher
 from nasgauge.pytest_plugin import conformance
+from nasgauge.searchers.evolution import Evolution
 from nasgauge.searchers.random_search import RandomSearch
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
@@ -205,6 +207,31 @@ def test_a_moved_trajectory_is_shown_at_its_first_cell(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace(golden.trajectory("local")[4], str(NB201()[0])))
     assert golden.moved(path, "local").startswith("cell 5 of local was |none~0|")
     assert golden.moved(path, "evolution") == ""
+
+
+class Inverted(Evolution[Cell]):
+    """Evolution whose tournaments the worst cell wins."""
+
+    def tell(self, cell: Cell, accuracy: float) -> None:
+        super().tell(cell, -accuracy)
+
+
+@pytest.mark.parametrize("population", [10, 60])
+def test_a_trajectory_is_long_enough_to_show_an_inverted_tournament(population: int) -> None:
+    right, wrong = (
+        golden.trajectory(partial(searcher, population=population)) for searcher in (Evolution, Inverted)
+    )
+    assert right[:population] == wrong[:population]
+    assert right != wrong
+
+
+def test_the_length_of_a_trajectory_can_be_set(tmp_path: Path) -> None:
+    path = tmp_path / "golden.json"
+    golden.store(path, "evolution", length=7)
+    assert golden.moved(path, "evolution", length=7) == ""
+    assert "has 7 cells, this one 8; if another length was meant" in golden.moved(path, "evolution", length=8)
+    with pytest.raises(golden.BadGolden, match="a trajectory of 0 cells shows nothing"):
+        golden.store(path, "evolution", length=0)
 
 
 def test_a_file_without_golden_trajectories_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from nasgauge.data.curves import Curves
 from nasgauge.data.importers import import_official
 from nasgauge.data.tables import NotInTable
 from nasgauge.facade import NASBench201API, create
+from nasgauge.indices import MISSING, NotOffered
 
 RECORDS = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw" / "NATS-tss-v1_0-3ffb9-simple"
 pytestmark = pytest.mark.skipif(not RECORDS.is_dir(), reason=f"the official records are not in {RECORDS}")
@@ -106,6 +107,69 @@ def test_indices_and_texts_are_the_same(ours: NASBench201API, theirs: Any) -> No
     assert ours.evaluated_indexes == INDICES
 
 
+def test_network_configurations_and_encodings_are_equal(ours: NASBench201API, theirs: Any) -> None:
+    for index in INDICES:
+        for dataset in DATASETS:
+            assert ours.get_net_config(index, dataset) == theirs.get_net_config(index, dataset)
+        text = theirs.arch(index)
+        assert ours.str2lists(text) == theirs.str2lists(text)
+        assert (ours.str2matrix(text) == theirs.str2matrix(text)).all()
+
+
+@pytest.mark.parametrize("hp", ["12", "200"])
+def test_single_trainings_are_equal(ours: NASBench201API, theirs: Any, hp: str) -> None:
+    for index in INDICES:
+        for dataset in DATASETS:
+            found, expected = (api.query_by_index(index, dataset, hp) for api in (ours, theirs))
+            assert list(found) == list(expected)
+            for seed, training in found.items():
+                keys = ("iepoch", "loss", "accuracy", "all_time")
+                same = [training.get_train(), expected[seed].get_train()]
+                assert sorted(training.eval_names) == sorted(expected[seed].eval_names)
+                last = int(hp) - 1
+                for name in training.eval_names:
+                    if f"{name}@{last}" in expected[seed].eval_acc1es:
+                        same += [training.get_eval(name), expected[seed].get_eval(name)]
+                for one, other in zip(same[::2], same[1::2], strict=True):
+                    assert {key: one[key] for key in keys} == pytest.approx({key: other[key] for key in keys})
+                assert training.get_latency() == pytest.approx(expected[seed].get_latency())
+
+
+@pytest.mark.parametrize(("flop_max", "param_max"), [(None, None), (100.0, None), (None, 0.4)])
+def test_the_best_cell_is_the_same(
+    ours: NASBench201API, theirs: Any, flop_max: float | None, param_max: float | None
+) -> None:
+    for index in INDICES:
+        theirs.query_by_index(index, None, "12")  # the old interface looks at the cells that were asked for
+    for dataset, on in (("cifar10", "valid"), ("cifar100", "test"), ("ImageNet16-120", "valid")):
+        expected = theirs.find_best(dataset, on, flop_max, param_max, "200", enforce_all=False)
+        assert expected[0] in INDICES or flop_max or param_max
+        if expected[0] == -1:
+            with pytest.raises(NotInTable, match="no cell of table records has an accuracy and at most"):
+                ours.find_best(dataset, on, flop_max, param_max, "200")
+        else:
+            found = ours.find_best(dataset, on, flop_max, param_max, "200")
+            assert found == (expected[0], pytest.approx(expected[1]))
+
+
+def test_showing_a_cell_prints_what_is_known(
+    ours: NASBench201API, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours.show(11)
+    shown = capsys.readouterr().out
+    assert ours.query_info_str_by_arch(11, "12") in shown
+    assert ours.query_info_str_by_arch(11, "200") in shown
+
+
+def test_what_is_missing_says_what_to_use(ours: NASBench201API, theirs: Any) -> None:
+    for name in MISSING:
+        assert hasattr(theirs, name)
+        with pytest.raises(NotOffered, match=f"has no {name}: "):
+            getattr(ours, name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = ours.nothing  # type: ignore[attr-defined]
+
+
 def test_what_is_not_there_is_refused(ours: NASBench201API) -> None:
     with pytest.raises(NotInTable, match="no single trials"):
         ours.get_more_info(1, "cifar10")
@@ -115,6 +179,10 @@ def test_what_is_not_there_is_refused(ours: NASBench201API) -> None:
         ours.get_more_info(0, "mnist")
     with pytest.raises(NotInTable, match="no cell 15625"):
         ours.arch(15625)
+    with pytest.raises(NotInTable, match="has no set 'x-test'; choose from x-valid, ori-test"):
+        ours.query_by_index(11, "cifar10-valid", "200")[777].get_eval("x-test")
+    with pytest.raises(NotInTable, match="cifar100 has no set 'all'; choose from train, x-valid"):
+        ours.find_best("cifar100", "all")
     with pytest.raises(NotInTable, match="choose tss"):
         create(ours.table, "sss")
 

@@ -605,7 +605,7 @@ def test_exit_codes_of_the_command_line(tmp_path: Path) -> None:
     mine.write_text("from planted import Surrogate as Mine\n")
     common = ("--baseline", "b.json")
     done = nasgauge(
-        *common, "--update", "-t", "bundled", "-s", "mine:Mine", "-n", "40", "-b", "100", cwd=tmp_path
+        *common, "--update", "-t", "bundled", "-s", "mine:Mine", "-n", "40", "--budgets", "100", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert "b.json: 1 searchers, cifar10, seeds 0 to 39, after 100 queries" in done.stdout
@@ -615,8 +615,8 @@ def test_exit_codes_of_the_command_line(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "fail: worse: mine:Mine on cifar10 after 100 queries"
     before = (tmp_path / "b.json").read_bytes()
     for arguments, says in (
-        (("-b", "50"), "was made with budgets (100,), not (50,)"),
-        (("-b", "fifty"), "--budgets 'fifty' is not understood"),
+        (("--budgets", "50"), "was made with budgets (100,), not (50,)"),
+        (("--budgets", "fifty"), "--budgets 'fifty' is not understood"),
         (("-n", "5"), "5 seeds are too few to decide anything; give at least 20"),
         (("-j", "0"), "--workers 0 does nothing"),
         (("--time-limit", "0"), "--time-limit 0 is too short"),

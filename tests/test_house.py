@@ -11,7 +11,9 @@ import pytest
 from house import FOLDERS, INSTALLED, MODULES, folder_of, imports
 
 ROOT = Path(__file__).resolve().parents[1]
-SUBCOMMANDS = {"bench", "check", "data", "gate", "report", "score", "search", "train"}
+SUBCOMMANDS = {
+    "bench", "check", "data", "gate", "merge", "proxies", "recipes", "report", "score", "search", "searchers", "tables", "train",
+}  # fmt: skip
 TORCH = re.compile(r"nasgauge\.(harness\.(network|training|proxies|ntk)|data\.images)")
 HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "scipy", "sklearn")
 

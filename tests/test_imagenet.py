@@ -1,4 +1,4 @@
-"""Training on an ILSVRC-2012 tree of real JPEGs: the same bytes after a stop, for two processes as for one, and what is refused."""
+"""Training on an ILSVRC-2012 tree of real JPEGs: the same bytes after a stop, the same weights with two processes."""
 
 import os
 import signal
@@ -197,10 +197,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_two_processes_compute_what_one_does(tree: Path, tmp_path: Path) -> None:
     """Weights agree to 1e-5 after four steps: the sums of the gradients differ in their order."""
-    one = run("-m", "nasgauge", *command(tree, tmp_path / "one", "--per-device", "32"))
+    one = run("-m", "nasgauge", *command(tree, tmp_path / "one", "--epochs", "4", "--per-device", "32"))
     assert one.returncode == 0, one.stderr
     start = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "nasgauge")
-    two = run(*start, *command(tree, tmp_path / "two"))
+    two = run(*start, *command(tree, tmp_path / "two", "--epochs", "4"))
     assert two.returncode == 0, two.stderr
     weights, records = [], []
     for name in ("one", "two"):
@@ -211,7 +211,9 @@ def test_two_processes_compute_what_one_does(tree: Path, tmp_path: Path) -> None
     assert [record.header.processes for record in records] == [1, 2]
     assert [record.header.shares for record in records] == [2, 1]
     for key, value in weights[0].items():
-        if "running" not in key:  # statistics are averaged over processes instead of following one another
+        if (
+            "running" not in key and value.ndim
+        ):  # statistics are averaged over processes, not one after the other
             torch.testing.assert_close(value, weights[1][key], atol=1e-5, rtol=1e-5)
     for one_epoch, two_epoch in zip(*(record.epochs for record in records), strict=True):
         assert one_epoch.train_loss == pytest.approx(two_epoch.train_loss, abs=1e-4)
@@ -308,7 +310,7 @@ def test_a_batch_that_cannot_be_divided() -> None:
     assert Machine(per_device=96).shares(768, 8) == 1
     assert Machine(per_device=48).shares(768, 8) == 2
     with pytest.raises(
-        InvalidMachine, match="a batch of 768 images cannot be divided among 5 processes; .* one of 1, 2,"
+        InvalidMachine, match=r"a batch of 768 images cannot be divided among 5 processes; .* one of 1, 2,"
     ):
         Machine().shares(768, 5)
     with pytest.raises(InvalidMachine, match="among 2 processes with 100 images at once"):

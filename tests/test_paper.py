@@ -1,5 +1,7 @@
 """Published figures: each with its status, and no figure of ours among them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,9 @@ from nasgauge.analysis.results.published import (
     beside,
     pnas_efficiency,
 )
+from nasgauge.harness.search.campaign import Campaign, Rules
+from nasgauge.harness.search.runner import Budget
+from nasgauge.searchers.tenas import SHIPPED, SearchFile
 
 
 def test_what_was_read_in_no_source_is_printed_as_unconfirmed() -> None:
@@ -50,3 +55,31 @@ def test_our_rows_stand_below_the_methods_that_they_repeat(campaign_folder) -> N
     assert "n = 0" in ours["source"].iloc[0]
     assert r"\toprule" in table.latex
     assert "| REA | published | 93.92 | 0.30 |" in table.markdown
+
+
+def test_a_search_on_cifar10_fills_every_column_also_from_own_searches(tmp_path: Path) -> None:
+    own = tmp_path / "tenas" / "searches.json"
+    own.parent.mkdir()
+    own.write_bytes(SHIPPED.read_bytes())
+    campaign = Campaign.on_table(
+        tmp_path / "out",
+        ["random", f"tenas:searches={own}"],
+        "nb201",
+        seeds=3,
+        rules=Rules(budget=Budget(5), search_on="cifar10"),
+    )
+    list(campaign.run(workers=1))
+    loaded = load(tmp_path / "out")
+    for published, method in ((TENAS_TABLE_1, "TE-NAS"), (NASBENCH201, "RS")):
+        table = beside(published, loaded)
+        ours = table.frame[table.frame["status"] == "measured"]
+        searched = ours[ours["method"] != "best cell"]
+        assert len(searched) == 2
+        columns = [name for name in table.columns if name.startswith(("C10", "IN16", "GPU"))]
+        assert searched[columns].notna().all(axis=None)
+        assert "Ours: searched on CIFAR-10 alone" in table.note
+        row = table.frame["method"].tolist().index(method)
+        assert table.frame["method"][row + 1] == (f"tenas:searches={own}" if method == "TE-NAS" else "random")
+    seconds = [search.seconds for search in SearchFile.read(own).searches[:3]]
+    tenas = searched[searched["method"].str.startswith("tenas")]
+    assert tenas["GPU s"].item() == pytest.approx(np.mean(seconds), rel=0.05)

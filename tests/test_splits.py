@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from image_tree import CLASSES, write_tree
+from PIL import Image
 from typer.testing import CliRunner
 
 from nasgauge.cli import app
@@ -26,6 +28,8 @@ from nasgauge.data.images import (
 )
 from nasgauge.data.images import cifar10 as cifar10_module
 from nasgauge.data.images import splits as splits_module
+from nasgauge.data.images.downsampled import CLASSES as IMAGENET16_CLASSES
+from nasgauge.data.images.downsampled import open_downsampled
 from nasgauge.data.images.published import CIFAR100, IMAGENET16, PublishedSet
 from nasgauge.data.importers import ImportFailed
 from nasgauge.data.index_lists import INDEX_FILES, SPLIT_FILES, halves, keep_splits, splits_folder
@@ -144,6 +148,33 @@ def test_imagenet_has_to_be_given_once(
     for path in (tmp_path / "small").iterdir():
         path.unlink()
     assert np.array_equal(open_splits("ImageNet16-120").train.pixels, splits.train.pixels)
+
+
+def test_imagenet16_is_made_from_an_ilsvrc_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole images by the mean of boxes, classes in the order of the development kit, which is not that of the names."""
+    tree = write_tree(tmp_path / "tree", train=3, valid=2, truncated=True)
+    assert (len(IMAGENET16_CLASSES), IMAGENET16_CLASSES[47]) == (120, "n02441942")
+    with pytest.raises(
+        ImagesUnavailable, match="lacks 120 of the 120 classes of ImageNet16-120, among them n020"
+    ):
+        open_downsampled("train", tree)
+    chosen = (CLASSES[2], CLASSES[0])
+    train = open_downsampled("train", tree, classes=chosen)
+    assert np.bincount(train.labels).tolist() == [4, 4]
+    with Image.open(tree / "train" / CLASSES[0] / "train_1.JPEG") as picture:
+        pixels = np.asarray(picture).astype(float)
+    means = pixels.mean((0, 1))
+    same = [np.abs(image.mean((1, 2)) - means).max() < 1 for image in train.pixels[train.labels == 1]]
+    assert sum(same) == 1
+    assert len(open_downsampled("test", tree, classes=chosen)) == 4
+    with pytest.raises(ImagesUnavailable, match="lacks 120 of the 120 classes"):
+        open_splits("ImageNet16-120", tree)
+    small = replace(IMAGENET16, classes=2)
+    monkeypatch.setattr(splits_module, "IMAGENET16", small)
+    splits = open_splits("ImageNet16-120")  # from the cache
+    assert splits.valid is not None
+    assert np.array_equal(splits.train.pixels, train.pixels)
+    assert (len(splits.valid), len(splits.test), splits.origin) == (2, 2, "seeded")
 
 
 def test_published_lists_are_used_once_they_are_kept(shared: Path) -> None:

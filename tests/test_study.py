@@ -243,8 +243,8 @@ def test_a_wrong_setting_is_told(settings: dict[str, object], message: str) -> N
 
 
 def test_score_predictors_writes_its_tables(toy_file: Path, tmp_path: Path) -> None:
-    command = ["score", "predictors", "-t", str(toy_file), "-o", str(tmp_path), "-s", "forest"]
-    done = CliRunner().invoke(app, [*command, "--cells", "30", "-n", "1", "-j", "1"])
+    command = ["score", "predictors", "-t", str(toy_file), "-o", str(tmp_path), "--surrogates", "forest"]
+    done = CliRunner().invoke(app, [*command, "--cells", "30", "--trials", "1", "-j", "1"])
     assert done.exit_code == 0, done.output
     rows = pd.read_parquet(tmp_path / "trials.parquet")
     assert set(rows["tested"]) == {"fit", "same", "larger"}
@@ -267,7 +267,7 @@ def test_score_efficiency_compares_two_results_folders(toy_file: Path, tmp_path:
             str(tmp_path / "rivals"),
             "-o",
             str(tmp_path / "out"),
-            "--queries",
+            "--at",
             "30,60",
         ],
     )

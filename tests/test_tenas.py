@@ -360,11 +360,11 @@ def test_the_command_goes_on_with_its_file(
 
     monkeypatch.setattr("nasgauge.harness.proxies.judge.Judge", Counted)
     with pytest.raises(KeyboardInterrupt):
-        tenas(seeds=3, out=path)
+        tenas(seeds=3, out=tmp_path)
     assert list(SearchFile.read(path).by_seed("released-paper-settings")) == [0, 1]
-    tenas(seeds=3, out=path)
+    tenas(seeds=3, out=tmp_path)
     assert asked == [0, 1, 2, 2]
-    tenas(seeds=1, preset="released", out=path)
+    tenas(seeds=1, preset="released", out=tmp_path)
     kept = SearchFile.read(path)
     assert [(one.preset, one.seed) for one in kept.searches] == [
         ("released", 0),
@@ -375,9 +375,9 @@ def test_the_command_goes_on_with_its_file(
     assert kept.settings == dict(PRESETS)
     assert (kept.images, kept.image_count) == ("sample", 512)
     with pytest.raises(OtherSearches, match="batch=32"):
-        tenas(batch=8, out=path)
+        tenas(batch=8, out=tmp_path)
     asked.clear()
-    tenas(seeds=2, rule="kappa,rank-sum", out=path, table="nb201")
+    tenas(seeds=2, rule="kappa,rank-sum", out=tmp_path, table="nb201")
     assert asked == [0, 1]
     assert list(SearchFile.read(path).by_seed("released-paper-settings", "kappa")) == [0, 1]
     assert "rule" in capsys.readouterr().out

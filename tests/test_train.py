@@ -42,12 +42,12 @@ def train(folder: Path, *arguments: str, limit: int | None = None) -> subprocess
 
 
 def test_train_then_train_again_does_nothing(tmp_path: Path) -> None:
-    done = train(tmp_path, str(CELL), "--seeds", "1,2", "--epochs", "1")
+    done = train(tmp_path, str(CELL), "--seeds", "2", "--first-seed", "1", "--epochs", "1")
     assert done.returncode == 0, done.stderr
     assert "0 are done" in done.stderr
     files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
     assert len(files) == 2
-    again = train(tmp_path, str(CELL), "--seeds", "1,2", "--epochs", "1")
+    again = train(tmp_path, str(CELL), "--seeds", "2", "--first-seed", "1", "--epochs", "1")
     assert "2 are done" in again.stderr
     assert files == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
 
@@ -73,7 +73,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
         ((str(CELL), "--dataset", "cifar9"), "unknown dataset 'cifar9'"),
         ((str(CELL), "--device", "cuda:9"), "no device 'cuda:9'"),
         ((str(CELL), "--precision", "8"), "unknown precision '8'"),
-        ((str(CELL), "--seeds", "a"), "--seeds 'a' is not understood"),
+        ((str(CELL), "--seeds", "0"), "--seeds 0 runs nothing; give a count of at least 1"),
         ((str(CELL), "--top", "2"), "give cells, or --top K --from RESULTS"),
         (("--top", "2", "--from", "nowhere"), "nowhere holds no campaign"),
         ((str(CELL), "--dataset", "cifar100", "--images", "."), "error"),

@@ -1,15 +1,16 @@
 """A results folder in memory: its runs, its references, and what is missing from it."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from nasgauge.analysis.statistics.curves import Runs, align
-from nasgauge.harness.records.results import Reference, Settings, records_of, references_of, settings_of
-from nasgauge.harness.records.steps import Header, Record, Steps
+from nasgauge.harness.records.results import Reference, Settings, each_record, references_of, settings_of
+from nasgauge.harness.records.steps import Header, Record, Steps, read
 from nasgauge.spaces.errors import NasgaugeError
 
 
@@ -66,33 +67,50 @@ def load(folder: Path) -> Campaign:
     """
     settings = settings_of(folder)
     references = references_of(folder)
-    records, notes = records_of(folder)
-    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    while records:  # emptied on the way, so that a large campaign is in memory once
-        record = records.pop(0)
-        groups[record.header.dataset, record.header.searcher].append(record)
-    if not groups:
-        found = f": {'; '.join(notes)}" if notes else ""
-        raise NoResults(f"{folder} holds no readable result file{found}; run the campaign first")
-    headers = {key: tuple(record.header for record in group) for key, group in sorted(groups.items())}
+    notes: list[str] = []
+    headers: dict[tuple[str, str], tuple[Header, ...]] = {}
     runs: dict[tuple[str, str], Runs] = {}
-    for key in sorted(groups):
-        parts, again = _distinct([record.steps for record in groups.pop(key)])
-        if again:
-            notes.append(f"{_name(key)}: {again} seeds are in two files; the first file of each is used")
+    of_runs: dict[tuple[str, str], list[str]] = {}
+    for key, records in _groups(folder, notes):  # one in memory at a time
+        headers[key] = tuple(record.header for record in records)
+        parts, again = _distinct([record.steps for record in records])
+        del records
+        of_runs[key] = (
+            [f"{_name(key)}: {again} seeds are in two files; the first file of each is used"] if again else []
+        )
         if not parts:
             continue
         aligned = align(parts)
-        notes += _lacking(_name(key), aligned, settings)
+        of_runs[key] += _lacking(_name(key), aligned, settings)
         whole = np.isfinite(aligned.incumbent.sum(axis=1))
         if whole.any():
-            runs[key] = aligned.only(whole)
+            runs[key] = aligned if whole.all() else aligned.only(whole)
+    if not headers:
+        found = f": {'; '.join(notes)}" if notes else ""
+        raise NoResults(f"{folder} holds no readable result file{found}; run the campaign first")
+    notes += [line for key in sorted(of_runs) for line in of_runs[key]]
+    headers, runs = dict(sorted(headers.items())), dict(sorted(runs.items()))
     if not runs:
         notes += [f"{_name(key)}: no runs" for key in headers]
         raise NoResults(f"no run in {folder} has a reported accuracy: {'; '.join(notes)}")
     campaign = Campaign(settings, references, headers, runs, ())
     notes += [f"{_name(key)}: no runs" for key in campaign.without_runs]
     return replace(campaign, notes=tuple(notes))
+
+
+def _groups(folder: Path, notes: list[str]) -> Iterator[tuple[tuple[str, str], list[Record]]]:
+    """The records of each (dataset, searcher); files stand in order of both, so that one group is read at a time.
+
+    A group that turns up again, under other file names, is given again with all its files.
+    """
+    paths: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for key, part in groupby(
+        each_record(folder, notes), lambda item: (item[1].header.dataset, item[1].header.searcher)
+    ):
+        found = list(part)
+        earlier = [read(path) for path in paths[key]]
+        paths[key] += [path for path, _ in found]
+        yield key, [*earlier, *(record for _, record in found)]
 
 
 def _name(key: tuple[str, str]) -> str:
@@ -102,6 +120,10 @@ def _name(key: tuple[str, str]) -> str:
 
 def _distinct(parts: list[Steps]) -> tuple[list[Steps], int]:
     """The files that have steps, each without the seeds of those before it, and how many seeds these were."""
+    parts = [part for part in parts if part.seed.size]
+    every = [np.unique(part.seed) for part in parts]
+    if not parts or len(np.unique(np.concatenate(every))) == sum(map(len, every)):
+        return parts, 0
     kept, seen, again = [], np.empty(0, dtype=np.int32), 0
     for part in parts:
         seeds = np.unique(part.seed)
@@ -113,7 +135,7 @@ def _distinct(parts: list[Steps]) -> tuple[list[Steps], int]:
             rows = {name: values[fresh] for name, values in vars(part).items() if name != "cells"}
             kept.append(replace(part, **rows))
         seen = np.union1d(seen, seeds)
-    return [part for part in kept if part.seed.size], again
+    return kept, again
 
 
 def _lacking(who: str, runs: Runs, settings: Settings) -> list[str]:

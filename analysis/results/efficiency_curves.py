@@ -19,6 +19,7 @@ AXES: Final[Mapping[Clock, str]] = {
     "epochs": "training epochs",
     "seconds": "simulated GPU seconds",
     "overhead": "measured seconds of the searcher",
+    "total": "simulated GPU seconds and the searcher's own",
 }
 TOP: Final = (1, 5, 25)
 """The numbers of best cells in Liu et al. (2018), Table 2."""
@@ -90,7 +91,7 @@ def efficiency(
 def _exact(campaign: Campaign, dataset: str, clock: Clock, grid: Array) -> Array | None:
     """The exact curve where every query is charged and costs the same on this clock."""
     reference = campaign.references.get(dataset)
-    if reference is None or campaign.settings.repeats != "charge" or clock == "overhead":
+    if reference is None or campaign.settings.repeats != "charge" or clock in ("overhead", "total"):
         return None
     costs = {found.cost(clock) for found in campaign.on(dataset).values()}
     if len(costs) > 1 or None in costs:

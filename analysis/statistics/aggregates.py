@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from nasgauge.analysis.statistics.comparisons import a12_interval
-from nasgauge.analysis.statistics.runs import RESAMPLES, Band
+from nasgauge.analysis.statistics.runs import MANY, RESAMPLES, Band, resampled_means
 
 Array = NDArray[np.float64]
 
@@ -35,11 +35,25 @@ def iqm(scores: Array) -> float:
 
 
 def iqm_interval(scores: Sequence[Array], rng: np.random.Generator, *, level: float = 0.95) -> Array:
-    """Stratified percentile bootstrap of the interquartile mean; a (runs,) array for each dataset, to (2,)."""
-    drawn = np.concatenate([part[_places(len(part), rng)] for part in scores], axis=1)
+    """Stratified percentile bootstrap of the interquartile mean; a (runs,) array for each dataset, to (2,).
+
+    Beyond `MANY` runs on a dataset the interval is the normal one.
+    """
     tail = (1 - level) / 2
+    if max(map(len, scores)) > MANY:
+        reach = stats.norm.ppf(1 - tail) * _iqm_error(scores)
+        middle = iqm(np.concatenate(scores))
+        return np.array([middle - reach, middle + reach])
+    drawn = np.concatenate([part[_places(len(part), rng)] for part in scores], axis=1)
     interval: Array = np.quantile(stats.trim_mean(drawn, 0.25, axis=1), [tail, 1 - tail])
     return interval
+
+
+def _iqm_error(scores: Sequence[Array]) -> float:
+    """Standard error of the interquartile mean by its influence function: the scores, cut at the quartiles."""
+    pooled = np.concatenate(scores)
+    cut = [np.clip(part, *np.quantile(pooled, [0.25, 0.75])) for part in scores]
+    return float(np.sqrt(sum(len(part) * part.var() for part in cut)) / (0.5 * len(pooled)))
 
 
 def profile(scores: Sequence[Array], levels: Array, rng: np.random.Generator, *, level: float = 0.95) -> Band:
@@ -47,8 +61,8 @@ def profile(scores: Sequence[Array], levels: Array, rng: np.random.Generator, *,
 
     A (runs,) array for each dataset; `levels`: (points,).
     """
-    above = [part[:, None] > levels for part in scores]
-    means = np.mean([_weights(len(part), rng) @ part for part in above], axis=0)
+    above = [(part[:, None] > levels).astype(np.float64) for part in scores]
+    means = np.mean([resampled_means(part, rng) for part in above], axis=0)
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return Band(np.mean([part.mean(axis=0) for part in above], axis=0), low, high)
@@ -72,7 +86,3 @@ def improvement(ours: Sequence[Array], theirs: Sequence[Array]) -> tuple[float, 
 
 def _places(runs: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return rng.integers(runs, size=(RESAMPLES, runs))
-
-
-def _weights(runs: int, rng: np.random.Generator) -> Array:
-    return rng.multinomial(runs, np.full(runs, 1 / runs), size=RESAMPLES) / runs

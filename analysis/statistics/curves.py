@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,10 @@ from nasgauge.harness.records.steps import Steps
 from nasgauge.spaces.errors import NasgaugeError
 
 Array = NDArray[np.float64]
-Clock = Literal["queries", "epochs", "seconds", "overhead"]
+Clock = Literal["queries", "epochs", "seconds", "overhead", "total"]
 
-CLOCKS: Final[tuple[Clock, ...]] = ("queries", "epochs", "seconds", "overhead")
+CLOCKS: Final[tuple[Clock, ...]] = get_args(Clock)
+"""What a run is charged in; `total` is `seconds` and `overhead` together."""
 
 
 class UnknownCost(NasgaugeError, LookupError):
@@ -26,15 +27,13 @@ class Runs:
 
     seeds: NDArray[np.int32]
     lengths: NDArray[np.int64]
-    incumbent: Array
-    """Reported accuracy of the incumbent, percent; the last value is repeated after the end of a run."""
     spent: dict[Clock, Array]
-    """Spent so far on each clock; infinite after the end of a run."""
+    """Spent so far on each clock but `total`; infinite after the end of a run. See `paid`."""
     cells: tuple[str, ...]
     """The distinct cells of all runs."""
     cell: NDArray[np.int32]
     """Place in `cells`; -1 after the end of a run."""
-    held: NDArray[np.int64]
+    held: NDArray[np.int32]
     """Step, from 0, at which the incumbent was evaluated."""
     answer: NDArray[np.int32]
     """Place in `cells` of the cell that the searcher itself recommends; -1 where it records none."""
@@ -44,9 +43,18 @@ class Runs:
     """Reported accuracy of each step."""
 
     @property
+    def incumbent(self) -> Array:
+        """Reported accuracy of the incumbent, percent; the last value is repeated after the end of a run."""
+        return np.take_along_axis(self.test, self.held, axis=1)
+
+    def paid(self, clock: Clock) -> Array:
+        """Spent so far on a clock; infinite after the end of a run."""
+        return self.spent["seconds"] + self.spent["overhead"] if clock == "total" else self.spent[clock]
+
+    @property
     def final(self) -> Array:
         """Reported accuracy of each run's last incumbent, (runs,)."""
-        return self.incumbent[:, -1]
+        return np.take_along_axis(self.test, self.held[:, -1:], axis=1)[:, 0]
 
     @property
     def final_cells(self) -> list[str]:
@@ -56,7 +64,7 @@ class Runs:
 
     def only(self, kept: NDArray[np.bool_]) -> "Runs":
         """Some of the runs, (runs,)."""
-        arrays = ("seeds", "lengths", "incumbent", "cell", "held", "answer", "validation", "test")
+        arrays = ("seeds", "lengths", "cell", "held", "answer", "validation", "test")
         return replace(
             self,
             spent={clock: values[kept] for clock, values in self.spent.items()},
@@ -68,9 +76,10 @@ class Runs:
 
         One searcher's runs at a time; None too where the clock is unknown.
         """
-        before = np.concatenate([np.zeros((len(self.seeds), 1)), self.spent[clock][:, :-1]], axis=1)
+        spent = self.paid(clock)
+        before = np.concatenate([np.zeros((len(self.seeds), 1)), spent[:, :-1]], axis=1)
         with np.errstate(invalid="ignore"):  # after the end of a run: infinity less infinity
-            paid = (self.spent[clock] - before)[np.isfinite(self.spent[clock])]
+            paid = (spent - before)[np.isfinite(spent)]
         paid = paid[paid > 0]
         return float(paid[0]) if paid.size and np.allclose(paid, paid[0]) else None
 
@@ -109,7 +118,7 @@ def align(parts: Sequence[Steps]) -> Runs:
     validation[np.isnan(validation)] = -np.inf
     best = np.maximum.accumulate(validation, axis=1)
     better = np.concatenate([np.ones((len(seeds), 1), bool), validation[:, 1:] > best[:, :-1]], axis=1)
-    held = np.maximum.accumulate(np.where(better, np.arange(width), 0), axis=1)
+    held = np.maximum.accumulate(np.where(better, np.arange(width, dtype=np.int32), np.int32(0)), axis=1)
     charged = matrix("charged", 0.0) > 0
 
     def paid(name: str) -> Array:
@@ -126,7 +135,6 @@ def align(parts: Sequence[Steps]) -> Runs:
     return Runs(
         seeds=seeds,
         lengths=lengths,
-        incumbent=np.take_along_axis(test, held, axis=1),
         spent={clock: np.where(inside, values, np.inf) for clock, values in spent.items()},
         cells=tuple(places),
         cell=cell,
@@ -145,7 +153,7 @@ def on_grid(runs: Runs, clock: Clock, grid: Array, values: Array | None = None) 
     """
     known = runs.incumbent if values is None else values
     count, points = len(runs.seeds), len(grid)
-    place = np.searchsorted(grid, runs.spent[clock])  # the first point at which a step is done
+    place = np.searchsorted(grid, runs.paid(clock))  # the first point at which a step is done
     flat = place + (points + 1) * np.arange(count)[:, None]
     done = np.bincount(flat.ravel(), minlength=count * (points + 1)).reshape(count, points + 1)[:, :points]
     done = done.cumsum(axis=1)
@@ -158,7 +166,7 @@ def grid_of(runs: Sequence[Runs], clock: Clock, *, points: int = 200) -> Array:
 
     Raises UnknownCost.
     """
-    spent = [aligned.spent[clock] for aligned in runs]
+    spent = [aligned.paid(clock) for aligned in runs]
     finite = [values[np.isfinite(values)] for values in spent]
     if any(values.size == 0 for values in finite):
         raise UnknownCost(f"this table does not say what a query costs in {clock}; choose another clock")

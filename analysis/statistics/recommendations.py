@@ -5,6 +5,7 @@ with the highest posterior mean of a Gaussian process over all evaluations of th
 single noisy figure was lucky gives way to one whose neighbours are good too.
 """
 
+from functools import cache
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -45,7 +46,8 @@ def smooth(ranks: NDArray[np.intp], metric: Array) -> Array:
     >>> smooth(np.array([0, 1, 15624]), np.array([2.0, 2.0, 2.0])).tolist()
     [0.0, 0.0, 0.0]
     """
-    raised = np.maximum(metric, np.median(metric))
+    ordered = np.sort(metric)
+    raised = np.maximum(metric, (ordered[(len(metric) - 1) // 2] + ordered[len(metric) // 2]) / 2)
     spread = raised.std()
     if spread == 0:
         constant: Array = metric - metric.mean()
@@ -53,8 +55,8 @@ def smooth(ranks: NDArray[np.intp], metric: Array) -> Array:
     scaled = (raised - raised.mean()) / spread
     features = matrix("one_hot")[ranks]
     kernel = _CORRELATION[(features @ features.T).astype(np.intp)]
-    kernel[np.diag_indices_from(kernel)] += NOISE
-    weights = linalg.cho_solve(linalg.cho_factor(kernel, overwrite_a=True, check_finite=False), scaled)
+    kernel.flat[:: len(kernel) + 1] += NOISE
+    _, weights, _ = linalg.lapack.dposv(kernel, scaled)
     mean: Array = scaled - NOISE * weights
     return mean
 
@@ -103,11 +105,16 @@ def own(runs: Runs, queries: float = np.inf) -> Array | None:
 
 def _ranks(cells: tuple[str, ...]) -> NDArray[np.intp]:
     try:
-        return np.array([Cell.parse(text).rank for text in cells], dtype=np.intp)
+        return np.array([_rank(text) for text in cells], dtype=np.intp)
     except InvalidCell as error:
         raise NotSmoothed(
             f"smoothed recommendations need cells of NAS-Bench-201 ({error}); choose the rule incumbent"
         ) from error
+
+
+@cache
+def _rank(text: str) -> int:
+    return Cell.parse(text).rank
 
 
 def _smoothed(ranks: NDArray[np.intp], metric: Array, incumbent: int) -> int:

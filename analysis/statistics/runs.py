@@ -4,11 +4,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import linalg, stats
 
 Array = NDArray[np.float64]
 
 RESAMPLES: Final = 2000
+MANY: Final = 2000
+"""Runs beyond which means are normal for every purpose here, and are drawn so: resampling costs runs × resamples."""
 
 
 def sd(values: Array) -> float:
@@ -31,10 +33,19 @@ class Band(NamedTuple):
 
 
 def resampled_means(runs: Array, rng: np.random.Generator, *, resamples: int = RESAMPLES) -> Array:
-    """Means of bootstrap samples of the runs, (runs, points) to (resamples, points)."""
+    """Means of bootstrap samples of the runs, (runs, points) to (resamples, points).
+
+    Beyond `MANY` runs they are drawn from their limit, the normal distribution with the same covariance.
+    """
     n = len(runs)
-    weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
     centre = runs.mean(axis=0)
+    if n > MANY:
+        around = runs - centre
+        values, vectors = linalg.eigh(around.T @ around / n**2)
+        normal = rng.standard_normal((resamples, len(values)))
+        limit: Array = centre + normal @ (vectors * np.sqrt(np.clip(values, 0, None))).T
+        return limit
+    weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
     means: Array = centre + weights @ (runs - centre)
     return means
 

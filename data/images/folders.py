@@ -84,6 +84,12 @@ class ImageFolders:
         return hashlib.sha256(b"\n".join(self.train.names.tolist())).hexdigest()
 
 
+def find_tree(folder: Path) -> Path | None:
+    """The folder of `train` and `val` in an ILSVRC-2012 tree; None for another folder."""
+    tops = (folder / inside for inside in _INSIDE)
+    return next((top for top in tops if (top / "train").is_dir() and (top / "val").is_dir()), None)
+
+
 def open_folders(folder: Path, *, skip_damaged: bool = False) -> ImageFolders:
     """Find the images of an ILSVRC-2012 tree: `folder` holds `train` and `val` with one folder for each class.
 
@@ -94,8 +100,8 @@ def open_folders(folder: Path, *, skip_damaged: bool = False) -> ImageFolders:
 
     Raises ImagesUnavailable for missing or superfluous classes, DamagedImages for truncated files.
     """
-    top = next((folder / inside for inside in _INSIDE if (folder / inside / "train").is_dir()), None)
-    if top is None or not (top / "val").is_dir():
+    top = find_tree(folder)
+    if top is None:
         raise ImagesUnavailable(
             f"{folder} is no ILSVRC-2012 tree; give a folder that holds train and val, with a folder for each class"
         )

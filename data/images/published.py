@@ -82,7 +82,7 @@ class PublishedSet:
 
         Raises ImagesUnavailable, ImportFailed.
         """
-        kept = cache_folder() / f"{self.name}-{split}.npz"
+        kept = self.kept(split)
         if folder is not None:
             self._keep(folder, split)
         elif not kept.is_file():
@@ -90,9 +90,13 @@ class PublishedSet:
         with np.load(kept, allow_pickle=False) as arrays:
             return ImageSet(self.name, arrays["pixels"], arrays["labels"])
 
+    def kept(self, split: Split) -> Path:
+        """Path of one split in the cache."""
+        return cache_folder() / f"{self.name}-{split}.npz"
+
     def _keep(self, folder: Path, split: Split) -> None:
         images = self.read(folder, split)
-        with replacing(cache_folder() / f"{self.name}-{split}.npz") as file:
+        with replacing(self.kept(split)) as file:
             np.savez(file, pixels=images.pixels, labels=images.labels)
 
     def _fetch(self) -> None:
@@ -164,6 +168,6 @@ IMAGENET16: Final = PublishedSet(
     first=1,
     classes=120,
     how="download downsampled ImageNet, 16×16, from https://image-net.org/download-images after signing in, "
-    "unpack train_data_batch_1 to 10 and val_data into one folder, and give the folder",
+    "unpack train_data_batch_1 to 10 and val_data into one folder, or unpack ILSVRC-2012, and give the folder",
 )
 """The first 120 classes of ImageNet at 16 × 16 (Chrabaszcz et al., 2017; Dong and Yang, 2020, section 2.2)."""

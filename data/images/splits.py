@@ -8,7 +8,9 @@ from typing import Final, Literal
 import numpy as np
 
 from nasgauge.data.images.cifar10 import open_cifar10
+from nasgauge.data.images.downsampled import downsampled_file, open_downsampled
 from nasgauge.data.images.draws import DEVIATION, MEAN
+from nasgauge.data.images.folders import find_tree
 from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable
 from nasgauge.data.images.made_up import CLASSES, made_up
 from nasgauge.data.images.published import CIFAR100, IMAGENET16, PublishedSet
@@ -65,7 +67,8 @@ class Splits:
 def open_splits(dataset: str, folder: Path | None = None) -> Splits:
     """Open a data set from the cache, or from a folder of its published files.
 
-    CIFAR-10 and CIFAR-100 are downloaded if they are not in the cache. ImageNet16-120 needs a folder the first time.
+    CIFAR-10 and CIFAR-100 are downloaded if they are not in the cache. ImageNet16-120 needs a folder the first time: of
+    its published files, or an ILSVRC-2012 tree, from which it is made.
     `made-up` is synthetic and needs no files. The splits are the official ones if `nasgauge data fetch splits` has
     downloaded the index lists; otherwise they are drawn from a seed (see `Splits.origin`).
 
@@ -86,9 +89,7 @@ cifar100, ImageNet16-120, made-up; did you mean ImageNet16-120?
             CIFAR100, folder, mean=(129.3, 124.1, 112.4), deviation=(68.2, 65.4, 70.4), padding=4
         )
     if dataset == "ImageNet16-120":
-        return _halved_test(
-            IMAGENET16, folder, mean=(122.68, 116.66, 104.01), deviation=(63.22, 61.26, 65.09), padding=2
-        )
+        return _imagenet16(folder)
     if dataset == "made-up":
         return _made_up()
     near = get_close_matches(dataset, DATASETS, n=1)
@@ -116,15 +117,39 @@ def _cifar10(dataset: str, folder: Path | None) -> Splits:
     )
 
 
+def _imagenet16(folder: Path | None) -> Splits:
+    """From its published files, or made from an ILSVRC-2012 tree, now or before."""
+    made = folder is not None and find_tree(folder) is not None
+    made |= folder is None and not IMAGENET16.kept("train").is_file() and downsampled_file("train").is_file()
+    return _halved_test(
+        IMAGENET16,
+        folder,
+        mean=(122.68, 116.66, 104.01),
+        deviation=(63.22, 61.26, 65.09),
+        padding=2,
+        made=made,
+    )
+
+
 def _halved_test(
-    published: PublishedSet, folder: Path | None, *, mean: Colour, deviation: Colour, padding: int
+    published: PublishedSet,
+    folder: Path | None,
+    *,
+    mean: Colour,
+    deviation: Colour,
+    padding: int,
+    made: bool = False,
 ) -> Splits:
-    """A data set whose test images are halved into validation and test. `mean` and `deviation` are 0 to 255."""
-    test = published.open("test", folder)
-    parts = halves(published.name, len(test))
+    """A data set whose test images are halved into validation and test. `mean` and `deviation` are 0 to 255.
+
+    With `made`, the images are those of ImageNet16-120 from an ILSVRC-2012 tree.
+    """
+    images = open_downsampled if made else published.open
+    test = images("test", folder)
+    parts = halves(published.name, len(test), published_order=not made)
     return Splits(
         name=published.name,
-        train=published.open("train", folder),
+        train=images("train", folder),
         valid=test.take(parts.first),
         test=test.take(parts.second),
         classes=published.classes,

@@ -131,10 +131,10 @@ class CellModule(nn.Module):
         super().__init__()
         self.mixes = tuple(tuple(op for op in ops if op != "none") for ops in choices)
         self.weights = tuple(1 / max(len(ops), 1) for ops in choices)
-        edges = [{}] * len(choices) if within is None else [dict(e.named_children()) for e in within.edges]
-        self.edges = nn.ModuleList(
-            nn.ModuleDict({op: edge[op] if edge else _operation(op, channels) for op in mix})
-            for mix, edge in zip(self.mixes, edges, strict=True)
+        shared = within.edges if within is not None else [nn.ModuleDict()] * len(choices)
+        self.edges: nn.ModuleList = nn.ModuleList(
+            nn.ModuleDict({op: kept.get_submodule(op) if within else _operation(op, channels) for op in mix})
+            for mix, kept in zip(self.mixes, shared, strict=True)
         )
 
     def into(self, node: int) -> Iterator[tuple[int, float, list[nn.Module]]]:

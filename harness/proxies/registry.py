@@ -103,10 +103,12 @@ def _parameters(network: nn.Module, batch: Batch) -> float:  # noqa: ARG001 - al
 
 
 def _kappa(network: nn.Module, batch: Batch) -> float:
+    """Condition number of the neural tangent kernel in train mode (Chen et al., 2021: TE-NAS, section 3.1.1)."""
     return tenas.kappa(network, batch.images)
 
 
 def _regions(network: nn.Module, batch: Batch) -> float:
+    """Number of linear regions: distinct ReLU activation patterns of images (Chen et al., 2021: TE-NAS, section 3.1.2)."""
     return tenas.regions(network, batch.images)
 
 

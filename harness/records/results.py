@@ -9,7 +9,7 @@ The folder is the only bridge from searches to analysis: a report needs no table
 """
 
 import glob
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nasgauge.data.atomic import PARTIAL, replacing
+from nasgauge.data.atomic import replacing
 from nasgauge.harness.records.recipes import Recipe
-from nasgauge.harness.records.steps import DamagedRecord, Record, read
+from nasgauge.harness.records.steps import DamagedRecord, Record, read, read_header
 from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1
@@ -28,10 +28,6 @@ REFERENCE_FILE: Final = "reference.json"
 TRAINED: Final = "trained"
 BLOCK: Final = 10
 """Seeds in one unit of work."""
-
-
-_COMPARED: Final = ("format", "table", "table_sha256", "budget", "metric", "repeats", "training")
-"""Settings in which two campaigns must agree for their results to stand in one folder."""
 
 
 class OtherCampaign(NasgaugeError, ValueError):
@@ -69,6 +65,8 @@ class Settings(BaseModel):
     """Whether evaluating the same cell again counts towards the budget."""
     metric: str = ""
     """The search metric, as `nasgauge.harness.search.oracle.SearchMetric`; empty: the table's default."""
+    search_on: str = ""
+    """The dataset whose search metric searchers observe, on whatever dataset they are reported; empty: the same."""
     training: TrainingSettings | None = None
     """None: cells are looked up in `table`. Otherwise they are trained, and `table` is a name for that."""
 
@@ -139,57 +137,6 @@ def plan(settings: Settings, searchers: Iterable[str]) -> list[Unit]:
     ]
 
 
-def claimed(folder: Path, settings: Settings) -> frozenset[str] | None:
-    """The datasets whose references a folder has; None for a folder that no campaign has begun in.
-
-    Raises OtherCampaign if the folder's results cannot be compared with those of `settings`, or if it holds
-    files but no campaign.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OtherCampaign(f"{folder} is a file; give a folder")
-    if (folder / SETTINGS_FILE).exists():
-        found = settings_of(folder)
-        for name in _COMPARED:
-            if getattr(found, name) != getattr(settings, name):
-                raise OtherCampaign(
-                    f"{folder} holds a campaign with {name.replace('_', ' ')} {_short(getattr(found, name))}, not "
-                    f"{_short(getattr(settings, name))}; give another folder, or the same {name.replace('_', ' ')}"
-                )
-        return frozenset(references_of(folder))
-    if folder.exists() and any(not _is_ours(path) for path in folder.iterdir()):
-        raise OtherCampaign(f"{folder} holds files but no {SETTINGS_FILE}; give a new folder")
-    return None
-
-
-def claim(folder: Path, settings: Settings, references: Mapping[str, Reference]) -> None:
-    """Make `folder` this campaign's, or add seeds and datasets to the campaign that it holds.
-
-    Partial files that killed processes left behind are removed. Raises OtherCampaign.
-    """
-    known = claimed(folder, settings)
-    if known is None:
-        _write_json(folder / REFERENCE_FILE, _References(datasets=dict(references)))
-        _write_json(folder / SETTINGS_FILE, settings)
-    else:
-        if set(references) - known:
-            both = dict(references) | references_of(folder)
-            _write_json(folder / REFERENCE_FILE, _References(datasets=both))
-        found = settings_of(folder)
-        grown = _grown(found, settings)
-        if grown != found:
-            _write_json(folder / SETTINGS_FILE, grown)
-    for partial in folder.glob(f"{PARTIAL}*"):
-        partial.unlink(missing_ok=True)
-
-
-def _grown(found: Settings, wanted: Settings) -> Settings:
-    """Settings that cover the seeds and datasets of both."""
-    first = min(found.first_seed, wanted.first_seed)
-    end = max(found.first_seed + found.seeds, wanted.first_seed + wanted.seeds)
-    datasets = tuple(dict.fromkeys([*found.datasets, *wanted.datasets]))
-    return found.model_copy(update={"first_seed": first, "seeds": end - first, "datasets": datasets})
-
-
 def settings_of(folder: Path) -> Settings:
     """The settings of the campaign in `folder`.
 
@@ -203,14 +150,15 @@ def references_of(folder: Path) -> dict[str, Reference]:
 
     Raises OtherCampaign.
     """
-    return _read_json(folder / REFERENCE_FILE, _References).datasets
+    return _read_json(folder / REFERENCE_FILE, References).datasets
 
 
 def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]) -> list[Unit]:
     """The units of a campaign that have no result yet; what is there is checked.
 
-    A unit of which some seeds were run before is cut to those that were not. `searchers` are the options of
-    each searcher as they are today: a file may be from before a default changed.
+    A unit of which some seeds were run before is cut to those that were not; runs of a smaller budget are to be
+    run again. `searchers` are the options of each searcher as they are today: a file may be from before a
+    default changed.
 
     Raises DamagedRecord, OtherCampaign.
     """
@@ -218,17 +166,32 @@ def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[st
     todo = []
     for unit in plan(settings, searchers):
         if unit.prefix not in done:
-            done[unit.prefix] = _seeds_of(folder, unit, searchers[unit.searcher])
+            done[unit.prefix] = _seeds_of(folder, unit, settings.budget, searchers[unit.searcher])
         left = [seed for seed in range(unit.first, unit.last + 1) if seed not in done[unit.prefix]]
-        todo += [replace(unit, first=first, last=last) for first, last in _stretches(left)]
+        todo += [replace(unit, first=first, last=last) for first, last in stretches(left)]
     return todo
 
 
-def _seeds_of(folder: Path, unit: Unit, options: Mapping[str, object]) -> set[int]:
-    """Seeds that the result files of a searcher on a dataset hold."""
+def shorter(folder: Path, settings: Settings, searchers: Iterable[str]) -> list[Path]:
+    """Result files of another budget whose seeds all were run with that of `settings` since."""
+    found = []
+    for prefix in {unit.prefix for unit in plan(settings, searchers)}:
+        paths = sorted(folder.glob(f"{glob.escape(prefix)}*.parquet"))
+        headers = {path: read_header(path) for path in paths}
+        seeds = {path: range(header.seeds[0], header.seeds[1] + 1) for path, header in headers.items()}
+        short = [path for path, header in headers.items() if header.budget != settings.budget]
+        done = {seed for path in paths if path not in short for seed in seeds[path]}
+        found += [path for path in short if done.issuperset(seeds[path])]
+    return found
+
+
+def _seeds_of(folder: Path, unit: Unit, budget: str, options: Mapping[str, object]) -> set[int]:
+    """Seeds that the result files of a searcher on a dataset hold, with this budget."""
     seeds: set[int] = set()
     for path in sorted(folder.glob(f"{glob.escape(unit.prefix)}*.parquet")):
         header = read(path).header
+        if header.budget != budget:
+            continue
         if header.settings != options:
             then, now = header.settings, options
             changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
@@ -241,10 +204,10 @@ def _seeds_of(folder: Path, unit: Unit, options: Mapping[str, object]) -> set[in
     return seeds
 
 
-def _stretches(seeds: Sequence[int]) -> list[tuple[int, int]]:
+def stretches(seeds: Sequence[int]) -> list[tuple[int, int]]:
     """Consecutive numbers as (first, last).
 
-    >>> _stretches([0, 1, 4])
+    >>> stretches([0, 1, 4])
     [(0, 1), (4, 4)]
     """
     breaks = [place for place in range(1, len(seeds)) if seeds[place] != seeds[place - 1] + 1]
@@ -258,9 +221,13 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
 
     A damaged file is left out, and one of another campaign. Raises OtherCampaign.
     """
-    settings = settings_of(folder)
-    records: list[Record] = []
     left_out: list[str] = []
+    return [record for _, record in each_record(folder, left_out)], left_out
+
+
+def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
+    """As `records_of`, one file at a time; lines about files left out are appended to `left_out`."""
+    settings = settings_of(folder)
     for path in sorted(folder.glob("*.parquet")):
         try:
             record = read(path)
@@ -268,27 +235,24 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
             left_out.append(str(error))
             continue
         header = record.header
-        if header.table_sha256 != settings.table_sha256 or header.budget != settings.budget:
+        if header.table_sha256 != settings.table_sha256:
             left_out.append(
                 f"result file {path} belongs to another campaign (table {header.table} "
-                f"{header.table_sha256[:12]}, budget {header.budget}) and is left out; move it elsewhere"
+                f"{header.table_sha256[:12]}) and is left out; move it elsewhere"
             )
             continue
-        records.append(record)
-    return records, left_out
+        if header.budget != settings.budget:
+            left_out.append(
+                f"result file {path} has a budget of {header.budget} instead of {settings.budget} and is left out; "
+                f"run {header.searcher} again with seeds {header.seeds[0]} to {header.seeds[1]}"
+            )
+            continue
+        yield path, record
 
 
-def _short(value: object) -> str:
-    text = str(value) or "of the table"
-    return text if len(text) <= 40 else f"{text[:12]}…"
+class References(BaseModel):
+    """Contents of the file of references."""
 
-
-def _is_ours(path: Path) -> bool:
-    """Whether a process that was killed while it claimed the folder may have left this."""
-    return path.name == REFERENCE_FILE or path.name.startswith(PARTIAL)
-
-
-class _References(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     datasets: dict[str, Reference]
@@ -297,7 +261,8 @@ class _References(BaseModel):
 _M = TypeVar("_M", bound=BaseModel)
 
 
-def _write_json(path: Path, model: BaseModel) -> None:
+def write_json(path: Path, model: BaseModel) -> None:
+    """Write a model atomically."""
     with replacing(path) as file:
         file.write(model.model_dump_json(indent=1).encode() + b"\n")
 

@@ -60,7 +60,7 @@ class Step(NamedTuple, Generic[C]):
     charged: bool
     """Whether the query counts towards the budget; False for a repeated query with `repeats="free"`."""
     overhead: float
-    """Wall time of the searcher since the previous step, in seconds; not charged to the budget and not in the digest."""
+    """Wall time of the searcher since the previous step, in seconds, and its `search_seconds`; not in the digest."""
     answer: C | None = None
     """The cell that the searcher recommends after this step; None for the incumbent by the search metric."""
 
@@ -246,6 +246,19 @@ remove it and run the campaign again, which runs only the missing units
             f"result file {path} was altered (its digest does not match its steps); {_REMEDY}"
         )
     return Record(header, steps)
+
+
+def read_header(path: Path) -> Header:
+    """The header of a result file, without its steps.
+
+    Raises DamagedRecord.
+    """
+    try:
+        return Header.model_validate_json(pq.read_schema(path).metadata[_HEADER])
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise DamagedRecord(
+            f"result file {path} is damaged ({str(error).splitlines()[0]}); {_REMEDY}"
+        ) from error
 
 
 _REMEDY: Final = "remove it and run the campaign again, which runs only the missing units"

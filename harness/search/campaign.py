@@ -13,25 +13,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import joblib
-import numpy as np
 
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.claims import claimed, claiming
 from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.results import (
+    SETTINGS_FILE,
     TRAINED,
     Settings,
     TrainingSettings,
     Unit,
-    claim,
-    claimed,
     missing,
     plan,
+    settings_of,
+    shorter,
 )
 from nasgauge.harness.search.oracle import SearchMetric, Table
+from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import reference
-from nasgauge.harness.search.runner import Budget, Repeats, cost, left_for_one
+from nasgauge.harness.search.runner import Budget, Repeats, check_least, cost, left_for_one
 from nasgauge.harness.search.specs import Searchable, Spec, open_space
 from nasgauge.harness.search.units import Place, generators, run_unit
 from nasgauge.spaces.errors import NasgaugeError
@@ -56,6 +58,8 @@ class Rules:
     """Whether a query of a cell, or of a structural duplicate, that was evaluated before costs its price."""
     metric: str = ""
     """The search metric, as `SearchMetric`; empty for the table's default."""
+    search_on: str = ""
+    """The dataset whose search metric is observed, on whatever dataset a run is reported; empty for the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +100,14 @@ class Campaign:
         metric = SearchMetric.parse(rules.metric) if rules.metric else None
         curves = None if own else open_curves(name)
         oracles = {
-            dataset: Table(opened, dataset, metric=metric, curves=curves)
+            dataset: Table(opened, dataset, metric=metric, curves=curves, search_on=rules.search_on)
             for dataset in dict.fromkeys(datasets or opened.views)
         }
         for oracle in oracles.values():
             one = oracle.for_run(generators(0)[1])
             cost(one.evaluate(oracle.space[0]), rules.budget.clock)
             left_for_one(one, rules.budget)
+            _check_least(specs, rules.budget, oracle.space)
         settings = Settings(
             table=name,
             table_sha256=opened.sha256,
@@ -112,13 +117,14 @@ class Campaign:
             seeds=len(chosen),
             budget=str(rules.budget),
             metric=str(metric or ""),
+            search_on=rules.search_on,
             repeats=rules.repeats,
         )
         return cls(
             folder=folder,
             settings=settings,
             specs=specs,
-            notes=tuple(_notes(opened, oracles)),
+            notes=(*_notes(opened, oracles), *_beyond(rules.budget, oracles)),
             oracles=oracles,
             table=opened if own else None,
         )
@@ -148,14 +154,17 @@ class Campaign:
             raise InvalidCampaign(
                 "a search metric chooses a table's column; cells are trained here: give a recipe"
             )
+        if rules.search_on:
+            raise InvalidCampaign(
+                "another dataset to search on needs a table; cells are trained here: give that dataset alone"
+            )
         specs, chosen = _specs(searchers), _seeds(seeds)
         opened = open_space(space)
-        for spec in specs:
-            spec.make(opened, np.random.default_rng(0))
         training = TrainingSettings(recipe=recipe, space=space, images=images)
         here = machine.resolved()
         trainer = open_trainer(folder / TRAINED, dataset, training, here, json.dumps(provenance()))
         left_for_one(trainer, rules.budget)
+        _check_least(specs, rules.budget, opened)
         settings = Settings(
             table=f"trained by {recipe.name}" + ("" if space == "nb201" else f", space {space}"),
             table_sha256=trainer.sha256,
@@ -188,10 +197,22 @@ class Campaign:
             return plan(self.settings, map(str, self.specs))
         return missing(self.folder, self.settings, {str(spec): spec.settings() for spec in self.specs})
 
+    def again(self, todo: Sequence[Unit]) -> str:
+        """What is said of runs that were made with a smaller budget; empty if there are none."""
+        before = settings_of(self.folder).budget if (self.folder / SETTINGS_FILE).exists() else ""
+        if before in ("", self.settings.budget) or not todo:
+            return ""
+        kept = "; cells that were trained are not trained again" if self.settings.training else ""
+        return (
+            f"the budget grows from {before} to {self.settings.budget}: runs are made again from their seeds, and "
+            f"begin with the same queries{kept}"
+        )
+
     def run(self, todo: Sequence[Unit] | None = None, *, workers: int = -1) -> Iterator[Unit]:
         """Run what is missing in `workers` processes (-1 for one a core); yields units as they finish.
 
         Each result file is written, whole, by its worker. `todo` is `missing()` where the caller has it already.
+        Where nothing was finished before an error, the folder is left as it was.
 
         Raises OtherCampaign, DamagedRecord, DamagedTable.
         """
@@ -199,18 +220,26 @@ class Campaign:
         known = claimed(self.folder, self.settings)
         fresh = {name: oracle for name, oracle in self.oracles.items() if known is None or name not in known}
         budget = Budget.parse(self.settings.budget)
-        claim(self.folder, self.settings, {name: reference(oracle, budget) for name, oracle in fresh.items()})
-        if self.table is not None:
-            self.table.save(self.folder / OWN_TABLE)
-        if not todo:
-            return
-        place = Place(
-            folder=self.folder, provenance=provenance("numpy", "pyarrow", "joblib"), machine=self.machine
-        )
-        specs = {str(spec): spec for spec in self.specs}
-        jobs = (joblib.delayed(run_unit)(place, self.settings, unit, specs[unit.searcher]) for unit in todo)
-        with closing(joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)) as done:
-            yield from done
+        references = {name: reference(oracle, budget) for name, oracle in fresh.items()}
+        with claiming(self.folder, self.settings, references):
+            if self.table is not None:
+                self.table.save(self.folder / OWN_TABLE)
+            if not todo:
+                return
+            place = Place(
+                folder=self.folder, provenance=provenance("numpy", "pyarrow", "joblib"), machine=self.machine
+            )
+            specs = {str(spec): spec for spec in self.specs}
+            jobs = (
+                joblib.delayed(run_unit)(place, self.settings, unit, specs[unit.searcher]) for unit in todo
+            )
+            with (
+                installed_modules_first(),
+                closing(joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)) as done,
+            ):
+                yield from done
+        for path in shorter(self.folder, self.settings, map(str, self.specs)):
+            path.unlink()
 
 
 def _specs(searchers: Iterable[Searchable]) -> tuple[Spec, ...]:
@@ -241,3 +270,25 @@ def _notes(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
     for name, oracle in oracles.items():
         warning = f"; note: {oracle.view.warning}" if oracle.view.warning else ""
         yield f"{name}: search metric {oracle.metric}, reported {oracle.view.report}{warning}"
+
+
+def _check_least(specs: Iterable[Spec], budget: Budget, space: object) -> None:
+    """Make each searcher of the space, and see whether the budget is enough for it."""
+    for spec in specs:
+        check_least(spec.make(space, generators(0)[0]), budget, str(spec))
+
+
+def _beyond(budget: Budget, oracles: Mapping[str, Table]) -> Iterator[str]:
+    """A line for each dataset on which the budget pays for evaluating every cell."""
+    for name, oracle in oracles.items():
+        one, count = oracle.for_run(generators(0)[1]), len(oracle.space)
+        everything = {
+            "queries": float(count),
+            "epochs": count * one.evaluate(oracle.space[0]).epochs,
+            "seconds": float(oracle.seconds.sum()),
+        }[budget.clock]
+        if budget.amount > everything:
+            yield (
+                f"note: {budget} on {name} are more than evaluating all {count:,} cells costs ({everything:g}); "
+                "a run ends when they are spent or the searcher stops"
+            )

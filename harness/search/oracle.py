@@ -138,6 +138,9 @@ class Answers(Protocol):
 class Table:
     """An oracle over one dataset of a table, with its default search metric or a given one.
 
+    With `search_on`, the search metric and the costs are those of that dataset, and only the reported accuracy is
+    of `dataset`: a search on CIFAR-10 that is reported on CIFAR-100.
+
     Raises LeakyQuery; NotInTable also if some cells have no value.
 
     >>> from nasgauge.data.sources import open_table
@@ -153,9 +156,11 @@ class Table:
         *,
         metric: SearchMetric | None = None,
         curves: Curves | None = None,
+        search_on: str = "",
     ) -> None:
         default = table.view(dataset)
-        search = default.search if metric is None else metric.column(dataset)
+        searched = search_on or dataset
+        search = table.view(searched).search if metric is None else metric.column(searched)
         self.view: Final[View] = View(search=search, report=default.report)
         at = None if metric is None else metric.fidelity.at
         runs_SC = _runs(table, search, at, curves)  # seeds to draw from (S), cells (C)

@@ -133,12 +133,7 @@ def run(
     clock = time.perf_counter
     spent, idle, overhead, booked = 0.0, 0, 0.0, 0.0
     recommend: Callable[[], C | None] | None = getattr(searcher, "recommend", None)
-    least: int = getattr(searcher, "least", 0)
-    if budget.clock == "queries" and budget.amount < least:
-        raise InvalidBudget(
-            f"a budget of {budget} is less than the {least} queries that this searcher makes before it "
-            "chooses any; give a larger budget"
-        )
+    check_least(searcher, budget)
     last = left_for_one(oracle, budget)  # beyond it a query would overrun: it is not made
     while True:
         start = clock()
@@ -159,6 +154,7 @@ def run(
                 if own:
                     evaluation = evaluation._replace(seconds=evaluation.seconds + own)
                     booked += own
+                    overhead += own
                 spent += cost(evaluation, budget.clock)
                 idle = 0
                 if spent > budget.amount:
@@ -175,6 +171,16 @@ def run(
             overhead += clock() - start
             yield Step(cell, evaluation, charged, overhead, recommended)
             overhead = 0.0
+
+
+def check_least(searcher: Searcher[C], budget: Budget, name: str = "this searcher") -> None:
+    """Raise InvalidBudget if the budget is below the searcher's `least`."""
+    least: int = getattr(searcher, "least", 0)
+    if budget.clock == "queries" and budget.amount < least:
+        raise InvalidBudget(
+            f"a budget of {budget} is less than the {least} queries that {name} makes before it chooses any; "
+            "give a larger budget"
+        )
 
 
 def left_for_one(oracle: Oracle[C], budget: Budget) -> float:

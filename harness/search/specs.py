@@ -14,16 +14,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from nasgauge.data.plugins import load
+from nasgauge.harness.search.warm_start import WarmStart
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201, Space
 
 Option = int | float | str | bool
+
+_WARM: Final[dict[str, Option]] = {"warm": "", "warm_cells": 10, "warm_pool": 1000}
+"""The options of a warm start, which every searcher has."""
 
 
 class UnknownSearcher(NasgaugeError, LookupError):
@@ -80,13 +84,18 @@ class Spec:
     """A searcher and its options.
 
     As text: `evolution`, `evolution:population=50:tournament=10`, `my_module:MyClass:population=50`. Equal
-    texts are equal specs. A spec can be pickled, and made into a searcher in any process: modules are found
-    there as here, and joblib (which uses cloudpickle) also carries classes of `__main__` and of notebooks.
+    texts are equal specs. Every searcher has the options of a warm start by a zero-cost proxy, `warm`,
+    `warm_cells` and `warm_pool`; see `nasgauge.harness.search.warm_start.WarmStart`.
+
+    A spec can be pickled, and made into a searcher in any process: modules are found there as here, and joblib
+    (which uses cloudpickle) also carries classes of `__main__` and of notebooks.
 
     >>> str(Spec.of("evolution", population=50))
     'evolution:population=50'
     >>> Spec.of("evolution").settings()
     {'population': 10, 'tournament': 3}
+    >>> Spec.of("evolution:warm=naswot").settings()
+    {'population': 10, 'tournament': 3, 'warm': 'naswot', 'warm_cells': 10, 'warm_pool': 1000}
     """
 
     name: str
@@ -135,12 +144,18 @@ class Spec:
 
     def _with(self, given: Mapping[str, object]) -> "Spec":
         """The same searcher with further options, which are tried."""
-        defaults, options = self.settings(), dict(self.options)
+        defaults, options = _WARM | self.settings(), dict(self.options)
         for key, value in given.items():
             if key not in defaults:
-                known = ", ".join(defaults) or "none"
-                raise InvalidOption(f"searcher {self.name} has no option {key!r}; its options: {known}")
+                known = ", ".join(self.settings()) or "none"
+                raise InvalidOption(
+                    f"searcher {self.name} has no option {key!r}; its options: {known}, and {', '.join(_WARM)}"
+                )
             options[key] = _convert(f"searcher {self.name}", key, value, defaults[key])
+        if "warm" not in options and (idle := sorted(options.keys() & _WARM.keys() - self._own().keys())):
+            raise InvalidOption(
+                f"searcher {self.name}: {', '.join(idle)} needs a proxy, warm=naswot for example"
+            )
         spec = replace(self, options=tuple(sorted(options.items())))
         spec.make(NB201(), np.random.default_rng(0))
         return spec
@@ -149,19 +164,30 @@ class Spec:
         return ":".join([self.name, *(f"{key}={value}" for key, value in self.options)])
 
     def settings(self) -> dict[str, Option]:
-        """Every option of the searcher with its value."""
+        """Every option of the searcher with its value; those of a warm start only if it has one."""
+        warm = _WARM if "warm" in dict(self.options) else {}
+        return self._own() | warm | dict(self.options)
+
+    def _own(self) -> dict[str, Option]:
+        """The options that the searcher declares, with their defaults."""
         signature = inspect.signature(self.factory)
         taken = signature.bind(None, None).arguments  # the space and the generator
         parameters = (p for p in signature.parameters.values() if p.name not in taken)
-        return {p.name: p.default for p in parameters if isinstance(p.default, Option)} | dict(self.options)
+        return {p.name: p.default for p in parameters if isinstance(p.default, Option)}
 
     def make(self, space: Any, rng: np.random.Generator) -> CellSearcher:
         """A new searcher.
 
         Raises InvalidOption if its constructor raises ValueError.
         """
+        own, options = self._own(), dict(self.options)
+        warm = {key: options.pop(key) for key in _WARM.keys() - own.keys() if key in options}
         try:
-            return self.factory(space, rng, **dict(self.options))
+            searcher = self.factory(space, rng, **options)
+            if "warm" not in warm:
+                return searcher
+            proxy, cells, pool = (_WARM | warm).values()
+            return WarmStart(searcher, space, rng, proxy=str(proxy), cells=int(cells), pool=int(pool))
         except ValueError as error:
             raise InvalidOption(f"searcher {self.name}: {error}") from error
 

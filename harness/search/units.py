@@ -1,11 +1,12 @@
 """One unit of a campaign: a searcher on a dataset, for a block of seeds, into one result file."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
 
 
+LONGEST: Final = 5.0
+"""Seconds after which the finished runs of a unit are written, so that a campaign that is stopped keeps them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where units are run: what does not change their results."""
@@ -33,7 +38,7 @@ class Place:
 
 
 def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
-    """Run one unit and write its file.
+    """Run one unit and write its file, or several where it takes longer than `LONGEST`.
 
     Raises DamagedTable if the table, or what is trained on, is not the campaign's.
     """
@@ -55,20 +60,25 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
         searcher, oracle = spec.make(space, searcher_rng), evaluator.for_run(oracle_rng)
         return list(run(searcher, oracle, budget, repeats=settings.repeats, canonical=space.canonical))
 
-    steps = gather((seed, one(seed)) for seed in range(unit.first, unit.last + 1))
-    header = Header.model_validate(
-        dict(place.provenance)
-        | dict(evaluator.header)
-        | {
-            "dataset": unit.dataset,
-            "searcher": unit.searcher,
-            "settings": spec.settings(),
-            "budget": settings.budget,
-            "repeats": settings.repeats,
-            "seeds": (unit.first, unit.last),
-        }
-    )
-    write(place.folder / unit.file, header, steps)
+    first, runs, clock = unit.first, list[tuple[int, list[Step[Any]]]](), time.perf_counter()
+    for seed in range(unit.first, unit.last + 1):
+        runs.append((seed, one(seed)))
+        if seed < unit.last and time.perf_counter() - clock < LONGEST:
+            continue
+        header = Header.model_validate(
+            dict(place.provenance)
+            | dict(evaluator.header)
+            | {
+                "dataset": unit.dataset,
+                "searcher": unit.searcher,
+                "settings": spec.settings(),
+                "budget": settings.budget,
+                "repeats": settings.repeats,
+                "seeds": (first, seed),
+            }
+        )
+        write(place.folder / replace(unit, first=first, last=seed).file, header, gather(runs))
+        first, runs, clock = seed + 1, [], time.perf_counter()
     return unit
 
 
@@ -93,7 +103,7 @@ def _table_evaluator(folder: Path, settings: Settings, dataset: str) -> _Evaluat
     own = folder / settings.table  # a table that cannot be opened by name is kept in the campaign's folder
     name = str(own) if own.suffix == ".npz" and own.is_file() else settings.table
     table = _table(name)
-    oracle = _oracle(name, dataset, settings.metric)
+    oracle = _oracle(name, dataset, settings.metric, settings.search_on)
     header = {
         "table": table.name,
         "table_sha256": table.sha256,
@@ -136,6 +146,6 @@ def _table(name: str) -> AccuracyTable:
 
 
 @lru_cache(maxsize=16)
-def _oracle(name: str, dataset: str, metric: str) -> Table:
+def _oracle(name: str, dataset: str, metric: str, search_on: str) -> Table:
     chosen = SearchMetric.parse(metric) if metric else None
-    return Table(_table(name), dataset, metric=chosen, curves=open_curves(name))
+    return Table(_table(name), dataset, metric=chosen, curves=open_curves(name), search_on=search_on)

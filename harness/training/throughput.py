@@ -1,14 +1,12 @@
 """Throughput of training steps on random images, without files and without an input path."""
 
-import math
-import time
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from nasgauge.data.images.folders import DEVIATION, MEAN
@@ -20,7 +18,7 @@ from nasgauge.harness.training.machine import Machine
 from nasgauge.harness.training.reading import SIDE
 from nasgauge.harness.training.units import TrainingUnit, skeleton_of
 
-_WARM_UP: Final = 3  # steps
+_STEPS: Final = 4  # between looks at the clock
 _CIFAR: Final = (10, 32, 50_000)
 _SETS: Final = MappingProxyType(
     {
@@ -47,11 +45,11 @@ class Throughput(NamedTuple):
 
 
 class _FakeFeed:
-    """One batch of random images again and again, normalised anew each time."""
+    """One batch of random images again and again, normalised anew each time, in short epochs."""
 
-    def __init__(self, recipe: Recipe, side: int, classes: int, count: int, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, side: int, classes: int, device: torch.device) -> None:
         self.batch = recipe.batch
-        self.count = count - count % recipe.batch
+        self.count = _STEPS * recipe.batch
         self._colours = Colours.on(device, MEAN, DEVIATION)
         generator = torch.Generator().manual_seed(0)
         self._pixels = torch.randint(
@@ -68,14 +66,10 @@ class _FakeFeed:
                 yield self._colours.normalised(self._pixels[share::of]), self._labels[share::of]
 
 
-class _Enough(Exception):
-    pass
-
-
 def throughput(
     unit: TrainingUnit, machine: Machine, seconds: float, on_step: Callable[[Step], None] = lambda _step: None
 ) -> Throughput:
-    """Train a unit on random images for about so many seconds, after a few steps of warming up.
+    """Train a unit on random images for about so many seconds, after four steps of warming up.
 
     Raises InvalidBatch, InvalidMachine.
 
@@ -92,45 +86,18 @@ def throughput(
     network = build_network(
         unit.cell, skeleton_of(recipe, classes, side), weights_generator(unit.seed), recipe.initialisation
     )
-    feed = _FakeFeed(recipe, side, classes, count, fabric.device)
+    feed = _FakeFeed(recipe, side, classes, fabric.device)
     shares = here.shares(recipe.batch, fabric.world_size)
+    endless = replace(recipe, epochs=sys.maxsize)
     training = Training(
-        network, recipe, feed, {}, fabric, seed=unit.seed, compiled=here.compiled, shares=shares
+        network, endless, feed, {}, fabric, seed=unit.seed, compiled=here.compiled, shares=shares
     )
-    clock = _Clock(seconds, fabric)
-
-    def after(step: Step) -> None:
-        on_step(step)
-        clock.tick()
-
-    with suppress(_Enough):
-        for _ in training.epochs(after):
-            pass
-    rate = recipe.batch / clock.step
-    return Throughput(rate, clock.step, peak_memory(fabric.device), recipe.epochs * feed.count / rate / 3600)
-
-
-class _Clock:
-    """Times steps after some steps of warming up, and ends them after the wanted time."""
-
-    def __init__(self, seconds: float, fabric: Fabric) -> None:
-        self.step = 0.0
-        """Mean seconds of a step."""
-        self._seconds = seconds
-        self._fabric = fabric
-        self._ticks = self._timed = 0
-        self._start = 0.0
-
-    def tick(self) -> None:
-        self._ticks += 1
-        if self._ticks not in (_WARM_UP, _WARM_UP + 1, _WARM_UP + 1 + self._timed):
-            return
-        if self._fabric.device.type == "cuda":
-            torch.cuda.synchronize()
-        now, taken = time.perf_counter(), time.perf_counter() - self._start
-        if self._ticks == _WARM_UP + 1:  # all processes time as many steps as the first one finds enough
-            self._timed = self._fabric.broadcast(max(math.ceil(self._seconds / taken), 1))
-        elif self._timed:
-            self.step = taken / self._timed
-            raise _Enough
-        self._start = now
+    epochs = training.epochs(on_step)
+    next(epochs)  # warming up
+    spent = steps = 0.0
+    while fabric.broadcast(spent < seconds or not steps):  # all processes end when the first one does
+        spent += next(epochs).seconds
+        steps += training.steps
+    rate = recipe.batch * steps / spent
+    hours = recipe.epochs * (count - count % recipe.batch) / rate / 3600
+    return Throughput(rate, spent / steps, peak_memory(fabric.device), hours)

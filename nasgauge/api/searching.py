@@ -45,7 +45,7 @@ def search(
     seeds
         A number of runs, seeds 0 to n-1, or a range.
     options
-        `metric`, `repeats`, `out`, `workers`, `progress`, as for `bench`; `workers` is 1 by default.
+        `metric`, `search_on`, `repeats`, `out`, `workers`, `progress`, as for `bench`; `workers` is 1 by default.
 
     Raises
     ------
@@ -78,6 +78,7 @@ def bench(
     budget: int | str = 200,
     seeds: int | range = 100,
     metric: str = "",
+    search_on: str = "",
     repeats: Repeats = "charge",
     out: str | Path | None = None,
     workers: int = -1,
@@ -95,12 +96,17 @@ def bench(
         The search metric as `fidelity/split/seeds`, such as `"200/valid/777"` or `"12/valid/mean"`. By
         default that of the table: for `nb201`, the 200-epoch validation accuracy of one training seed, drawn
         at each query.
+    search_on
+        A dataset to search on, whatever datasets are reported: with `"cifar10"`, every run searches on CIFAR-10,
+        and its cells' accuracies are reported on each `dataset`, as in the tables of the NAS-Bench-201 paper. By
+        default a search on each dataset.
     repeats
         `"charge"`: every query costs. `"free"`: a query of a cell that was evaluated before in this run, or of
         a structural duplicate, costs nothing.
     out
         Folder of the results. What is there is kept, so an interrupted campaign goes on, and seeds,
-        datasets and searchers can be added. By default the results are kept in memory only.
+        datasets and searchers can be added. With a larger budget, the runs are made again from their seeds, and
+        begin with the same queries. By default the results are kept in memory only.
     workers
         Processes; -1 for one a core. Results do not depend on it.
     progress
@@ -126,7 +132,9 @@ def bench(
             table,
             datasets=() if dataset is None else (dataset,) if isinstance(dataset, str) else tuple(dataset),
             seeds=seeds,
-            rules=Rules(budget=Budget.parse(str(budget)), metric=metric, repeats=repeats),
+            rules=Rules(
+                budget=Budget.parse(str(budget)), metric=metric, search_on=search_on, repeats=repeats
+            ),
         )
         run_campaign(campaign, workers=workers, progress=progress)
         return Results(folder, temporary=out is None)

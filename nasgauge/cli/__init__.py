@@ -6,12 +6,30 @@ functions, so that `nasgauge --help` and a table search start at once.
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from nasgauge.cli import agreement, bench, bridge, check, console, data, gate, proxies, report, score, train
+from nasgauge.cli import (
+    agreement,
+    bench,
+    bridge,
+    catalogue,
+    check,
+    console,
+    data,
+    final,
+    gate,
+    merge,
+    proxies,
+    report,
+    score,
+    train,
+)
+from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.spaces.errors import extras_explained
+
+_INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="nasgauge",
@@ -26,14 +44,20 @@ app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(train.train)
 app.command()(report.report)
+app.command()(merge.merge)
 app.command()(check.check)
 app.command()(gate.gate)
+app.command()(catalogue.searchers)
+app.command()(catalogue.proxies)
+app.command()(catalogue.recipes)
+app.command("tables")(data.list_tables)
 app.add_typer(data.app, name="data")
 score.app.command()(proxies.cells)
 score.app.command()(agreement.agreement)
 score.app.command()(agreement.settings)
 score.app.command()(proxies.tenas)
 score.app.command()(bridge.bridge)
+score.app.command()(final.final)
 app.add_typer(score.app, name="score")
 
 
@@ -57,13 +81,20 @@ def root(
 
 
 def main() -> None:
-    """Entry point: our own errors become one line on stderr and exit code 2."""
+    """Entry point: our own errors and bad options become one line on stderr and exit code 2."""
     try:
-        with console.installed_modules_first(), extras_explained():
-            app()
-    except KeyboardInterrupt:
-        console.err().print("interrupted; whole result files are kept, run the same command to go on")
-        sys.exit(130)
+        with installed_modules_first(), extras_explained():
+            code = app(prog_name="nasgauge", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
     except console.expected_errors() as error:
         console.fail(error)
+        sys.exit(getattr(error, "exit_code", 2))
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not typer's own
+            raise
+        console.fail_usage(error)
         sys.exit(2)
+    if code == _INTERRUPTED:
+        console.err().print("interrupted; whole result files are kept, run the same command to go on")
+    sys.exit(code or 0)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
 from nasgauge.data import DEFAULT_TABLE
 
 if TYPE_CHECKING:
@@ -13,21 +13,15 @@ if TYPE_CHECKING:
 
 
 def agreement(
-    table: Annotated[
-        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
-    ] = DEFAULT_TABLE,
-    scores: Annotated[
-        Path | None, typer.Option(help="File of scores; those of the package by default.")
-    ] = None,
+    table: options.Table = DEFAULT_TABLE,
+    scores: Annotated[str, typer.Option(help="File of scores.", show_default="shipped")] = "",
     over: Annotated[
         Literal["classes", "cells"] | None,
         typer.Option(
             help="Unit of the statistics: a structural class, or each of its cells; by default both."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")] = Path(
-        "results/agreement"
-    ),
+    out: options.Out = options.RESULTS / "agreement",
     resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=20)] = 200,
     seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
 ) -> None:
@@ -55,7 +49,7 @@ def agreement(
     from nasgauge.studies.agreement import seconds, study
 
     opened = open_table(table)
-    recipe, kept = read(scores) if scores else shipped()
+    recipe, kept = read(Path(scores)) if scores else shipped()
     rows: list[Row] = []
     units: tuple[Over, ...] = (over,) if over else ("cells", "classes")
     with console.progress() as progress:
@@ -83,21 +77,21 @@ def agreement(
 
 
 def settings(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the measurements, tables and figures.")
-    ] = Path("results/settings"),
+    out: options.Out = options.RESULTS / "settings",
     count: Annotated[
         int, typer.Option("--count", help="Number of structural classes, a uniform sample.", min=3)
     ] = 150,
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
-    table: Annotated[
-        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
-    ] = DEFAULT_TABLE,
+    table: options.Table = DEFAULT_TABLE,
     seed: Annotated[int, typer.Option(help="Random seed of weights, images and bootstrap.", min=0)] = 0,
 ) -> None:
     """Kendall's tau of kappa and regions against the batch size, the number of crops and of repeats.
 
     Measurements are kept in OUT/settings.parquet; the same command continues after an interruption.
+
+    Example:
+
+      nasgauge score settings --count 150 --images cifar10
     """
     import numpy as np
     import pandas as pd

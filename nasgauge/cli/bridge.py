@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
+from nasgauge.data import DEFAULT_TABLE
 from nasgauge.spaces.errors import NasgaugeError
 
 if TYPE_CHECKING:
@@ -32,13 +33,11 @@ def bridge(
     folder: Annotated[
         Path, typer.Argument(help="Folder of training records of nasgauge train.", metavar="DIR")
     ],
-    table: Annotated[str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")] = "nb201",
+    table: options.Table = DEFAULT_TABLE,
     curves: Annotated[
         str, typer.Option(help="Table with learning curves to plot for comparison; --table by default.")
     ] = "",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the results; DIR/bridge by default.")
-    ] = None,
+    out: options.OutByName = None,
     venue: Annotated[
         str, typer.Option(help="Column width and fonts of a venue, as in nasgauge report.")
     ] = "page",
@@ -48,7 +47,9 @@ def bridge(
 
     Example:
 
-      nasgauge train --top 5 --from results/bench && nasgauge score bridge results/trained -t nb201
+      nasgauge train --top 5 --from results/bench
+
+      nasgauge score bridge results/trained --table nb201
     """
     import numpy as np
 
@@ -57,7 +58,12 @@ def bridge(
     from nasgauge.analysis.report.retraining import bridge_section
 
     found = gather_bridge(folder, table, curves)
-    place = out or folder / "bridge"
+    if not found.figures:
+        raise NoTrainings(
+            f"nothing in {folder} can be compared with table {found.table} ({'; '.join(found.notes[:1])}); train a "
+            f"cell by its recipe: nasgauge train CELL --recipe nb201-12 --dataset cifar10-valid --out {folder}"
+        )
+    place = out or options.RESULTS / f"bridge-{folder.name}"
     place.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     provenance = f"Table {found.table}; {len(found.runs)} trainings in {folder.name}; resampling seed {seed}."

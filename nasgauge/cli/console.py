@@ -1,20 +1,19 @@
 """The consoles that the command line prints to, and the errors that it prints as one line."""
 
-import os
+import errno
 import sys
-from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from nasgauge.spaces.errors import NasgaugeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Sequence
 
     from rich.console import Console
     from rich.progress import Progress
 
-_SAFE_PATH: Final = "PYTHONSAFEPATH"
+    from nasgauge.spaces.cells import Cell
 
 
 class BadOption(NasgaugeError, ValueError):
@@ -38,6 +37,71 @@ def err() -> "Console":
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def table(
+    title: str,
+    columns: "Sequence[str]",
+    rows: "Sequence[Sequence[str]]",
+    *,
+    left: "Collection[str]" = (),
+    optional: "Sequence[str]" = (),
+) -> None:
+    """Print a table of which nothing is shortened.
+
+    In a terminal that is too narrow, columns of `optional` are left out, the first of them first, and named below.
+    In a file or a log, a table is as wide as it needs. `left`: the columns that are aligned to the left.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    def made(dropped: list[str]) -> Table:
+        grid = Table(
+            box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, title_justify="left"
+        )
+        for name in columns:
+            if name not in dropped:
+                grid.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+        for row in rows:
+            grid.add_row(*(text for name, text in zip(columns, row, strict=True) if name not in dropped))
+        return grid
+
+    def width(grid: Table) -> int:
+        return grid.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+
+    console = out()
+    dropped: list[str] = []
+    for name in optional if console.is_terminal else ():
+        if width(made(dropped)) <= console.width:
+            break
+        dropped.append(name)
+    grid = made(dropped)
+    wide = Console(file=console.file, force_terminal=console.is_terminal, width=max(width(grid), len(title)))
+    wide.print(grid, markup=False)
+    if dropped:
+        console.print(f"not shown in {console.width} columns: {', '.join(dropped)}", markup=False)
+
+
+def index_of(cell: "Cell") -> int:
+    """The official index of a cell, as `nas-bench-201` counts."""
+    from nasgauge.data.sources import open_table
+
+    official = open_table().official
+    assert official is not None  # the default table has them
+    return int(official[cell.rank])
+
+
+def named(cell: "Cell") -> str:
+    """A cell by its official index, its code and its string.
+
+    >>> from nasgauge.spaces.nb201 import NB201
+    >>> named(NB201()[0])
+    '1651 000000 |none~0|+|none~0|none~1|+|none~0|none~1|none~2|'
+    """
+    from nasgauge.spaces.architectures import short_name
+
+    return f"{index_of(cell)} {short_name(cell)} {cell}"
+
+
 def progress() -> "Progress":
     """A bar with counts, elapsed time and what is left, on standard error."""
     from nasgauge.api.progress import terminal_progress
@@ -45,27 +109,41 @@ def progress() -> "Progress":
     return terminal_progress(err())
 
 
-@contextmanager
-def installed_modules_first() -> "Iterator[None]":
-    """Meanwhile, processes that are started do not look for modules in the current folder first.
-
-    Otherwise a `json.py` there would be imported by every worker instead of Python's own.
-    """
-    before = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
-    try:
-        yield
-    finally:
-        del os.environ[_SAFE_PATH]
-        if before is not None:
-            os.environ[_SAFE_PATH] = before
-
-
 def expected_errors() -> tuple[type[Exception], ...]:
     """The errors that become one line: our own, and the disk's; others stay tracebacks."""
     return NasgaugeError, OSError
 
 
+def explained(error: BaseException) -> str:
+    """An error in a sentence; of the operating system's, without its number.
+
+    >>> explained(PermissionError(13, "Permission denied", "results"))
+    'results: Permission denied; give another path, or change its permissions'
+    """
+    if not isinstance(error, OSError) or isinstance(error, NasgaugeError) or error.strerror is None:
+        return str(error)
+    remedy = {
+        errno.EACCES: "; give another path, or change its permissions",
+        errno.ENOENT: "; give a path that exists",
+        errno.ENOSPC: "; free some space and run the same command again",
+    }.get(error.errno or 0, "; give another path")
+    what = error.filename2 or error.filename
+    where = "" if what is None else f"{what}: "
+    return f"{where}{error.strerror}{remedy}"
+
+
 def fail(error: BaseException) -> None:
-    """One line on stderr that says what came, what is allowed and what to do."""
-    err().print(f"error: {' '.join(str(error).split())}", markup=False, style="red")
+    """One line on stderr that says what came, what is allowed and what to do; before it, one for each note."""
+    for note in getattr(error, "__notes__", ()):
+        err().print(note, markup=False, style="red")
+    err().print(f"error: {' '.join(explained(error).split())}", markup=False, style="red")
+
+
+def fail_usage(error: Any) -> None:
+    """The same for a command line that typer cannot read."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # a command without any arguments: its help
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    command = "nasgauge" if context is None else context.command_path
+    fail(BadOption(f"{error.format_message().rstrip('.')}; see: {command} --help"))

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
 from nasgauge.data import DEFAULT_TABLE
-from nasgauge.data.sources import UnknownTable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -19,7 +18,12 @@ app = typer.Typer(help="List, describe, import and build tables of accuracies.",
 
 @app.command("list")
 def list_tables() -> None:
-    """List all tables, and whether they are on this machine."""
+    """List all tables, and whether they are on this machine.
+
+    Example:
+
+      nasgauge tables
+    """
     from nasgauge.data.index_lists import SPLIT_FILES, splits_folder
     from nasgauge.data.plugins import declared
     from nasgauge.data.sources import DEFAULT_TABLE, SOURCES, imported_tables, table_names
@@ -59,7 +63,12 @@ def _state(name: str) -> str:
 def info(
     name: Annotated[str, typer.Argument(help="Name of a table, or a .npz file.", metavar="NAME")],
 ) -> None:
-    """Describe a table: origin, licence, columns, and what it does not have."""
+    """Describe a table: origin, licence, columns, and what it does not have.
+
+    Example:
+
+      nasgauge data info nb201
+    """
     from math import isfinite
 
     from nasgauge.data.ceilings import noise_ceiling
@@ -91,13 +100,16 @@ def fetch(
     name: Annotated[str, typer.Argument(help="splits.", metavar="NAME")],
     folder: Annotated[
         Path | None,
-        typer.Option("--from", help="Take the files from this folder instead of downloading.", metavar="DIR"),
+        typer.Option(
+            "--from", help="Take the files from this folder instead of downloading.", metavar="FOLDER"
+        ),
     ] = None,
     mirror: Annotated[
         str | None,
         typer.Option(help="Address of a folder that has the files.", envvar="NASGAUGE_MIRROR"),
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds without a byte after which to try again.")] = 20.0,
+    force: Annotated[bool, typer.Option("--force", help="Download again what is there.")] = False,
 ) -> None:
     """Download the benchmark's lists of training, validation and test images; their checksums are known.
 
@@ -105,7 +117,7 @@ def fetch(
 
       nasgauge data fetch splits
     """
-    from nasgauge.data.index_lists import SPLIT_FILES, fetch_splits, keep_splits
+    from nasgauge.data.index_lists import SPLIT_FILES, fetch_splits, keep_splits, kept_splits
     from nasgauge.data.sources import open_table
 
     if name != "splits":
@@ -113,6 +125,12 @@ def fetch(
         raise console.BadOption(
             f"table {table.name} needs no download; to fetch the lists of images: nasgauge data fetch splits"
         )
+    if (there := kept_splits()) is not None and not force:
+        console.out().print(f"the lists of images are in {there}; --force fetches them again", markup=False)
+        return
+    if there is not None and folder is None:
+        for file in SPLIT_FILES:
+            (there / file.name).unlink()
     if folder is not None:
         kept = keep_splits(folder)
     else:
@@ -127,15 +145,10 @@ def fetch(
 @app.command()
 def build(
     sources: Annotated[
-        Path, typer.Option("--from", help="Folder with the files that manifest.json lists.", metavar="DIR")
+        Path, typer.Option("--from", help="Folder with the files that manifest.json lists.", metavar="FOLDER")
     ],
     name: Annotated[str, typer.Option("--table", "-t", help="The table to build.")] = DEFAULT_TABLE,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", help="Folder for the table and its manifest.", show_default="results/TABLE"
-        ),
-    ] = None,
+    out: options.OutByName = None,
 ) -> None:
     """Build a table of the package from its sources, and compare it with the one that is installed.
 
@@ -150,13 +163,14 @@ def build(
     """
     from nasgauge.data.published import sha256
     from nasgauge.data.shipped import SHIPPED
+    from nasgauge.data.sources import UnknownTable
 
     if name not in SHIPPED:
         raise UnknownTable(f"the package ships no table {name!r}; choose from {', '.join(SHIPPED)}")
     shipped = SHIPPED[name]
     installed = shipped.folder / shipped.file
     before = sha256(installed) if installed.is_file() else ""
-    folder = out or Path("results") / name
+    folder = out or options.RESULTS / name
     table = shipped.build(sources, folder)
     same = sha256(folder / shipped.file) == before
     console.out().print(
@@ -173,7 +187,10 @@ def import_table(
         typer.Argument(help="NAS-Bench-201-v1_*.pth, a NATS-tss-v1_0-*-simple folder, or its .pbz2 file."),
     ],
     name: Annotated[str, typer.Option(help="Name of the table; from the file's name by default.")] = "",
-    curves: Annotated[bool, typer.Option(help="Keep learning curves too (1.2 GB for all cells).")] = True,
+    curves: Annotated[
+        bool,
+        typer.Option("--keep-curves/--no-curves", help="Keep learning curves too (1.2 GB for all cells)."),
+    ] = True,
     partial: Annotated[bool, typer.Option("--partial", help="Accept a file that lacks cells.")] = False,
 ) -> None:
     """Import an official file with all epochs, splits, seeds, times and learning curves.

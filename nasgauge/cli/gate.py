@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,23 +22,14 @@ def gate(
         "nasgauge-baseline.json"
     ),
     update: Annotated[bool, typer.Option("--update", help="Run, and store the results.")] = False,
-    searchers: Annotated[
-        str | None,
-        typer.Option("--searchers", "-s", help="By comma; my_pkg:MySearcher too. All that are stored."),
-    ] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", "-n", help="Runs of each searcher.")] = None,
-    first_seed: Annotated[
-        int | None, typer.Option(help="The first seed; behind the stored ones: fresh seeds, unpaired test.")
-    ] = None,
-    table: Annotated[
-        str | None, typer.Option("--table", "-t", help="Table.", rich_help_panel=_SETTINGS)
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Datasets, by comma.", rich_help_panel=_SETTINGS)
-    ] = None,
+    searchers: options.Searchers = "",
+    seeds: Annotated[int | None, options.SEEDS] = None,
+    first_seed: Annotated[int | None, options.FIRST_SEED] = None,
+    table: options.Table = "",
+    dataset: options.Dataset = "",
     budgets: Annotated[
         str | None,
-        typer.Option("--budgets", "-b", help="Queries, ascending, by comma.", rich_help_panel=_SETTINGS),
+        typer.Option("--budgets", help="Queries, ascending, by comma.", rich_help_panel=_SETTINGS),
     ] = None,
     margin: Annotated[
         str | None,
@@ -51,9 +42,12 @@ def gate(
     markdown: Annotated[Path | None, typer.Option(help="Write a report in Markdown.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write a report in JUnit XML.")] = None,
     time_limit: Annotated[float, typer.Option(help="Seconds for ten runs of a searcher.")] = 120.0,
-    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.")] = -1,
+    workers: options.Workers = -1,
 ) -> None:
     """Say whether search got worse: exit code 0 no, 1 yes, 2 cannot tell.
+
+    The defaults of searchers, seeds, table and datasets are the stored ones. A first seed behind the stored ones
+    gives fresh seeds, and an unpaired test.
 
     Examples:
 
@@ -61,8 +55,6 @@ def gate(
 
       nasgauge gate --baseline tests/baseline.json --junit gate.xml
     """
-    if workers == 0 or workers < -1:
-        raise console.BadOption(f"--workers {workers} does nothing; give a number, or -1 for one a core")
     if not time_limit > 0:
         raise console.BadOption(
             f"--time-limit {time_limit:g} is too short; give a positive number of seconds"
@@ -70,7 +62,7 @@ def gate(
     from nasgauge.gate import commands
 
     given = {
-        "table": table,
+        "table": table or None,
         "budgets": _budgets(budgets),
         "margin": margin,
         "seeds": seeds,
@@ -152,36 +144,24 @@ def _write(report: "Report", page: Path | None, suite: Path | None) -> None:
 
 
 def _say(report: "Report") -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as Grid
-
     from nasgauge.gate import render
 
     say = console.out().print
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, title=report.title, title_justify="left")
-    for column in (
-        "searcher",
-        "dataset",
-        "queries",
-        "then",
-        "now",
-        "difference",
-        "margin",
-        "test",
-        "verdict",
-    ):
-        grid.add_column(
-            column,
-            justify="left" if column in ("searcher", "dataset", "test", "verdict") else "right",
-            no_wrap=True,
-        )
-    for row in report.comparisons:
-        difference = row.verdict.difference
-        grid.add_row(
+    rows = [
+        (
             row.searcher, row.dataset, str(row.budget), f"{row.then:.3f}", f"{row.now:.3f}",
-            f"{difference.mean:+.3f}", f"{row.verdict.margin:.3f}", difference.design, row.verdict.word,
-        )  # fmt: skip
-    say(grid)
+            f"{row.verdict.difference.mean:+.3f}", f"{row.verdict.margin:.3f}", row.verdict.difference.design,
+            row.verdict.word,
+        )
+        for row in report.comparisons
+    ]  # fmt: skip
+    console.table(
+        report.title,
+        ("searcher", "dataset", "queries", "then", "now", "difference", "margin", "test", "verdict"),
+        rows,
+        left=("searcher", "dataset", "test", "verdict"),
+        optional=("test", "then", "now"),
+    )
     for row in report.comparisons:
         if row.verdict.word in ("worse", "cannot tell"):
             say(

@@ -2,17 +2,15 @@
 
 import ctypes
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
+from nasgauge.data import DEFAULT_TABLE
 from nasgauge.spaces.cells import Cell
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from nasgauge.data.tables import AccuracyTable
     from nasgauge.spaces.block_genotypes import Genotype
 
@@ -45,14 +43,14 @@ def cells(
     share: Annotated[
         str, typer.Option(help="With --all: K/N, to score the K-th of N parts, as in 1/2 and 2/2.")
     ] = "1/1",
-    out: Annotated[Path, typer.Option(help="With --all: folder of the scores.")] = Path("scores"),
+    out: options.Out = options.RESULTS / "scores",
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
 ) -> None:
     """Compute zero-cost proxies of cells on the benchmark's full network; kappa and regions on TE-NAS's small ones.
 
     The two numbers before a score are the draw of weights and the draw of the batch. A score that is not finite ranks last,
-    and the reason stands beside it. With --all, the scores are written to files, and flops, params and l2_norm are
+    and the reason stands beside it. With --all, the scores are written to --out, and flops, params and l2_norm are
     computed for every cell of the classes.
 
     Examples:
@@ -108,7 +106,7 @@ def cells(
         return
     scorer = Scorer(recipe, opened, place, named)
     for cell in chosen:
-        console.out().print(str(cell), markup=False)
+        console.out().print(console.named(cell), markup=False)
         for score in scorer.score(cell):
             text = f"{score.value:.6g}"
             if score.proxy in _IN_MILLIONS:
@@ -147,29 +145,35 @@ def tenas(
             "absolute; several separated by commas, or all."
         ),
     ] = "rank-sum",
-    seeds: Annotated[int, typer.Option(help="Number of searches.", min=1)] = 1,
-    first: Annotated[int, typer.Option(help="Random seed of the first search.", min=0)] = 0,
+    seeds: options.Seeds = 1,
+    first_seed: options.FirstSeed = 0,
     images: Annotated[
         str, typer.Option(help="sample, cifar10, a folder of CIFAR-10 files, or noise.")
     ] = "sample",
-    workers: Annotated[int, typer.Option(help="Threads; each evaluates one candidate at a time.", min=1)] = 1,
+    workers: options.Workers = -1,
     batch: Annotated[
         int | None,
         typer.Option(help="Images per kernel; by default that of the preset, 14 for darts.", min=2),
     ] = None,
-    repeats: Annotated[
+    measurements: Annotated[
         int | None, typer.Option(help="Repeats of every measurement; by default those of the preset.", min=1)
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     space: Annotated[str, typer.Option(help="Search space: nb201 or darts.")] = "nb201",
-    table: Annotated[
-        str | None, typer.Option(help="Table to look up the accuracy of the final cells in.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Add each search to this JSON file; seeds that it holds are skipped.")
-    ] = None,
+    table: options.Table = DEFAULT_TABLE,
+    out: options.OutByName = None,
 ) -> None:
-    """Run TE-NAS searches: print the operations removed in each round, and the final cell or genotype of each seed."""
+    """Run TE-NAS searches: print the operations removed in each round, and the final cell or genotype of each seed.
+
+    Each search is added to searches.json in the folder --out; seeds that it holds are skipped. Accuracies are those of
+    the table. Workers are threads; each evaluates one candidate at a time.
+
+    Examples:
+
+      nasgauge score tenas --seeds 3
+
+      nasgauge bench --searchers random,tenas:searches=results/tenas/searches.json --seeds 3
+    """
     import os
     import time
     from dataclasses import replace
@@ -191,15 +195,17 @@ def tenas(
     rules = RULES if rule == "all" else tuple(rule.split(","))
     if unknown := set(rules) - set(RULES):
         raise UnknownRule(f"unknown rule {', '.join(sorted(unknown))}; choose from {', '.join(RULES)}, all")
-    if space == "darts" and (table or rule != "rank-sum"):
+    if space == "darts" and (table != DEFAULT_TABLE or rule != "rank-sum"):
         raise typer.BadParameter("--table and --rule do not apply to the space darts; leave them out")
-    figures = open_table(table) if table else None
+    figures = None if space == "darts" else open_table(table)
+    workers = workers if workers > 0 else os.cpu_count() or 1
+    file = (out or options.RESULTS / ("tenas" if space == "nb201" else "tenas-darts")) / "searches.json"
     pixels = None if images == "noise" else open_images(images)
     darts, usual = space == "darts", PRESETS[preset]
     settings = replace(
         usual,
         batch=batch or (DARTS_BATCH if darts else usual.batch),
-        repeats=repeats or usual.repeats,
+        repeats=measurements or usual.repeats,
     )
     place = open_device(device)
     if workers > 1:
@@ -212,12 +218,12 @@ def tenas(
         )
 
     changed = "".join(
-        f" --{name} {value}" for name, value in (("batch", batch), ("repeats", repeats)) if value
+        f" --{name} {value}" for name, value in (("batch", batch), ("measurements", measurements)) if value
     )
     changed += " --space darts" if darts else ""
     kept = SearchFile(
         space="darts" if darts else "nb201",
-        command=f"nasgauge score tenas --preset PRESET --first SEED --images {images}{changed}",
+        command=f"nasgauge score tenas --preset PRESET --first-seed SEED --images {images}{changed}",
         images=images,
         image_count=0 if pixels is None else len(pixels),
         image_md5="" if pixels is None else pixels.md5(),
@@ -226,15 +232,14 @@ def tenas(
         torch=torch.__version__,
         settings={preset: settings},
     )
-    if out is not None:
-        kept = kept.resumed(out)
+    kept = kept.resumed(file)
     ended: dict[str, list[Cell]] = {}
-    for seed in range(first, first + seeds):
+    for seed in range(first_seed, first_seed + seeds):
         known: Known = {}  # what the rules of this seed share
         for rule in rules:
             stored = kept.by_seed(preset, rule).get(seed)
             if stored is not None:
-                console.err().print(f"seed {seed}, {rule}, is in {out}", markup=False)
+                console.err().print(f"seed {seed}, {rule}, is in {file}", markup=False)
                 if not darts:
                     ended.setdefault(rule, []).append(Cell.parse(stored.cell))
                 continue
@@ -259,32 +264,43 @@ def tenas(
                 search = prune(judge, rule=rule, on_round=show, clock=judge.clock)
                 final = cell_of(search.choices)
                 ended.setdefault(rule, []).append(final)
-                shown = [str(final)]
+                shown = [console.named(final)]
                 if figures is not None:
                     shown += [
                         f"{d} {figures.value(final, view.report):.2f}" for d, view in figures.views.items()
                     ]
             shown.append(f"({search.seconds:.0f} CPU s, {time.perf_counter() - clock:.0f} s)")
             console.out().print("  ".join(shown), markup=False)
-            if out is not None:
-                kept = kept.with_search(StoredSearch.of(preset, seed, search, final, rule))
-                with replacing(out) as file:
-                    file.write(kept.to_json().encode())
+            kept = kept.with_search(StoredSearch.of(preset, seed, search, final, rule))
+            with replacing(file) as opened:
+                opened.write(kept.to_json().encode())
     if figures is not None and seeds > 1:
-        console.out().print(_accuracies(ended, figures))
+        spent = {
+            rule: [kept.by_seed(preset, rule)[seed].seconds for seed in range(first_seed, first_seed + seeds)]
+            for rule in ended
+        }
+        _accuracies(ended, spent, figures)
+    console.out().print(f"the searches are in {file}", markup=False)
 
 
-def _accuracies(ended: dict[str, list[Cell]], table: "AccuracyTable") -> "Table":
-    """Test accuracy of the final cells of each rule: mean and sample standard deviation over searches."""
+def _accuracies(
+    ended: dict[str, list[Cell]], seconds: dict[str, list[float]], table: "AccuracyTable"
+) -> None:
+    """Print mean and sample standard deviation of accuracy and of CPU seconds over the searches of each rule."""
     import numpy as np
-    from rich.table import Table
 
-    shown = Table("rule", "searches", "distinct cells", *table.views, title="Test accuracy, mean (sd)")
+    rows = []
     for rule, cells in ended.items():
         values = [[table.value(cell, view.report) for cell in cells] for view in table.views.values()]
-        spread = [f"{np.mean(each):.2f} ({np.std(each, ddof=1):.2f})" for each in values]
-        shown.add_row(rule, str(len(cells)), str(len(set(cells))), *spread)
-    return shown
+        spread = [f"{np.mean(each):.2f} ± {np.std(each, ddof=1):.2f}" for each in [*values, seconds[rule]]]
+        rows.append((rule, str(len(cells)), str(len(set(cells))), *spread))
+    console.table(
+        "Test accuracy in percent and CPU seconds of a search, mean ± standard deviation",
+        ("rule", "searches", "distinct cells", *table.views, "CPU s"),
+        rows,
+        left=("rule",),
+        optional=("distinct cells", "searches"),
+    )
 
 
 def _size(genotype: "Genotype") -> str:

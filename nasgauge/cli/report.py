@@ -58,7 +58,7 @@ def report(
             help="File of cells' scores (.parquet or .csv), or 'shipped': their agreement with accuracy."
         ),
     ] = "",
-    trials: Annotated[
+    predictors: Annotated[
         str, typer.Option(help="Files of nasgauge score predictors (trials.parquet), comma-separated.")
     ] = "",
     pruning: Annotated[
@@ -85,10 +85,10 @@ def report(
       nasgauge report results/bench --scores shipped
     """
     extras = None
-    if scores or trials or pruning or trained:
+    if scores or predictors or pruning or trained:
         from nasgauge.cli.studies import gather
 
-        extras = gather(folder, scores, trials, pruning, trained, curves)
+        extras = gather(folder, scores, predictors, pruning, trained, curves)
     show(
         draw(
             folder,
@@ -135,22 +135,18 @@ def show(made: "Report") -> None:
     """Print the final accuracies, the comparison, notes on missing runs, and where the files are."""
     from dataclasses import replace
 
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as Grid
-
     say = console.out().print
     final = replace(
         made.final, shown=(*_PRINTED, "smoothed" if made.recommend == "incumbent" else "incumbent")
     )
-    grid = Grid(
-        box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=final.title, title_justify="left"
+    other = final.columns[-1]
+    console.table(
+        final.title,
+        final.columns,
+        list(final.rows()),
+        left=("dataset", "searcher"),
+        optional=(other, "low", "high", "regret"),
     )
-    for column in final.columns:
-        left = column in ("dataset", "searcher")
-        grid.add_column(column, justify="left" if left else "right", no_wrap=True, min_width=4)
-    for row in final.rows():
-        grid.add_row(*row)
-    say(grid)
     say(
         "low, high: 95 % bootstrap interval of the mean over n runs; regret: to the table's best cell; p: "
         "Brunner-Munzel test against random, unpaired, Holm over this table; last column: mean by the other rule"

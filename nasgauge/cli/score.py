@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
 from nasgauge.data import DEFAULT_TABLE
 
 if TYPE_CHECKING:
@@ -32,12 +32,8 @@ app = typer.Typer(
 
 @app.command()
 def predictors(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables.")] = Path(
-        "results/predictors"
-    ),
-    table: Annotated[
-        str, typer.Option("--table", "-t", help="Name of a table, or a .npz file.")
-    ] = DEFAULT_TABLE,
+    out: options.Out = options.RESULTS / "predictors",
+    table: options.Table = DEFAULT_TABLE,
     dataset: Annotated[
         str, typer.Option("--dataset", "-d", help="One dataset; the first of the table by default.")
     ] = "",
@@ -45,15 +41,13 @@ def predictors(
         Target, typer.Option(help="Predict the search metric (metric) or the reported accuracy (report).")
     ] = Target.metric,
     surrogates: Annotated[
-        str, typer.Option("--surrogates", "-s", help="Comma-separated names; all installed ones by default.")
+        str, typer.Option(help="Comma-separated names; all installed ones by default.")
     ] = "",
     cells: Annotated[int, typer.Option(help="Training cells of each size.")] = 256,
-    trials: Annotated[int, typer.Option("--trials", "-n", help="Fits of each surrogate at each size.")] = 10,
+    trials: Annotated[int, typer.Option(help="Fits of each surrogate at each size.")] = 10,
     top: Annotated[int, typer.Option(help="K in precision and regret of the top K cells.")] = 25,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
-    workers: Annotated[
-        int, typer.Option("--workers", "-j", help="Parallel processes; -1: one per core.")
-    ] = -1,
+    workers: options.Workers = -1,
 ) -> None:
     """Fit surrogates on cells of one size and rank larger cells: the protocol of PNAS, Table 1.
 
@@ -61,7 +55,7 @@ def predictors(
 
       nasgauge score predictors --trials 3
 
-      nasgauge score predictors -t nb201 -d cifar100 -s mlp-ensemble,lstm-ensemble,forest
+      nasgauge score predictors -t nb201 -d cifar100 --surrogates mlp-ensemble,lstm-ensemble,forest
     """
     from itertools import chain
 
@@ -75,8 +69,6 @@ def predictors(
     from nasgauge.studies.predictors import Protocol, ceilings, seed_columns
     from nasgauge.studies.predictors import trials as fits
 
-    if workers == 0:
-        raise console.BadOption("--workers 0 is not possible; give a positive number, or -1 for one per core")
     names = tuple(dict.fromkeys(surrogates.split(","))) if surrogates else installed()
     protocol = Protocol(surrogates=names, cells=cells, trials=trials, top=top)
     opened = open_table(table)
@@ -103,10 +95,8 @@ def predictors(
 def efficiency(
     ours: Annotated[Path, typer.Argument(help="Results folder of the searcher to evaluate.")],
     rivals: Annotated[Path, typer.Argument(help="Results folder of the baselines, with many more queries.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the tables.")] = Path(
-        "results/efficiency"
-    ),
-    queries: Annotated[
+    out: options.Out = options.RESULTS / "efficiency",
+    at: Annotated[
         str, typer.Option(help="Numbers of evaluations at which to compare, comma-separated.")
     ] = "50,100,192",
     seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.")] = 0,
@@ -128,10 +118,10 @@ def efficiency(
     from nasgauge.harness.records.results import references_of
 
     try:
-        points = [int(text) for text in queries.split(",")]
+        points = [int(text) for text in at.split(",")]
     except ValueError:
         raise console.BadOption(
-            f"--queries {queries!r} is not understood; give comma-separated numbers, as in 50,100,192"
+            f"--at {at!r} is not understood; give comma-separated numbers, as in 50,100,192"
         ) from None
     rng = np.random.default_rng(seed)
     mine = steps_of(ours)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,36 +37,30 @@ def train(
         ),
     ] = "cifar10-valid",
     images: Annotated[
-        Path | None,
+        str,
         typer.Option(
-            help="Folder with the published files of the dataset; the cache by default. For imagenet, the folder that "
-            "holds train and val.",
-            metavar="DIR",
+            help="Folder with the published files of the dataset; for imagenet, the folder that holds train and val.",
+            metavar="FOLDER",
+            show_default="the cache",
         ),
-    ] = None,
+    ] = "",
     recipe: Annotated[
         str,
         typer.Option(
             "--recipe",
             "-r",
-            help="nb201-12, nb201-200, long, tiny, pnas-cifar, pnas-mobile, pnas-large, tenas-cifar, tenas-imagenet or "
-            "modern.",
+            help="A name (nasgauge recipes).",
         ),
     ] = "nb201-12",
     epochs: Annotated[
         int | None, typer.Option(help="Number of epochs; that of the recipe by default.", min=1)
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Random seeds, comma-separated.")] = "777",
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="Folder of the training records; rerun the same command to resume."),
-    ] = Path("results/trained"),
+    seeds: options.Seeds = 1,
+    first_seed: options.FirstSeed = 777,
+    out: options.Out = options.RESULTS / "trained",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32, bf16 or 16.")] = "auto",
-    workers: Annotated[
-        int,
-        typer.Option("--workers", "-j", help="Parallel trainings; 0: one per GPU, or one on a CPU.", min=0),
-    ] = 0,
+    workers: options.Workers = -1,
     threads: Annotated[int | None, typer.Option(help="CPU threads per worker.", min=1)] = None,
     processes: Annotated[
         int,
@@ -113,11 +107,13 @@ def train(
 ) -> None:
     """Train cells with a recipe and write one training record per cell and seed, with one row per epoch.
 
+    The same command resumes an interrupted training. Without --workers there is one for each GPU, or one on a CPU.
+
     Examples:
 
       nasgauge train "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|" --recipe tiny
 
-      nasgauge train --top 5 --from results/bench --seeds 777,888,999
+      nasgauge train --top 5 --from results/bench --seeds 3
 
       nasgauge score bridge results/trained --table nb201
 
@@ -136,7 +132,6 @@ def train(
         compiled=compiled,
     )
     cells = _cells(texts or [], top, results)
-    numbers = _numbers(seeds)
     if fake_data:
         for cell in cells:
             speed = training.measure_throughput(
@@ -156,7 +151,7 @@ def train(
             recipe=recipe,
             epochs=epochs,
             dataset=dataset,
-            images=images,
+            images=Path(images) if images else None,
             machine=machine,
             skip_damaged=skip_damaged,
         )
@@ -168,10 +163,10 @@ def train(
         recipe=recipe,
         epochs=epochs,
         dataset=dataset,
-        seeds=numbers,
-        images=images,
+        seeds=range(first_seed, first_seed + seeds),
+        images=Path(images) if images else None,
         out=out,
-        workers=workers,
+        workers=max(workers, 0),
         machine=machine,
         habits=Habits(
             evaluate_every=evaluate_every,
@@ -197,15 +192,6 @@ def _cells(texts: "Sequence[str]", top: int, results: Path | None) -> "list[Arch
     return most_frequent(results, top)
 
 
-def _numbers(seeds: str) -> list[int]:
-    parts = [part.strip() for part in seeds.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise console.BadOption(
-            f"--seeds {seeds!r} is not understood; give comma-separated numbers, as in 777,888,999"
-        )
-    return list(dict.fromkeys(map(int, parts)))
-
-
 def _say(line: str) -> None:
     from nasgauge.harness.training.machine import is_first_process
 
@@ -214,16 +200,24 @@ def _say(line: str) -> None:
 
 
 def _show(trained: "pd.DataFrame") -> None:
-    from rich.table import Table
-
     from nasgauge.harness.training.machine import is_first_process
+    from nasgauge.spaces.architectures import architecture, short_name
+    from nasgauge.spaces.cells import Cell
 
-    shown = Table("seed", "epochs", "train", "valid", "test", "seconds", title="accuracy in percent")
-    shown.add_column("cell", overflow="fold")
+    rows = []
     for (cell, seed), epochs in trained.groupby(["cell", "seed"], sort=False):
         last = epochs.iloc[-1]
         figures = (last["train_accuracy"], last["valid_accuracy"], last["test_accuracy"])
         texts = ("" if isnan(figure) else f"{figure:.2f}" for figure in figures)
-        shown.add_row(str(seed), str(len(epochs)), *texts, f"{epochs['seconds'].sum():.0f}", cell)
+        found = architecture(str(cell))
+        index = str(console.index_of(found)) if isinstance(found, Cell) else ""
+        names = (index, short_name(found), str(seed), str(len(epochs)))
+        rows.append((*names, *texts, f"{epochs['seconds'].sum():.0f}", str(cell)))
     if is_first_process():
-        console.out().print(shown)
+        console.table(
+            "accuracy in percent",
+            ("index", "code", "seed", "epochs", "train", "valid", "test", "seconds", "cell"),
+            rows,
+            left=("code", "cell"),
+            optional=("cell", "train", "seconds"),
+        )

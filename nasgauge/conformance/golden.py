@@ -18,52 +18,70 @@ from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201
 
 FORMAT: Final = 1
-LENGTH: Final = 20
+LENGTH: Final = 100
+"""Cells of a trajectory, unless the searcher begins with half as many or more."""
 SEED: Final = 0
+_BEGINNINGS: Final = ("population", "initial", "startup")
+"""Options that say how many cells are evaluated before the search depends on any accuracy."""
 
 
 class BadGolden(NasgaugeError, ValueError):
     """A file that holds no golden trajectories."""
 
 
-def trajectory(searcher: Searchable) -> list[str]:
-    """The first `LENGTH` cells of `SEED`.
+def trajectory(searcher: Searchable, length: int | None = None) -> list[str]:
+    """The first cells of `SEED`, `length` of them.
 
-    Raises UnknownSearcher, InvalidOption.
+    By default `LENGTH`, or twice the cells that the searcher evaluates before it learns anything (its `least`, and
+    the options `population`, `initial` and `startup`), if that is more. A searcher that stops earlier has fewer.
+
+    Raises UnknownSearcher, InvalidOption; BadGolden for a length below 1.
 
     >>> trajectory("random") == trajectory("random"), len(trajectory("random"))
-    (True, 20)
+    (True, 100)
+    >>> len(trajectory("evolution:population=80"))
+    160
     """
-    made = Spec.of(searcher).make(NB201(), np.random.default_rng(SEED))
-    return [str(step.cell) for step in run(made, Landscape(), Budget(LENGTH))]
+    spec = Spec.of(searcher)
+    made = spec.make(NB201(), np.random.default_rng(SEED))
+    if length is None:
+        options = spec.settings()
+        blind = [int(options.get(name, 0)) for name in _BEGINNINGS] + [getattr(made, "least", 0)]
+        length = max(LENGTH, 2 * max(blind))
+    if length < 1:
+        raise BadGolden(f"a trajectory of {length} cells shows nothing; give a length of at least 1")
+    return [str(step.cell) for step in run(made, Landscape(), Budget(length))]
 
 
-def moved(path: Path, searcher: Searchable) -> str:
+def moved(path: Path, searcher: Searchable, length: int | None = None) -> str:
     """The first difference from the golden trajectory, in one sentence; empty if there is none.
 
-    Raises BadGolden if the file does not hold it, UnknownSearcher, InvalidOption.
+    `length` as for `trajectory`. Raises BadGolden if the file does not hold it, UnknownSearcher, InvalidOption.
     """
     stored, spec = _read(path), Spec.of(searcher)
     target = str(spec)
     if target not in stored:
         raise BadGolden(f"{path} holds no trajectory of {target}; store it with --nasgauge-update-golden")
-    found = trajectory(spec)
+    found = trajectory(spec, length)
     for place, (then, now) in enumerate(zip(stored[target], found, strict=False), 1):
         if then != now:
             return f"cell {place} of {target} was {then}, is {now}"
     if len(stored[target]) != len(found):
-        return f"{target} asked for {len(stored[target])} cells, asks for {len(found)}"
+        return (
+            f"the stored trajectory of {target} has {len(stored[target])} cells, this one {len(found)}; if another "
+            "length was meant, store it with --nasgauge-update-golden"
+        )
     return ""
 
 
-def store(path: Path, searcher: Searchable) -> None:
-    """Store a searcher's trajectory in the file, beside the others.
+def store(path: Path, searcher: Searchable, length: int | None = None) -> None:
+    """Store a searcher's trajectory in the file, beside the others; `length` as for `trajectory`.
 
     Raises BadGolden for a file there that is another, UnknownSearcher, InvalidOption.
     """
     stored = _read(path) if path.exists() else {}
     spec = Spec.of(searcher)
-    stored[str(spec)] = trajectory(spec)
+    stored[str(spec)] = trajectory(spec, length)
     content = {"format": FORMAT, "seed": SEED, "cells": dict(sorted(stored.items()))}
     with replacing(path) as file:
         file.write(json.dumps(content, indent=1).encode() + b"\n")

@@ -16,6 +16,7 @@ from pebble import ProcessExpired, ProcessPool
 from nasgauge.data.sources import open_table
 from nasgauge.gate.work import DECIMALS, Block, Run, SearcherFailed, describe_one, run_block
 from nasgauge.harness.search.oracle import Table
+from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import random_search
 from nasgauge.harness.search.specs import Option, Searchable, text_of
 from nasgauge.spaces.errors import NasgaugeError
@@ -110,7 +111,8 @@ def crew(workers: int, time_limit: float) -> Iterator[Crew]:
     count = workers if workers > 0 else os.cpu_count() or 1
     pool = ProcessPool(max_workers=count, context=get_context("spawn"))
     try:
-        yield Crew(pool, time_limit)
+        with installed_modules_first():
+            yield Crew(pool, time_limit)
     finally:
         pool.stop()  # type: ignore[no-untyped-call]  # pebble types the rest
         pool.join()

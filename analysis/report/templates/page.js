@@ -164,14 +164,15 @@ const DRAW = {
     const rows = kept(chart.y), columns = kept(chart.x);
     const of = (grid) => rows.map((row) => columns.map((column) => grid[row][column]));
     const small = narrow() || columns.length > 9;
-    const digits = (v) => (v === null ? "" : small && Math.abs(v) < 0.995 ? v.toFixed(2).replace("0.", ".") : v.toFixed(small && Math.abs(v) === 1 ? 0 : 2));
+    const crowded = narrow() && columns.length > 8; // numbers on hover and enlarged
+    const digits = (v) => (v === null || crowded ? "" : small && Math.abs(v) < 0.995 ? v.toFixed(2).replace("0.", ".") : v.toFixed(small && Math.abs(v) === 1 ? 0 : 2));
     const label = (names, places) => places.map((i) => short(names[i], narrow() ? 14 : 24));
     const x = columns.map(String), y = rows.map(String);
     const traces = [{
       type: "heatmap", x, y, z: of(chart.z), zmin: -1, zmax: 1, colorscale: [[0, "#b35806"], [0.5, theme() === "dark" ? "#22262b" : "#f4f4f4"], [1, "#2166ac"]],
       text: of(chart.text ?? chart.z).map((row) => row.map(digits)), texttemplate: "%{text}", textfont: { size: small ? 9 : 11 }, hoverongaps: false,
-      customdata: rows.map((row) => columns.map((column) => `${chart.y[row]}, ${chart.x[column]}`)),
-      showscale: false, hovertemplate: "%{customdata}: %{text}<extra></extra>", xgap: 1, ygap: 1,
+      customdata: rows.map((row) => columns.map((column) => `${chart.y[row]}, ${chart.x[column]}: ${(chart.text ?? chart.z)[row][column]?.toFixed(3)}`)),
+      showscale: false, hovertemplate: "%{customdata}<extra></extra>", xgap: 1, ygap: 1,
     }];
     if (chart.text) {  // numbers of cells without a colour
       const plain = [], ink = colour("--soft");
@@ -260,7 +261,8 @@ function rowsOf(table, all = false) {
   const parts = [];
   if (long) parts.push(`${shown.size} of ${wanted.length} rows`);
   if (hidden) parts.push(`${hidden} row${hidden > 1 ? "s" : ""} of hidden searchers`);
-  if (table.scrollWidth > table.parentElement.clientWidth + 1) parts.push("scroll sideways for more columns");
+  const wide = table.scrollWidth > table.parentElement.clientWidth + 1 && !all;
+  if (wide) parts.push("scroll sideways for more columns");
   more.hidden = !parts.length;
   more.textContent = parts.join("; ");
   if (long) {

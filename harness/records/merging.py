@@ -1,0 +1,101 @@
+"""Several results folders as one: runs that were made on several machines, or at several times."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasgauge.harness.records.claims import check_comparable, claim, claimed, joined
+from nasgauge.harness.records.results import (
+    TRAINED,
+    OtherCampaign,
+    Settings,
+    Unit,
+    references_of,
+    settings_of,
+    stretches,
+)
+from nasgauge.harness.records.steps import Record, Steps, read, write
+
+
+def merge(folders: Sequence[Path], out: Path) -> Settings:
+    """Write the runs of several campaigns into a new folder; a run that two of them hold is kept once.
+
+    The folders must agree in what a results folder has in common, the budget included.
+
+    Raises OtherCampaign if they do not, if `out` is in use, or if two hold different runs of one seed;
+    DamagedRecord.
+    """
+    if len(folders) < 2:
+        raise OtherCampaign("one folder cannot be merged; give at least two")
+    settings = settings_of(folders[0])
+    for folder in folders[1:]:
+        found = settings_of(folder)
+        check_comparable(folder, found, settings)
+        if found.budget != settings.budget:
+            raise OtherCampaign(
+                f"{folder} holds runs of {found.budget}, {folders[0]} of {settings.budget}; run the shorter again "
+                "with the larger budget, then merge"
+            )
+        settings = joined(settings, found)
+    if claimed(out, settings) is not None:
+        raise OtherCampaign(f"{out} holds a campaign; give a new folder")
+    cut = _distinct([(path, read(path)) for folder in folders for path in sorted(folder.glob("*.parquet"))])
+    claim(out, settings, {name: one for folder in folders for name, one in references_of(folder).items()})
+    for unit, record in cut:
+        write(out / unit.file, record.header, record.steps)
+    for folder in folders:
+        for path in (*folder.glob("*.npz"), *(folder / TRAINED).glob("*.parquet")):
+            copy = out / path.relative_to(folder)
+            if not copy.exists():
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(path, copy)
+    return settings
+
+
+def _distinct(records: Sequence[tuple[Path, Record]]) -> list[tuple[Unit, Record]]:
+    """The runs of all records, each once."""
+    kept: dict[tuple[str, str], dict[int, tuple[Path, Record]]] = {}
+    cut = []
+    for path, record in records:
+        header = record.header
+        who = f"{header.searcher} on {header.dataset}"
+        runs = kept.setdefault((header.searcher, header.dataset), {})
+        fresh = []
+        for seed in range(header.seeds[0], header.seeds[1] + 1):
+            if seed not in runs:
+                fresh.append(seed)
+                continue
+            other, known = runs[seed]
+            if not _equal(known.steps, record.steps, seed):
+                raise OtherCampaign(
+                    f"{other} and {path} hold different runs of {who}, seed {seed}; move one of the files elsewhere"
+                )
+        for other, known in list(runs.values())[:1]:
+            if known.header.settings != header.settings:
+                raise OtherCampaign(
+                    f"{other} and {path} are of {who} with different defaults; merge one of them"
+                )
+        runs |= dict.fromkeys(fresh, (path, record))
+        for first, last in stretches(fresh):
+            rows = (record.steps.seed >= first) & (record.steps.seed <= last)
+            part = Record(header.model_copy(update={"seeds": (first, last)}), _only(record.steps, rows))
+            cut.append((Unit(header.searcher, header.dataset, first, last), part))
+    return cut
+
+
+def _only(steps: Steps, rows: NDArray[np.bool_]) -> Steps:
+    return replace(steps, **{name: values[rows] for name, values in vars(steps).items() if name != "cells"})
+
+
+def _equal(one: Steps, other: Steps, seed: int) -> bool:
+    """Whether two files hold the same run of a seed, but for its measured time."""
+    runs = [_only(steps, steps.seed == seed) for steps in (one, other)]
+    cells = [[run.cells[place] for place in run.cell.tolist()] for run in runs]
+    return cells[0] == cells[1] and all(
+        np.array_equal(getattr(runs[0], name), getattr(runs[1], name), equal_nan=True)
+        for name in ("query", "validation", "test", "charged")
+    )

@@ -1,0 +1,184 @@
+"""Warm starts: the first queries of a search are the cells that a zero-cost proxy ranks highest."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+import nasgauge.harness
+from nasgauge.spaces.errors import NasgaugeError
+
+C = TypeVar("C")
+
+SCORES: Final = Path(*nasgauge.harness.__path__) / "proxies" / "scores.parquet"
+"""The shipped scores. They are read here without PyTorch."""
+
+_DRAWS: Final = ("repeat", "weights", "batch")
+
+
+class UnknownWarmStart(NasgaugeError, ValueError):
+    """A warm start by a proxy without scores, or of an impossible size."""
+
+
+class _Searcher(Protocol[C]):
+    def ask(self) -> Sequence[C]: ...
+
+    def tell(self, cell: C, accuracy: float) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The scores of a proxy, one draw of weights and images for each cell."""
+
+    ranks_N: NDArray[np.intp]
+    """`Cell.rank`, ascending."""
+    values_N: NDArray[np.float64]
+    """Higher is better; minus infinity where the proxy is undefined."""
+    seconds_N: NDArray[np.float64]
+    """Seconds of each evaluation."""
+
+    @classmethod
+    def of(cls, proxy: str) -> "Scores":
+        """The shipped scores of a proxy.
+
+        Raises UnknownWarmStart.
+
+        >>> len(Scores.of("naswot").ranks_N) > 300
+        True
+        """
+        return _shipped(proxy)
+
+
+@cache
+def _shipped(proxy: str) -> Scores:
+    names = set(pq.read_schema(SCORES).names)
+    filters = [("proxy", "==", proxy), *((draw, "==", 0) for draw in _DRAWS if draw in names)]
+    table = pq.read_table(SCORES, columns=["rank", "value", "seconds"], filters=filters).sort_by("rank")
+    if not len(table):
+        known = pq.read_table(SCORES, columns=["proxy"])["proxy"].unique().to_pylist()
+        raise UnknownWarmStart(
+            f"no shipped scores of a proxy {proxy!r}; choose from {', '.join(sorted(known))}, or join several "
+            "with + for the sum of their ranks"
+        )
+    ranks, values, seconds = (table[name].to_numpy() for name in table.column_names)
+    values = np.where(np.isnan(values), -np.inf, values.astype(np.float64))
+    return Scores(ranks.astype(np.intp), values, seconds.astype(np.float64))
+
+
+class WarmStart(Generic[C]):
+    """A searcher of NAS-Bench-201 that begins with the cells that a proxy ranks highest.
+
+    The proxy scores `pool` cells, drawn from `rng` without replacement among the cells that have shipped scores.
+    The best `cells` of them are queried. The searcher is then told of these in ascending order of accuracy, before
+    its first `ask`, and goes on from there. Such a cell is not queried again when the searcher first asks for it.
+
+    `proxy` is the name of a proxy, or several joined with `+`, which are combined by the sum of their ranks. The
+    seconds of scoring the whole pool are charged as `search_seconds`.
+
+    REINFORCE and Optuna's TPE learn only from cells that they asked for; a warm start makes their queries and leaves
+    their policy as it was.
+
+    Raises UnknownWarmStart.
+
+    >>> from nasgauge.searchers.evolution import Evolution
+    >>> from nasgauge.spaces.nb201 import NB201
+    >>> space, rng = NB201(), np.random.default_rng(0)
+    >>> searcher = WarmStart(Evolution(space, rng), space, rng, proxy="kappa+regions", cells=3, pool=100)
+    >>> len(searcher.ask()), searcher.search_seconds > 0
+    (3, True)
+    """
+
+    def __init__(
+        self,
+        searcher: _Searcher[C],
+        space: Any,
+        rng: np.random.Generator,
+        *,
+        proxy: str,
+        cells: int = 10,
+        pool: int = 1000,
+    ) -> None:
+        scores = [Scores.of(name) for name in proxy.split("+")]
+        scored = scores[0].ranks_N
+        for other in scores[1:]:
+            scored = np.intersect1d(scored, other.ranks_N, assume_unique=True)
+        if not 1 <= cells <= pool:
+            raise UnknownWarmStart(
+                f"warm_cells must be at least 1 and at most warm_pool, not {cells} of {pool}"
+            )
+        if pool > len(scored):
+            raise UnknownWarmStart(
+                f"warm_pool is {pool}, but {len(scored)} cells have scores of {proxy}; give at most these"
+            )
+        drawn = rng.spawn(1)[0].choice(scored, pool, replace=False)
+        places = [np.searchsorted(each.ranks_N, drawn) for each in scores]
+        ranks = sum(_ranks(each.values_N[where]) for each, where in zip(scores, places, strict=True))
+        best = np.argsort(-np.asarray(ranks), kind="stable")[:cells]
+        self.searcher = searcher
+        self._first: list[C] = [space[rank] for rank in drawn[best].tolist()]
+        self._seconds = float(
+            sum(each.seconds_N[where].sum() for each, where in zip(scores, places, strict=True))
+        )
+        self._asked = False
+        self._known: dict[C, float] = {}
+        self._waiting = len(self._first)
+        self._due: deque[tuple[C, float | None]] = deque()  # asked for, with what is known of it
+        self.least: int = getattr(searcher, "least", 0) + cells
+        """Evaluations that it makes before it chooses any."""
+
+    def ask(self) -> list[C]:
+        """The cells of the warm start; then what the searcher asks for."""
+        if not self._asked:
+            self._asked = True
+            return list(self._first)
+        while not self._due:
+            batch = self.searcher.ask()
+            if not batch:
+                return []
+            self._due.extend((cell, self._known.pop(cell, None)) for cell in batch)
+            self._answer()
+        return [cell for cell, known in self._due if known is None]
+
+    def tell(self, cell: C, accuracy: float) -> None:
+        """Keep the accuracy until the warm start is complete; then pass it to the searcher."""
+        if self._waiting:
+            self._waiting -= 1
+            self._known[cell] = accuracy
+            if not self._waiting:
+                for known, value in sorted(self._known.items(), key=lambda pair: pair[1]):
+                    self.searcher.tell(known, value)
+            return
+        self._due.popleft()
+        self.searcher.tell(cell, accuracy)
+        self._answer()
+
+    def recommend(self) -> C | None:
+        """The cell that the searcher recommends; None, the incumbent, during the warm start."""
+        own = getattr(self.searcher, "recommend", None)
+        found: C | None = None if own is None or self._waiting else own()
+        return found
+
+    @property
+    def search_seconds(self) -> float:
+        """Seconds of scoring the pool, from the first `ask` on, and those of the searcher."""
+        return self._seconds * self._asked + float(getattr(self.searcher, "search_seconds", 0.0))
+
+    def _answer(self) -> None:
+        """Tell the searcher what it asked for and is known from the warm start."""
+        while self._due and (known := self._due[0][1]) is not None:
+            self.searcher.tell(self._due.popleft()[0], known)
+
+
+def _ranks(values_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 0, the worst; equal values share the lowest.
+
+    >>> _ranks(np.array([3.0, 1.0, 3.0])).tolist()
+    [1.0, 0.0, 1.0]
+    """
+    return np.searchsorted(np.sort(values_N), values_N).astype(np.float64)

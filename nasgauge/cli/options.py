@@ -1,0 +1,207 @@
+"""Options that several commands have: one name, type and meaning each."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+
+import typer
+
+from nasgauge.cli import console
+from nasgauge.data import DEFAULT_TABLE
+
+if TYPE_CHECKING:
+    from nasgauge.harness.search.campaign import Rules
+
+RESULTS: Final = Path("results")
+"""Where results are written by default, each in a folder named after what is run."""
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for what is written.", metavar="FOLDER")]
+OutByName = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="FOLDER", show_default="results/, named after what is run",
+        help="Results folder. Run again to resume; seeds, datasets, searchers and budget may be added.",
+    ),
+]  # fmt: skip
+Table = Annotated[
+    str, typer.Option("--table", "-t", help="Name of a table (nasgauge tables), or a .npz file.")
+]
+Dataset = Annotated[
+    str,
+    typer.Option("--dataset", "-d", help="Datasets, by comma.", show_default="all that the table has"),
+]
+Searchers = Annotated[
+    str,
+    typer.Option(
+        "--searchers",
+        "-s",
+        help="Names (nasgauge searchers) or module:Class, by comma, each with options as :option=value.",
+    ),
+]
+
+
+def _seeds(count: int | None) -> int | None:
+    if count is not None and count < 1:
+        raise console.BadOption(f"--seeds {count} runs nothing; give a count of at least 1")
+    return count
+
+
+def _first_seed(seed: int | None) -> int | None:
+    if seed is not None and seed < 0:
+        raise console.BadOption(f"--first-seed {seed} is no seed; give a number from 0")
+    return seed
+
+
+def _workers(count: int) -> int:
+    if count == 0 or count < -1:
+        raise console.BadOption(f"--workers {count} runs nothing; give a number, or -1 for one a core")
+    return count
+
+
+SEEDS: Final = typer.Option(
+    "--seeds", "-n", help="Number of runs of each searcher, a seed each.", callback=_seeds
+)
+FIRST_SEED: Final = typer.Option("--first-seed", help="The first of the seeds.", callback=_first_seed)
+Seeds = Annotated[int, SEEDS]
+FirstSeed = Annotated[int, FIRST_SEED]
+Workers = Annotated[
+    int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.", callback=_workers)
+]
+
+
+class Repeats(StrEnum):
+    """What a repeated query costs."""
+
+    charge = "charge"
+    free = "free"
+
+
+class ProtocolName(StrEnum):
+    """Search metric and budget together."""
+
+    default = "nb201-200"
+    paper = "nb201-12"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What `bench` and `search` have in common."""
+
+    out: OutByName = None
+    table: Table = DEFAULT_TABLE
+    dataset: Dataset = ""
+    seeds: Seeds
+    first_seed: FirstSeed = 0
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget", "-b", show_default="that of the protocol",
+            help="Of each run: 200 (queries), '1200 epochs' or 12000s.",
+        ),
+    ] = ""  # fmt: skip
+    protocol: Annotated[
+        ProtocolName,
+        typer.Option(
+            help="Metric and budget together: nb201-12 is 12-epoch validation accuracy and 12,000 s, as in the paper."
+        ),
+    ] = ProtocolName.default
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="Search metric as fidelity/split/seeds: 200/valid/mean, 200/valid/777, 12/valid/mean.",
+            show_default="that of the protocol",
+        ),
+    ] = ""
+    search_on: Annotated[
+        str,
+        typer.Option(
+            help="Search on this dataset alone and report the cells on each --dataset, as the papers' tables do.",
+            show_default="each dataset itself", metavar="DATASET",
+        ),
+    ] = ""  # fmt: skip
+    repeats: Annotated[
+        Repeats,
+        typer.Option(help="Cost of a query of a cell, or of a structural duplicate, evaluated before."),
+    ] = Repeats.charge
+    workers: Workers = -1
+
+    def folder(self, what: str) -> Path:
+        """The results folder: --out, or one named after `what` and each option that may not change in a folder."""
+        if self.out is not None:
+            return self.out
+        named = {
+            "": what,
+            "table": Path(self.table).stem if self.table != DEFAULT_TABLE else "",
+            "protocol": self.protocol.value if self.protocol is not ProtocolName.default else "",
+            "metric": self.metric,
+            "search on": f"search-on-{self.search_on}" if self.search_on else "",
+            "budget": self.budget,
+            "repeats": self.repeats.value if self.repeats is not Repeats.charge else "",
+        }
+        return RESULTS / "-".join(filter(None, map(_plain, named.values())))
+
+    @property
+    def chosen_seeds(self) -> range:
+        """The seeds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+    def rules(self) -> "Rules":
+        """The protocol, with what was given beside it.
+
+        Raises InvalidBudget.
+        """
+        from nasgauge.harness.search.campaign import Rules
+        from nasgauge.harness.search.runner import Budget
+        from nasgauge.protocols import PROTOCOLS
+
+        preset = PROTOCOLS[self.protocol.value]
+        # a table knows its own default metric
+        by_default = "" if self.protocol is ProtocolName.default else str(preset.metric)
+        return Rules(
+            budget=Budget.parse(self.budget) if self.budget else preset.budget,
+            metric=self.metric or by_default,
+            search_on=self.search_on,
+            repeats=self.repeats.value,
+        )
+
+
+def _plain(text: str) -> str:
+    """A text as a part of a folder's name."""
+    return "".join(c if c.isalnum() or c in "._=" else "-" for c in text).strip("-")
+
+
+def takes_run(**defaults: object) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of `Run`, with these defaults, in place of its parameter `run`."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(Run, include_extras=True)
+        shared = [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(field.name, field.default),
+                annotation=hints[field.name],
+            )
+            for field in fields(Run)
+        ]
+        assert all(parameter.default is not MISSING for parameter in shared)
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in inspect.signature(function, eval_str=True).parameters.values()
+            if parameter.name != "run"
+        ]
+
+        def command(**given: Any) -> None:
+            run = Run(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+            function(run=run, **given)
+
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        command.__module__ = function.__module__
+        command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *shared]}
+        return command
+
+    return decorate
