@@ -41,13 +41,15 @@ def _scores(count: int, crossed: int) -> list[Score]:
 
 
 def test_cells_share_the_score_of_their_class_but_for_proxies_of_every_cell() -> None:
-    [(scored, proxies)] = draws_of(_scores(20, 5))
+    (every, sizes), (scored, proxies) = draws_of(_scores(20, 5))
+    assert every.all()
+    assert {proxy.name for proxy in sizes} == {"flops", "params"}
     cells = np.concatenate([members()[rank] for rank in classes()[:20]])
     assert set(np.flatnonzero(scored)) == set(cells.tolist())
     by_name = {(proxy.name, proxy.values.shape[:2]): proxy.at(cells) for proxy in proxies}
     assert by_name.keys() == {
         ("kappa", (3, 1)), ("kappa", (2, 2)), ("regions", (3, 1)), ("regions", (2, 2)), (RANK_SUM, (3, 1)),
-        (RANK_SUM, (2, 2)), ("naswot", (2, 2)), ("l2_norm", (1, 1)), ("flops", (1, 1)), ("params", (1, 1)),
+        (RANK_SUM, (2, 2)), ("naswot", (2, 2)), ("l2_norm", (1, 1)),
     }  # fmt: skip
     big = next(rank for rank in classes()[:20] if len(members()[rank]) > 1)
     own = np.isin(cells, members()[big])
@@ -62,10 +64,10 @@ def test_cells_share_the_score_of_their_class_but_for_proxies_of_every_cell() ->
 def test_each_proxy_is_measured_on_the_cells_that_it_was_scored_on() -> None:
     few = {rank for first in classes()[:10] for rank in (first, *members()[first])}
     scores = [score for score in _scores(20, 5) if score.proxy != "naswot" or score.rank in few]
-    (most, proxies), (fewer, (naswot,)) = draws_of(scores)
+    _, (most, proxies), (fewer, (naswot,)) = draws_of(scores)
     assert naswot.name == "naswot"
     assert set(np.flatnonzero(fewer)) == few < set(np.flatnonzero(most))
-    assert {proxy.name for proxy in proxies} == {"kappa", "regions", RANK_SUM, "l2_norm", "flops", "params"}
+    assert {proxy.name for proxy in proxies} == {"kappa", "regions", RANK_SUM, "l2_norm"}
     with pytest.raises(UnfitScores, match="no scores of proxies"):
         draws_of([Score(0, "flops", 0, 0, 1.0, "", 0.1)])
 
@@ -86,7 +88,7 @@ def test_the_command_writes_tables_and_a_figure(
     value = tau.set_index(["proxy", "cells", "draws"])["value"]
     assert value["kappa", 40, 3] > value["kappa", 40, 1] > value["naswot", 40, 1]
     assert value["kappa", 30, 4] > value["kappa", 30, 1]
-    assert value["one training", 40, 1] > value["kappa", 40, 1]
+    assert value["one training", 6466, 1] > 0.8 > value["flops", 6466, 1] > 0.5
     assert (tau["low"] <= tau["value"]).mean() > 0.9
     assert frame[frame["proxy"] == "kappa"]["seconds"].tolist()[0] == 0.5
     page = (tmp_path / "agreement.md").read_text()
