@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nasgauge.analysis.results.agreement import frame, latex, page, tables
+from nasgauge.analysis.statistics.agreement import Draws, agreement
 from nasgauge.analysis.statistics.correlation import kendall
 from nasgauge.cli import main
 from nasgauge.data.images import made_up
@@ -41,13 +43,15 @@ def _scores(count: int, crossed: int) -> list[Score]:
 
 
 def test_cells_share_the_score_of_their_class_but_for_proxies_of_every_cell() -> None:
-    [(scored, proxies)] = draws_of(_scores(20, 5))
+    (every, sizes), (scored, proxies) = draws_of(_scores(20, 5))
+    assert every.all()
+    assert {proxy.name for proxy in sizes} == {"flops", "params"}
     cells = np.concatenate([members()[rank] for rank in classes()[:20]])
     assert set(np.flatnonzero(scored)) == set(cells.tolist())
     by_name = {(proxy.name, proxy.values.shape[:2]): proxy.at(cells) for proxy in proxies}
     assert by_name.keys() == {
         ("kappa", (3, 1)), ("kappa", (2, 2)), ("regions", (3, 1)), ("regions", (2, 2)), (RANK_SUM, (3, 1)),
-        (RANK_SUM, (2, 2)), ("naswot", (2, 2)), ("l2_norm", (1, 1)), ("flops", (1, 1)), ("params", (1, 1)),
+        (RANK_SUM, (2, 2)), ("naswot", (2, 2)), ("l2_norm", (1, 1)),
     }  # fmt: skip
     big = next(rank for rank in classes()[:20] if len(members()[rank]) > 1)
     own = np.isin(cells, members()[big])
@@ -62,10 +66,10 @@ def test_cells_share_the_score_of_their_class_but_for_proxies_of_every_cell() ->
 def test_each_proxy_is_measured_on_the_cells_that_it_was_scored_on() -> None:
     few = {rank for first in classes()[:10] for rank in (first, *members()[first])}
     scores = [score for score in _scores(20, 5) if score.proxy != "naswot" or score.rank in few]
-    (most, proxies), (fewer, (naswot,)) = draws_of(scores)
+    _, (most, proxies), (fewer, (naswot,)) = draws_of(scores)
     assert naswot.name == "naswot"
     assert set(np.flatnonzero(fewer)) == few < set(np.flatnonzero(most))
-    assert {proxy.name for proxy in proxies} == {"kappa", "regions", RANK_SUM, "l2_norm", "flops", "params"}
+    assert {proxy.name for proxy in proxies} == {"kappa", "regions", RANK_SUM, "l2_norm"}
     with pytest.raises(UnfitScores, match="no scores of proxies"):
         draws_of([Score(0, "flops", 0, 0, 1.0, "", 0.1)])
 
@@ -75,24 +79,46 @@ def test_the_command_writes_tables_and_a_figure(
 ) -> None:
     write(tmp_path / "scores.parquet", _scores(40, 30), Recipe(images="made up"))
     arguments = ["--scores", str(tmp_path / "scores.parquet"), "--out", str(tmp_path), "--resamples", "20"]
+    arguments += ["--over", "classes"]
     monkeypatch.setattr("sys.argv", ["nasgauge", "score", "agreement", *arguments])
     with pytest.raises(SystemExit, match="0"):
         main()
     said = capsys.readouterr().out
     assert "Kendall's tau with test accuracy, over classes" in said
     assert "images='made up'" in (tmp_path / "agreement.md").read_text()
-    frame = pd.read_csv(tmp_path / "agreement.csv")
-    tau = frame[(frame["over"] == "classes") & (frame["dataset"] == "cifar10") & (frame["measure"] == "tau")]
+    kept = pd.read_csv(tmp_path / "agreement.csv")
+    tau = kept[(kept["dataset"] == "cifar10") & (kept["measure"] == "tau")]
     value = tau.set_index(["proxy", "cells", "draws"])["value"]
     assert value["kappa", 40, 3] > value["kappa", 40, 1] > value["naswot", 40, 1]
     assert value["kappa", 30, 4] > value["kappa", 30, 1]
-    assert value["one training", 40, 1] > value["kappa", 40, 1]
+    assert value["one training", 6466, 1] > 0.8 > value["flops", 6466, 1] > 0.5
     assert (tau["low"] <= tau["value"]).mean() > 0.9
-    assert frame[frame["proxy"] == "kappa"]["seconds"].tolist()[0] == 0.5
-    page = (tmp_path / "agreement.md").read_text()
-    assert "| kappa | ImageNet16-120 | tau | 0.420 |" in page
+    assert kept[kept["proxy"] == "kappa"]["seconds"].tolist()[0] == 0.5
     assert r"given FLOPs" in (tmp_path / "agreement.tex").read_text()
     assert (tmp_path / "agreement.pdf").stat().st_size > 5000
+
+
+def test_published_figures_stand_beside_ours_with_their_conditions() -> None:
+    rng = np.random.default_rng(0)
+    truth = {"cifar10": rng.normal(size=60), "cifar100": rng.normal(size=60)}
+    kappa = Draws("kappa", -np.exp(rng.normal(size=(3, 1, 60))), geometric=True)
+    snip = Draws("snip", truth["cifar10"][None, None])
+    rows = agreement([kappa, snip], truth, np.ones(60), np.arange(60), rng, over="cells", count=20)
+    found = tables(frame(rows, {"snip": 0.5}))
+    beside = found["Published figures beside ours"].set_index(["proxy", "dataset", "measure"])
+    unstated = beside.loc[("kappa", "cifar100", "tau")]
+    assert unstated["published"] == "0.420"
+    assert unstated["mean of draws"].startswith(
+        f"{kendall(kappa.averaged(np.ones((3, 1), bool)), truth['cifar100']):.3f} ["
+    )
+    assert beside.loc[("snip", "cifar10", "Spearman"), "one draw"].startswith("1.000")
+    assert beside.loc[("snip", "ImageNet16-120", "Spearman"), "one draw"] == ""
+    assert beside["conditions"].str.len().min() > 10
+    text = page(found, ["a note"])
+    assert "| snip | 1 | 60 | 1.000" in text
+    assert "a note" in text
+    assert r"tau, best 10 \%" in latex(found)
+    assert r"kappa & 3 & 60 &" in latex(found)
 
 
 # --- batch size and repeats

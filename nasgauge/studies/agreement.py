@@ -34,8 +34,8 @@ def study(
     """Every proxy of the scores, FLOPs, parameters, TE-NAS's rank sum, and one training, on every dataset of the table.
 
     Cells of a structural class share its score, except by a proxy that every cell was scored with. Each proxy is
-    measured on the cells that it was scored on; FLOPs, parameters and a training on those of the proxy with the most.
-    Cells without accuracy are left out. See `agreement` for the rest.
+    measured on the cells that it was scored on; FLOPs, parameters and a training on all. Cells without accuracy are left
+    out. See `agreement` for the rest.
 
     Raises UnfitScores if there are no scores, NotInTable.
     """
@@ -49,14 +49,13 @@ def study(
         chosen = [proxy.at(rows) for proxy in proxies]
         yield from agreement(chosen, known, costs[rows], numbers[rows], rng, over=over, count=count)
 
-    groups = draws_of(scores)
-    for scored, proxies in groups:
+    for scored, proxies in draws_of(scores):
         yield from measured(proxies, scored, list(accuracies))
     for dataset in accuracies:
         runs = single_trainings(table, dataset)
         complete = runs[~np.isnan(runs).any(axis=1)]
         if len(complete):
-            yield from measured([Draws(ONE_TRAINING, complete[:, None])], groups[0][0], [dataset])
+            yield from measured([Draws(ONE_TRAINING, complete[:, None])], trained, [dataset])
 
 
 def seconds(scores: Sequence[Score]) -> dict[str, float]:
@@ -72,7 +71,7 @@ def seconds(scores: Sequence[Score]) -> dict[str, float]:
 
 
 def draws_of(scores: Sequence[Score]) -> list[tuple[Mask, list[Draws]]]:
-    """Groups of proxies that were scored on the same cells, the largest first, with FLOPs and parameters.
+    """Groups of proxies that were scored on the same cells, the largest first: all cells, with FLOPs and parameters.
 
     Each with which cells these are, (15625,), and the scores, (…, 15625), by `Cell.rank`.
 
@@ -90,19 +89,21 @@ def draws_of(scores: Sequence[Score]) -> list[tuple[Mask, list[Draws]]]:
     if not by_proxy:
         raise UnfitScores("the file has no scores of proxies; nasgauge score cells --all makes one")
     first = _first_cells()
-    groups: dict[bytes, tuple[Mask, list[Draws]]] = {}
+    every = np.ones(N_CELLS, dtype=np.bool_)
+    sizes = [
+        Draws(name, of_every_cell(cost, "cifar10")[None, None])
+        for name, cost in (("flops", multiply_adds), ("params", parameters))
+    ]
+    groups = {every.tobytes(): (every, sizes)}
     for name, draws in by_proxy.items():
         for draw, found in draws.items():
             draws[draw] = np.where(np.isnan(found[1]), found[:, first], found)
         scored = np.logical_or.reduce([found[1] == 1 for found in draws.values()])
         groups.setdefault(scored.tobytes(), (scored, []))[1].extend(_designs(name, draws, scored))
-    ordered = sorted(groups.values(), key=lambda group: -group[0].sum())
-    for _, proxies in ordered:
+    for _, proxies in groups.values():
         parts = [[proxy for proxy in proxies if proxy.name == name] for name in ("kappa", "regions")]
         proxies += [Draws.rank_sum(RANK_SUM, *pair) for pair in zip(*parts, strict=False)]
-    for name, cost in (("flops", multiply_adds), ("params", parameters)):
-        ordered[0][1].append(Draws(name, of_every_cell(cost, "cifar10")[None, None]))
-    return ordered
+    return sorted(groups.values(), key=lambda group: -group[0].sum())
 
 
 def _designs(name: str, found: Mapping[tuple[int, int], Array], scored: Mask) -> Iterator[Draws]:
