@@ -40,7 +40,7 @@ def slug(text: str) -> str:
     >>> slug("cifar10"), slug("rank sum"), slug("/../x")
     ('cifar10', 'rank-sum', 'x-bb4f3d4c')
     """
-    dashed = text.replace(" ", "-")
+    dashed = re.sub(r",? +|,", "-", text)
     kept = re.sub(r"[^\w.=-]+", "-", dashed).strip("-.")[:80]
     same = kept and kept == dashed
     return kept if same else f"{kept}-{zlib.crc32(text.encode(errors='replace')):08x}".lstrip("-")
