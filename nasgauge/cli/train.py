@@ -224,6 +224,6 @@ def _show(trained: "pd.DataFrame") -> None:
         last = epochs.iloc[-1]
         figures = (last["train_accuracy"], last["valid_accuracy"], last["test_accuracy"])
         texts = ("" if isnan(figure) else f"{figure:.2f}" for figure in figures)
-        shown.add_row(str(seed), str(len(epochs)), *texts, f"{epochs['seconds'].sum():.0f}", cell)
+        shown.add_row(str(seed), str(len(epochs)), *texts, f"{epochs['seconds'].sum():.0f}", str(cell))
     if is_first_process():
         console.out().print(shown)
