@@ -53,7 +53,7 @@ def plain(model: nn.Module, recipe: Recipe, classes: int, side: int, precision: 
         loss = cross_entropy(heads[0].float(), labels)
         for logits in heads[1:]:
             loss = loss + recipe.auxiliary * cross_entropy(logits.float(), labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         optimizer.step()
 
