@@ -16,8 +16,8 @@ import nasgauge as ng
 DATASETS: Final = ("cifar10", "cifar100", "ImageNet16-120")
 PUBLISHED: Final = {
     "random": ((93.70, 0.36), (71.04, 1.07), (44.57, 1.25)),
-    "evolution": ((93.92, 0.30), (71.84, 0.99), (45.54, 1.03)),
-    "reinforce": ((93.85, 0.37), (71.71, 1.09), (45.24, 1.18)),
+    "evolution-published": ((93.92, 0.30), (71.84, 0.99), (45.54, 1.03)),
+    "reinforce-published": ((93.85, 0.37), (71.71, 1.09), (45.24, 1.18)),
 }
 """Mean and standard deviation of test accuracy, as cited from Dong and Yang (2020), table 5."""
 
@@ -37,8 +37,8 @@ def study(table: ng.AccuracyTable, budget: str, seeds: int, workers: int) -> Non
         queries = frame[frame["searcher"] == searcher].groupby("seed").size().mean()
         shown = "  ".join(f"{m:6.2f} ± {s:4.2f}" for m, s in zip(ours.mean(0), ours.std(0), strict=True))
         cited = "  ".join(f"{m:6.2f} ± {s:4.2f}" for m, s in published)
-        print(f"{searcher:10s} ours      {shown}  ({queries:.0f} queries)")  # noqa: T201
-        print(f"{'':10s} published {cited}")  # noqa: T201
+        print(f"{searcher:19s} ours      {shown}  ({queries:.0f} queries)")  # noqa: T201
+        print(f"{'':19s} published {cited}")  # noqa: T201
 
 
 def main() -> None:
