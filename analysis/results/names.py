@@ -22,6 +22,11 @@ _SEARCHERS: Final = {
     "bananas": "BANANAS",
     "smbo": "SMBO",
     "tpe": "TPE",
+    "evolution-published": "Regularized evolution (published)",
+    "reinforce-published": "REINFORCE (published)",
+    "nevergrad": "Nevergrad (1+1)",
+    "nsga2": "NSGA-II",
+    "smac": "SMAC3",
 }
 
 

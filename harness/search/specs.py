@@ -94,9 +94,9 @@ class Spec:
     >>> str(Spec.of("evolution", population=50))
     'evolution:population=50'
     >>> Spec.of("evolution").settings()
-    {'population': 10, 'tournament': 3}
+    {'population': 10, 'tournament': 10}
     >>> Spec.of("evolution:warm=naswot").settings()
-    {'population': 10, 'tournament': 3, 'warm': 'naswot', 'warm_cells': 10, 'warm_pool': 1000}
+    {'population': 10, 'tournament': 10, 'warm': 'naswot', 'warm_cells': 10, 'warm_pool': 1000}
     """
 
     name: str
