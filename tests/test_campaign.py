@@ -186,6 +186,7 @@ def test_damaged_settings_are_told(tmp_path: Path, text: str) -> None:
     with pytest.raises(OtherCampaign, match=r"campaign\.json is damaged") as raised:
         settings_of(tmp_path)
     assert "\n" not in str(raised.value)
+    assert "pydantic" not in str(raised.value)
 
 
 def test_a_table_that_changed_since_is_refused(settings: Settings, tmp_path: Path) -> None:

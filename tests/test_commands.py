@@ -147,6 +147,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (("search", "random", "--device", "cpu", "--images", "x"), "--device, --images does nothing"),
         (("search", "random", "--search-on", "cifar9"), "table nb201 has no dataset 'cifar9'; choose from"),
         (("report", __file__), "holds no campaign"),
+        (("report", "nowhere", "--curves", "nb201"), "--curves does nothing without --trained; leave it out"),
         (("data", "info", "no.npz"), "there is no table file no.npz"),
     ],
 )

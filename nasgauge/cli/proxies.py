@@ -72,6 +72,9 @@ def cells(
     chosen = [Cell.parse(text) for text in texts or ()]
     if bool(chosen) == every:
         raise typer.BadParameter("give cells, or --all")
+    only = {"--resume": resume, "--count": count, "--crossed": crossed is not None, "--share": share != "1/1"}
+    if unused := [option for option, given in only.items() if given and not every]:
+        raise console.BadOption(f"{', '.join(unused)} does nothing without --all; leave it out, or add --all")
     part, parts = _share(share)
     torch.set_num_threads(1)  # the kernels are too small to profit from threads
     named = proxies(names.split(",") if names else ())
