@@ -26,7 +26,7 @@ def verify(
       nasgauge verify results/bench --rerun 20
     """
     from nasgauge.harness.engines import Local
-    from nasgauge.harness.search.verify import verify
+    from nasgauge.verification import verify
 
     trusted = tuple(trust.split(",")) if trust else ()
     found = verify(folder, rerun=rerun, seed=seed, trusted=trusted, engine=Local(workers))
