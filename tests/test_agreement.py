@@ -137,6 +137,9 @@ def test_a_mean_of_draws_varies_less_with_them() -> None:
     assert four.high[0] - four.low[0] < one.high[0] - one.low[0]
     fixed = crossed_interval(still[0], draws[:1], still[2][:, :1], rng)
     assert fixed.low[0] == fixed.high[0] == 0
+    unknown = crossed_interval(still[0], np.full_like(draws, np.nan), np.full_like(still[2], np.nan), rng)
+    assert unknown.low[0] == unknown.high[0] == 0
+    assert np.isnan(unknown.draws_sd[0])
 
 
 def test_clusters_are_resampled_whole() -> None:
