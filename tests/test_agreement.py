@@ -245,3 +245,11 @@ def test_few_cells_have_no_figures_among_the_best() -> None:
     assert {measure for *_, measure in found} == set(MEASURES)
     assert np.isnan(found["naswot", 100, 1, "tau_best_10"].value)
     assert np.isnan(found["naswot", 100, 1, "precision_1"].value)
+
+
+def test_resamples_of_other_sizes_keep_the_figures_among_the_best() -> None:
+    rng = np.random.default_rng(0)
+    truth, classes = rng.normal(size=210), np.repeat(np.arange(105), np.tile([1, 3, 2], 35))
+    found = _rows(Draws("naswot", (truth + rng.normal(size=210))[None, None]), truth=truth, classes=classes)
+    row = found["naswot", 210, 1, "tau_best_10"]
+    assert row.low < row.value < row.high
