@@ -37,8 +37,8 @@ LONGER, SHORTER = 500, 375
 def photographs() -> list[Image.Image]:
     """Real photographs that packages bring along: two of scikit-learn, one of Matplotlib."""
     found = [Image.fromarray(image) for image in load_sample_images().images]
-    with cbook.get_sample_data("grace_hopper.jpg") as file:
-        found.append(Image.open(file).convert("RGB"))
+    place = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    found.append(Image.open(str(place)).convert("RGB"))
     return found
 
 

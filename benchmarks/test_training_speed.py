@@ -23,7 +23,7 @@ from nasgauge.harness.network import Skeleton, build, choices_of
 from nasgauge.harness.records.recipes import RECIPES
 from nasgauge.harness.training import Machine, Training
 from nasgauge.harness.training.feeding import Augmenter, epoch_generator
-from nasgauge.harness.training.units import Loaded
+from nasgauge.harness.training.loaded import LoadedSplits
 from nasgauge.spaces.cells import Cell
 
 CORES = 2
@@ -49,7 +49,7 @@ def network(cell: str) -> torch.nn.Module:
 
 
 def ours(cell: str, splits: Splits, precision: str) -> Callable[[], None]:
-    loaded = Loaded(splits, Machine(device="cpu", precision=precision, threads=CORES))
+    loaded = LoadedSplits(splits, Machine(device="cpu", precision=precision, threads=CORES))
     recipe = replace(RECIPES["nb201-12"], epochs=100)
     feed = Augmenter(loaded.train, recipe, padding=splits.padding)
     epochs = Training(network(cell), recipe, feed, {}, loaded.fabric, seed=0).epochs()
@@ -85,7 +85,7 @@ def test_images_a_second(benchmark: Any, cell: str, splits: Splits) -> None:
 
 def test_augmentation_is_a_small_part_of_a_step(benchmark: Any, splits: Splits) -> None:
     """Goal: under 5 % of the fastest cell's step."""
-    loaded = Loaded(splits, Machine(device="cpu", precision="bf16", threads=CORES))
+    loaded = LoadedSplits(splits, Machine(device="cpu", precision="bf16", threads=CORES))
     feed = Augmenter(loaded.train, RECIPES["nb201-12"], padding=splits.padding)
     epoch = ours(CELLS["smallest"], splits, "bf16")
     epoch()

@@ -25,7 +25,7 @@ GRIDS: Final[Mapping[str, Mapping[str, tuple[object, ...]]]] = {
         "batch": (8, 16, 32),
     },
     "evolution": {"population": (10, 20, 30, 50, 100), "tournament": (3, 5, 10)},
-    "reinforce": {"learning_rate": (0.02, 0.05, 0.1, 0.2, 0.5), "momentum": (0.0, 0.9)},
+    "reinforce": {"learning_rate": (0.02, 0.05, 0.1, 0.2, 0.5), "momentum": (0.5, 0.9)},
     "local": {"climb": ("first", "steepest")},
     "smbo": {"initial": (10, 20), "batch": (5, 10, 20), "explore": ("none", "ucb")},
     "bananas": {"initial": (10, 20), "batch": (5, 10), "parents": (5, 10)},

@@ -31,6 +31,9 @@ EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
         "smac": "optimizers",
         "sklearn": "surrogates",
         "analog-nasbench": "bundled",
+        "ray": "ray",
+        "distributed": "dask",
+        "submitit": "slurm",
     }
 )
 """Optional packages, as they are imported, and the extra of nasgauge that installs each."""

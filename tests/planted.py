@@ -4,6 +4,7 @@ Tests put this folder on the path, so a searcher is named `planted:Class`.
 """
 # ruff: noqa: ARG002 - a broken searcher does not use what it is given
 
+import contextlib
 import importlib
 import itertools
 import os
@@ -177,6 +178,54 @@ class Dies(Random):
 class Leaves(Random):
     def tell(self, cell: Cell, accuracy: float) -> None:
         sys.exit(0)
+
+
+class LeavesWhenMade(Random):
+    def __init__(self, space: NB201, rng: np.random.Generator) -> None:
+        raise SystemExit(3)
+
+
+class HangsForGood(Random):
+    """It hangs, and catches every exception."""
+
+    def tell(self, cell: Cell, accuracy: float) -> None:
+        while True:
+            with contextlib.suppress(Exception):
+                time.sleep(60)
+
+
+class Exits(Random):
+    def tell(self, cell: Cell, accuracy: float) -> None:
+        os._exit(0)
+
+
+class EatsMemory(Random):
+    def tell(self, cell: Cell, accuracy: float) -> None:
+        self.eaten = [np.empty(1 << 27) for _ in range(1 << 14)]  # a GiB each, which no page is touched of
+
+
+class AsksNone(Random):
+    def ask(self) -> Any:
+        return None
+
+
+class AsksEmptyIterator(Random):
+    def ask(self) -> Any:
+        return iter(())
+
+
+class RecommendsOthers(Random):
+    def recommend(self) -> Cell:
+        return Cell(("none",) * len(EDGES))
+
+
+class ChargesBackwards(Random):
+    charged = 0.0
+
+    @property
+    def search_seconds(self) -> float:
+        self.charged -= 10.0
+        return self.charged
 
 
 # --- lawless

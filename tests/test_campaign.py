@@ -19,12 +19,12 @@ from nasgauge.harness.records.results import (
     Reference,
     Settings,
     Unit,
-    missing,
     plan,
     records_of,
     settings_of,
 )
 from nasgauge.harness.records.steps import DamagedRecord, read
+from nasgauge.harness.records.todo import missing
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
 from nasgauge.harness.search.specs import Spec
@@ -90,7 +90,7 @@ def test_step_data_is_the_same_with_one_and_with_two_workers(toy_file: Path, tmp
 def test_a_header_says_how_to_get_the_file_again(settings: Settings, toy_file: Path, tmp_path: Path) -> None:
     finish(tmp_path, toy_file, 1)
     header = read(tmp_path / Unit("evolution", "toy", 10, 19).file).header
-    assert header.settings == {"population": 10, "tournament": 3}
+    assert header.settings == {"population": 10, "tournament": 10}
     assert (header.seeds, header.budget, header.repeats) == ((10, 19), "30 queries", "charge")
     assert header.table_sha256 == settings.table_sha256
     assert {"python", "numpy", "nasgauge"} <= set(header.versions)

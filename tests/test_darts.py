@@ -1,16 +1,21 @@
 """TE-NAS on the DARTS block space: its networks, its two stages, and genotypes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from nasgauge.api.results import most_frequent
+from nasgauge.cli import app
 from nasgauge.harness.network import InvalidChoices, initialise
 from nasgauge.harness.network.darts import BlockNetwork
 from nasgauge.harness.network.operators import Halve
 from nasgauge.harness.proxies.judge import DARTS_NETWORKS, Judge
 from nasgauge.searchers.pruning import Choices, Comparison, Settings
 from nasgauge.searchers.pruning_darts import DARTS_GROUPS, DARTS_SUPERNET, genotype_of, prune_darts
+from nasgauge.searchers.tenas import OtherSearches, SearchFile
 from nasgauge.spaces import block_genotypes as genotypes
 from nasgauge.spaces.block_genotypes import EDGES, Genotype, InvalidGenotype
 
@@ -133,6 +138,31 @@ def test_the_judge_measures_both_networks_of_the_space() -> None:
     found = Judge(settings, 0, space=DARTS_NETWORKS)(full, smaller)
     assert found[0].kappa != found[0].full_kappa == found[1].kappa
     assert 1 <= found[0].regions[0] <= 20
+
+
+def test_a_stored_search_is_trained_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line with an instant judge: what it prints and stores, and that the genotype is found again."""
+
+    class Instant(Judge):
+        def __call__(self, full: Choices, candidates: Sequence[Choices]) -> list[Comparison]:
+            return counting(full, candidates)
+
+    monkeypatch.setattr("nasgauge.harness.proxies.judge.Judge", Instant)
+    out = tmp_path / "searches.json"
+    command = ["score", "tenas", "--space", "darts", "--images", "noise", "--out", str(out)]
+    printed = CliRunner().invoke(app, command, catch_exceptions=False).stdout
+    assert "parameters with tenas-cifar, the published genotype 4,137,526" in printed
+    kept = SearchFile.read(out)
+    assert (kept.space, len(kept.searches)) == ("darts", 1)
+    (genotype,) = most_frequent(out, 1)
+    assert isinstance(genotype, Genotype)
+    assert str(genotype) in printed
+    again = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert f"is in {out}" in again.stderr
+    with pytest.raises(OtherSearches, match="space 'darts', not 'nb201'"):
+        CliRunner().invoke(
+            app, ["score", "tenas", "--images", "noise", "--out", str(out)], catch_exceptions=False
+        )
 
 
 @pytest.mark.slow

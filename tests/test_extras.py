@@ -90,7 +90,9 @@ def test_each_package_is_in_its_extra() -> None:
     names = {"lightning_fabric": "lightning-fabric", "sklearn": "scikit-learn"}
     declared = {}
     for line in importlib.metadata.requires("nasgauge") or []:
-        if found := re.match(r'([\w-]+).*; extra == [\'"](train|surrogates|optimizers|bundled)[\'"]$', line):
+        if found := re.match(
+            r'([\w-]+).*; extra == [\'"](train|surrogates|optimizers|bundled|ray|dask|slurm)[\'"]$', line
+        ):
             declared[found[1]] = found[2]
     assert {names.get(name, name): extra for name, extra in EXTRAS.items()} == declared
 

@@ -30,7 +30,8 @@ from nasgauge.gate.verdicts import (
     seeds_needed,
     two_sample,
 )
-from nasgauge.gate.work import Run, SearcherFailed
+from nasgauge.gate.work import Run
+from nasgauge.harness.search.failures import SearcherFailed
 from nasgauge.harness.search.specs import InvalidOption, Searchable, UnknownSearcher
 
 Array = NDArray[np.float64]
@@ -410,29 +411,42 @@ def test_changed_options_are_noted(base: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("Raises", "searcher mine:Mine raised KeyError: 'lost' (on toy, seeds 0 to 9)"),
-        ("RaisesWhenMade", "searcher mine:Mine raised TypeError: no such option (when it was made)"),
+        ("Raises", "searcher mine:Mine failed: KeyError: 'lost' (planted.py, line"),
+        ("RaisesWhenMade", "searcher mine:Mine cannot be made: TypeError: no such option (planted.py, line"),
         ("AsksNothing", "searcher mine:Mine asked for nothing: its run of seed 0 has no step"),
-        ("AsksText", "searcher mine:Mine raised AttributeError"),
+        ("AsksText", "searcher mine:Mine failed: the searcher asked for a str"),
         ("Hangs", "searcher mine:Mine on toy, seeds 0 to 9, hangs: it did not end within 3 seconds"),
         ("HangsWhenMade", "searcher mine:Mine hangs: it did not end within 3 seconds"),
         ("Dies", "searcher mine:Mine on toy, seeds 0 to 9, ended its process with exit code -9"),
-        ("Leaves", "searcher mine:Mine raised SystemExit: 0"),
+        ("Leaves", "searcher mine:Mine failed: SystemExit: 0"),
     ],
 )
-def test_a_searcher_without_results_stops_gate_and_update(
+def test_a_searcher_without_results_fails_gate_and_update(
     name: str, says: str, install: Install, base: Path, golden_baseline: bytes
 ) -> None:
     base.write_bytes(golden_baseline)
     install(name)
     bounds = Bounds(time_limit=3, workers=1)
-    with pytest.raises(SearcherFailed) as raised:
-        against(base, {"seeds": 20}, bounds=bounds)
-    assert says in str(raised.value)
+    report = against(base, {"seeds": 20}, bounds=bounds)
+    assert report.code == 1
+    assert says in report.summary
     if name not in ("Hangs", "HangsWhenMade"):
-        with pytest.raises(SearcherFailed):
+        with pytest.raises(SearcherFailed, match="no baseline was stored"):
             update(base, {}, bounds=bounds)
     assert base.read_bytes() == golden_baseline
+
+
+def test_other_searchers_are_compared_beside_one_that_fails(install: Install, base: Path) -> None:
+    mine = install("Healthy")
+    update(base, {"seeds": 20, "budgets": (10,)}, [mine, "random"], bounds=ONE)
+    install("Leaves")
+    report = against(base, {}, bounds=ONE)
+    assert [comparison.searcher for comparison in report.comparisons] == ["random"]
+    assert report.code == 1
+    assert "SystemExit: 0 (planted.py, line" in report.summary
+    assert "failed: searcher mine:Mine failed" in markdown(report)
+    suite = ElementTree.fromstring(junit(report))[0]
+    assert suite.get("failures") == "1"
 
 
 @pytest.fixture(scope="module")

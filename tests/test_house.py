@@ -12,7 +12,8 @@ from house import FOLDERS, INSTALLED, MODULES, folder_of, imports
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBCOMMANDS = {
-    "bench", "check", "data", "gate", "merge", "proxies", "recipes", "report", "score", "search", "searchers", "tables", "train",
+    "bench", "check", "data", "gate", "merge", "pack", "proxies", "recipes", "report", "score", "search", "searchers", "tables",
+    "train", "verify",
 }  # fmt: skip
 TORCH = re.compile(r"nasgauge\.(harness\.(network|training|proxies|ntk)|data\.images)")
 HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "scipy", "sklearn")

@@ -45,8 +45,8 @@ def test_the_speed_ups_of_pnas_are_computed_from_confirmed_counts() -> None:
 def test_our_rows_stand_below_the_methods_that_they_repeat(campaign_folder) -> None:  # type: ignore[no-untyped-def]
     table = beside(NASBENCH201, load(campaign_folder))
     methods = table.frame["method"].tolist()
-    assert methods[methods.index("REA") + 1] == "evolution:population=10"
-    assert methods[methods.index("RS") + 1] == "random"
+    assert methods[methods.index("REA†") + 1] == "evolution:population=10"
+    assert methods[methods.index("RS†") + 1] == "random"
     assert methods[methods.index("optimal") + 1] == "best cell"
     assert methods[-1] == "local"
     ours = table.frame[table.frame["from"] == "ours"]
@@ -54,7 +54,7 @@ def test_our_rows_stand_below_the_methods_that_they_repeat(campaign_folder) -> N
     assert ours["C10"].isna().all()  # no CIFAR-10 in this campaign
     assert "n = 0" in ours["source"].iloc[0]
     assert r"\toprule" in table.latex
-    assert "| REA | published | 93.92 | 0.30 |" in table.markdown
+    assert "| REA† | published | 93.92 | 0.30 |" in table.markdown
 
 
 def test_a_search_on_cifar10_fills_every_column_also_from_own_searches(tmp_path: Path) -> None:

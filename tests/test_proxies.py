@@ -31,6 +31,7 @@ from nasgauge.harness.proxies.scores import (
     classes,
     live,
     mean_by_cell,
+    members,
     nan_last,
     score_cells,
 )

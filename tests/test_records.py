@@ -1,12 +1,24 @@
 """A result file holds every step and says how to get it again; a damaged one is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nasgauge.harness.records.steps import DamagedRecord, Evaluation, Header, Step, Steps, gather, read, write
+from nasgauge.harness.records.sealed import MEASURED
+from nasgauge.harness.records.steps import (
+    DamagedRecord,
+    Evaluation,
+    Header,
+    Step,
+    Steps,
+    digest_of,
+    gather,
+    read,
+    write,
+)
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 
@@ -42,17 +54,90 @@ def test_steps_read_back_as_written(tmp_path: Path) -> None:
     steps = some_steps()
     write(tmp_path / "a.parquet", HEADER, steps)
     record = read(tmp_path / "a.parquet")
-    assert record.header == HEADER.model_copy(update={"digest": steps.digest})
+    assert record.header == HEADER.model_copy(update={"digest": digest_of(HEADER, steps)})
     assert record.steps.seed.tolist() == [0, 0, 0, 2]
     assert record.steps.query.tolist() == [1, 2, 3, 1]
     assert [Cell.parse(record.steps.cells[place]).rank for place in record.steps.cell] == [5, 9, 5, 9]
     assert np.isnan(record.steps.seconds).all()
-    assert record.steps.digest == steps.digest
+    assert digest_of(record.header, record.steps) == digest_of(HEADER, steps)
 
 
-def test_the_digest_covers_all_but_measured_time() -> None:
-    assert some_steps(0.5).digest == some_steps(0.7).digest
-    assert some_steps().digest != gather([(0, [])]).digest
+def test_the_digest_covers_all_but_what_was_measured() -> None:
+    whole = digest_of(HEADER, some_steps(0.5))
+    measured = {"argv": (), "commit": "x", "versions": {}, "host": "elsewhere", "elapsed": 3.0}
+    assert digest_of(HEADER.model_copy(update=measured), some_steps(0.7)) == whole
+    assert digest_of(HEADER, gather([(0, [])])) != whole
+    for name, value in {
+        "searcher": "local",
+        "budget": "9 queries",
+        "seeds": (0, 2),
+        "settings": {"a": 1},
+    }.items():
+        assert digest_of(HEADER.model_copy(update={name: value}), some_steps()) != whole
+
+
+def test_a_result_file_has_the_same_bytes_whatever_was_measured(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", HEADER, some_steps(0.5))
+    other = HEADER.model_copy(update={"argv": ("other",), "host": "elsewhere", "elapsed": 9.0})
+    write(tmp_path / "b.parquet", other, some_steps(0.7))
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert read(tmp_path / "a.parquet").steps.overhead.tolist() == [0.5] * 4
+    assert read(tmp_path / "b.parquet").header.host == "elsewhere"
+
+
+def test_seconds_that_were_measured_are_kept_apart(tmp_path: Path) -> None:
+    measured = HEADER.model_copy(update={"seconds": "measured"})
+    steps = some_steps()
+    for name, seconds in (("a.parquet", 1.0), ("b.parquet", 2.0)):
+        write(tmp_path / name, measured, replace(steps, seconds=np.full(4, seconds)))
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert read(tmp_path / "b.parquet").steps.seconds.tolist() == [2.0] * 4
+
+
+def test_without_what_was_measured_a_result_stays(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", HEADER, some_steps())
+    beside = tmp_path / MEASURED / "a.parquet"
+    whole = beside.read_bytes()
+    beside.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DamagedRecord, match="remove it: only measured times are lost"):
+        read(tmp_path / "a.parquet")
+    beside.unlink()
+    record = read(tmp_path / "a.parquet")
+    assert np.isnan(record.steps.overhead).all()
+    assert (record.header.argv, record.header.searcher) == ((), "random")
+
+
+def test_what_was_measured_belongs_to_one_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", HEADER, some_steps())
+    write(tmp_path / "b.parquet", HEADER.model_copy(update={"searcher": "local"}), some_steps())
+    (tmp_path / MEASURED / "a.parquet").replace(tmp_path / MEASURED / "b.parquet")
+    with pytest.raises(DamagedRecord, match="is that of another file"):
+        read(tmp_path / "b.parquet")
+
+
+@pytest.mark.parametrize("place", range(0, 120, 3))
+def test_no_flipped_bit_is_accepted(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "a.parquet"
+    write(path, HEADER, some_steps())
+    whole = bytearray(path.read_bytes())
+    record = read(path)
+    whole[place * len(whole) // 120] ^= 1 << place % 8
+    path.write_bytes(whole)
+    try:
+        again = read(path)
+    except DamagedRecord:
+        return
+    assert digest_of(again.header, again.steps) == record.header.digest  # a byte that says nothing
+
+
+def test_a_changed_header_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write(path, HEADER, some_steps())
+    table = pq.read_table(path)
+    header = table.schema.metadata[b"nasgauge"].replace(b'"random"', b'"bananas"')
+    pq.write_table(table.replace_schema_metadata({b"nasgauge": header}), path)
+    with pytest.raises(DamagedRecord, match="was altered"):
+        read(path)
 
 
 def test_no_steps_at_all_are_a_file_too(tmp_path: Path) -> None:

@@ -41,9 +41,21 @@ def copy(campaign_folder: Path, tmp_path: Path) -> Path:
 
 def test_every_figure_has_a_pdf_a_png_and_the_csv_behind_it(made: Report) -> None:
     names = {path.name for path in made.files}
-    for stem in ("efficiency-toy", "regret-second", "top-toy", "profile", "iqm", "operations-toy"):
+    stems = (
+        "efficiency-toy",
+        "regret-second",
+        "top-toy",
+        "profile",
+        "iqm",
+        "operations-toy",
+        "significance-toy",
+    )
+    for stem in stems:
         assert {f"{stem}.pdf", f"{stem}.png", f"{stem}.csv"} <= names
-    for stem in ("final", "recommended", "reach", "comparisons", "together", "cells", "beside-tenas", "runs"):
+    for stem in ("final", "recommended", "reach", "comparisons", "cells", "runs"):
+        assert {f"{stem}.csv", f"{stem}.md"} <= names
+        assert f"{stem}.tex" not in names, "a long diagnostic table is no table for a paper"
+    for stem in ("paper", "ranking", "together", "beside-tenas"):
         assert {f"{stem}.csv", f"{stem}.md", f"{stem}.tex"} <= names
     assert all(path.is_file() for path in made.files)
     page = made.page.read_text()

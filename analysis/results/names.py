@@ -22,6 +22,11 @@ _SEARCHERS: Final = {
     "bananas": "BANANAS",
     "smbo": "SMBO",
     "tpe": "TPE",
+    "evolution-published": "Regularized evolution (published)",
+    "reinforce-published": "REINFORCE (published)",
+    "nevergrad": "Nevergrad (1+1)",
+    "nsga2": "NSGA-II",
+    "smac": "SMAC3",
 }
 
 
@@ -40,7 +45,7 @@ def slug(text: str) -> str:
     >>> slug("cifar10"), slug("rank sum"), slug("/../x")
     ('cifar10', 'rank-sum', 'x-bb4f3d4c')
     """
-    dashed = text.replace(" ", "-")
+    dashed = re.sub(r",? +|,", "-", text)
     kept = re.sub(r"[^\w.=-]+", "-", dashed).strip("-.")[:80]
     same = kept and kept == dashed
     return kept if same else f"{kept}-{zlib.crc32(text.encode(errors='replace')):08x}".lstrip("-")

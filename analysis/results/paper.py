@@ -55,7 +55,7 @@ def paper_table(
     place = dict(zip(ranks["searcher"], ranks["mean rank"], strict=True))
     order = sorted(campaign.searchers, key=lambda name: (_is_ours(name, ours), -place[name]))
     rows = [
-        {"Searcher": names[name]}
+        {"Searcher": names[name], "searcher": name}
         | {heads[key]: _figure(ends.get((key, name), np.array([]))) for key in campaign.datasets}
         for name in order
     ]

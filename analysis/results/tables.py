@@ -22,7 +22,7 @@ _LATEX: Final = {
 }  # fmt: skip
 _NAMING: Final = ("searcher", "against", "method")
 """Columns that name a searcher."""
-_MARKDOWN: Final = re.compile(r"([\\`*\[\]<>|])")
+_MARKDOWN: Final = re.compile(r"([\\`*\[\]|]|<(?=[A-Za-z/!?]))")
 
 
 @dataclass(frozen=True)
@@ -193,6 +193,6 @@ def _markdown(text: str) -> str:
     """Text that Markdown prints as it is.
 
     >>> print(_markdown("<b>|a*"))
-    \\<b\\>\\|a\\*
+    \\<b>\\|a\\*
     """
     return _MARKDOWN.sub(r"\\\1", printable(text))

@@ -129,7 +129,7 @@ def align(parts: Sequence[Steps]) -> Runs:
         "queries": charged.cumsum(axis=1).astype(np.float64),
         "epochs": paid("epochs"),
         "seconds": paid("seconds"),
-        "overhead": matrix("overhead", 0.0).cumsum(axis=1),
+        "overhead": np.nan_to_num(matrix("overhead", 0.0), nan=np.inf).cumsum(axis=1),
     }
     test = matrix("test", np.nan)
     return Runs(

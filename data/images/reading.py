@@ -78,8 +78,9 @@ class TrainingView:
 
     def __call__(self, image: Tensor) -> Tensor:
         """Map bytes (3, H, W) to (3, side, side)."""
-        cut = RandomResizedCrop.get_params(image, [self.smallest, 1.0], _RATIOS)
-        result: Tensor = self._transform(_resized_crop(image, *cut, self.side, self.interpolation))
+        top, left, height, width = RandomResizedCrop.get_params(image, [self.smallest, 1.0], _RATIOS)
+        crop = _resized_crop(image, top, left, height, width, self.side, self.interpolation)
+        result: Tensor = self._transform(crop)
         return result
 
 

@@ -27,7 +27,7 @@ from nasgauge.harness.network import Network
 from nasgauge.harness.network.inputs import check_images
 from nasgauge.harness.network.nb201 import CellModule, ResidualBlock, Stem
 from nasgauge.harness.network.unchanged import unchanged
-from nasgauge.harness.ntk.parts import Branch, Inputs, Workspace, columns, runs
+from nasgauge.harness.ntk.parts import Inputs, Workspace, runs
 from nasgauge.harness.ntk.passes import BlockPass, CellPass, head
 
 
@@ -101,22 +101,24 @@ def kernel(network: Network, images: Tensor, workspace: Workspace | None = None)
         return kernel_by_rows(network, images)
     memory = workspace or Workspace()
     total_BB = torch.zeros((len(images),) * 2, dtype=torch.float64, device=images.device)
-    stem = Branch.of(images, network.stem.conv, network.stem.norm)
-    values = stem.output
+    seen = Inputs(images, [9 * images.shape[1]], images.shape[2:], memory)
+    seen.fill(0, images)
+    (stem,) = seen.branches(0, [(network.stem.conv, network.stem.norm, 1.0)])
+    values = stem.output()
     passes: list[CellPass | BlockPass] = []
     for module in network.body:
         if isinstance(module, CellModule):
-            passes.append(CellPass(module, values))
+            passes.append(CellPass(module, values, memory))
         elif isinstance(module, ResidualBlock):
-            passes.append(BlockPass(module, values))
+            passes.append(BlockPass(module, values, memory))
         values = passes[-1].output
     cotangent = head(network, values, total_BB, memory)
     while passes:
         cotangent = passes.pop().back(cotangent, total_BB, memory)
-    seen = Inputs([columns(images, 3)])
     sums = seen.sums(cotangent, 1)
     for part in runs(cotangent):
         seen.receive(sums, part, cotangent[part])
     stem.gradients(seen.settle(sums, cotangent)[1][0], seen.grams[0], total_BB)
     memory.give(cotangent)
+    memory.give(seen.rows_NKP)
     return total_BB

@@ -56,45 +56,36 @@ class Workspace:
 
 @dataclass(eq=False, slots=True)
 class Branch:
-    """A convolution with batch normalisation, and the intermediate values that its backward pass needs.
-
-    >>> branch = Branch.of(torch.randn(4, 2, 5, 5), nn.Conv2d(2, 3, 1, bias=False), nn.BatchNorm2d(3))
-    >>> branch.output.shape, branch.span().shape
-    (torch.Size([4, 3, 5, 5]), torch.Size([4, 3, 2, 5, 5]))
-    """
+    """A convolution with batch normalisation, and the intermediate values that its backward pass needs."""
 
     kernel: Tensor  # (C, Ci, k, k)
     stride: int
     share: float  # weight in the mean over the operations of the edge
+    norm: nn.BatchNorm2d
     xhat: Tensor  # (N, C, H, W), outputs before scale and shift
     deviation_C: Tensor
     gain_C: Tensor  # share · scale / deviation
-    output: Tensor  # (N, C, H, W)
     mean_product_BC: Tensor | None = None  # mean(g x̂), set by `gradients`
 
-    @classmethod
-    def of(cls, inputs: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d, share: float = 1.0) -> "Branch":
-        """Run the forward pass with batch statistics on inputs (N, Ci, H, W)."""
-        raw = F.conv2d(inputs, conv.weight, stride=conv.stride, padding=conv.kernel_size[0] // 2)
-        variance_C, mean_C = torch.var_mean(raw, (0, 2, 3), correction=0)
-        deviation_C = (variance_C + norm.eps).sqrt()
-        xhat = (raw - over_pixels(mean_C)) / over_pixels(deviation_C)
-        output = xhat * over_pixels(norm.weight * share) + over_pixels(norm.bias * share)
-        gain_C = norm.weight * share / deviation_C
-        return cls(conv.weight, conv.stride[0], share, xhat, deviation_C, gain_C, output)
+    def output(self) -> Tensor:
+        """The contribution of the branch to the node that it leads to, (N, C, H, W)."""
+        scale, shift = self.norm.weight * self.share, self.norm.bias * self.share
+        return torch.addcmul(over_pixels(shift), self.xhat, over_pixels(scale))
 
     def gradients(self, products_BCK: Tensor, gram_KK: Tensor, total_BB: Tensor) -> None:
         """Add the contribution of the weights and the scale to the kernel, and store mean(g x̂).
 
         `products_BCK` are the products of the cotangents with the unfolded inputs of a 3x3 window; a 1x1 kernel uses
-        the central column of the window. `gram_KK` is the Gram matrix of these inputs.
+        the central column of the window. `gram_KK` is the Gram matrix of these inputs. Both are centred.
         """
         weight_CK = self.kernel.flatten(1)
         if weight_CK.shape[1] < gram_KK.shape[1]:
             products_BCK, gram_KK = products_BCK[..., 4::9], gram_KK[4::9, 4::9]
         scale_BC = torch.einsum("bck,ck->bc", products_BCK, weight_CK) / self.deviation_C
         self.mean_product_BC = scale_BC * (self.xhat.shape[1] / self.xhat.numel())
-        xhat_CK = weight_CK @ gram_KK / self.deviation_C[:, None]  # products of x̂ with the unfolded inputs
+        xhat_CK = (
+            weight_CK @ gram_KK.to(weight_CK) / self.deviation_C[:, None]
+        )  # products of x̂ with the inputs
         weight_BCK = (products_BCK - self.mean_product_BC[:, :, None] * xhat_CK) * self.gain_C[:, None]
         add_block(total_BB, weight_BCK.flatten(1), scale_BC * self.share)
 
@@ -103,16 +94,16 @@ class Branch:
         return self.kernel * self.gain_C[:, None, None, None]
 
     def span(self) -> Tensor:
-        """The fixed tensors W_c ᵀ∗ x̂_c, (N, C, Ci, H, W) with the size of the inputs."""
-        fixed: Tensor = F.conv_transpose2d(
-            self.xhat,
-            self.kernel,
-            stride=self.stride,
-            padding=self.kernel.shape[-1] // 2,
-            output_padding=self.stride - 1,
-            groups=len(self.kernel),
-        )
-        return fixed.view(len(fixed), len(self.kernel), -1, *fixed.shape[2:])
+        """The fixed tensors W_c ᵀ∗ x̂_c, (N, C, Ci, H, W).
+
+        With stride 2 the pixels of the 2x2 windows of the inputs are channels: (N, C, 4 Ci, H, W).
+        """
+        C, _, k, _ = self.kernel.shape
+        if k == 1:
+            return self.xhat[:, :, None] * self.kernel
+        kernel = by_phase(self.kernel) if self.stride == 2 else self.kernel.flip(2, 3)
+        fixed = F.conv2d(self.xhat, kernel.flatten(0, 1)[:, None], padding=1, groups=C)
+        return fixed.unflatten(1, (C, -1))
 
     def coefficients(self) -> Tensor:
         """Coefficients of the fixed tensors of `span` for each cotangent, (B, C)."""
@@ -120,22 +111,72 @@ class Branch:
         return -self.mean_product_BC * self.gain_C
 
 
+Arm = tuple[nn.Conv2d, nn.BatchNorm2d, float]
+"""A convolution, its batch normalisation, and its weight in the mean over the operations of the edge."""
+
+
 class Inputs:
-    """The unfolded inputs of all source nodes, stacked below a row of ones: (N, 1 + K, pixels).
+    """The unfolded inputs of several source nodes, stacked below a row of ones: (N, 1 + K, pixels).
 
-    Inputs in `centred` precede a normalisation and are centred over the batch; those in `raw` are not.
+    `rows` are the numbers of rows of the sources, `size` is height and width of what they are convolved to.
 
-    >>> inputs = Inputs([torch.randn(4, 6, 25), torch.randn(4, 9, 25)])
-    >>> inputs.rows_NKP.shape, inputs.ends, [tuple(gram.shape) for gram in inputs.grams]
-    (torch.Size([4, 16, 25]), [1, 7, 16], [(6, 6), (9, 9)])
+    >>> memory, images = Workspace(), torch.randn(4, 2, 5, 5)
+    >>> inputs = Inputs(images, [18, 0], (5, 5), memory)
+    >>> inputs.fill(0, images)
+    >>> (branch,) = inputs.branches(0, [(nn.Conv2d(2, 3, 1, bias=False), nn.BatchNorm2d(3), 1.0)])
+    >>> branch.output().shape, branch.span().shape
+    (torch.Size([4, 3, 5, 5]), torch.Size([4, 3, 2, 5, 5]))
     """
 
-    def __init__(self, centred: Sequence[Tensor], raw: Sequence[Tensor] = ()) -> None:
-        parts = [*(columns - columns.mean((0, 2))[:, None] for columns in centred), *raw]
-        ones = parts[0].new_ones((len(parts[0]), 1, parts[0].shape[2]))
-        self.rows_NKP = torch.cat([ones, *parts], 1)
-        self.ends = list(accumulate((part.shape[1] for part in parts), initial=1))
-        self.grams = [torch.bmm(part, part.mT).sum(0) for part in parts[: len(centred)]]
+    def __init__(self, like: Tensor, rows: Sequence[int], size: Sequence[int], memory: Workspace) -> None:
+        self.size = size
+        self.ends = list(accumulate(rows, initial=1))
+        self.rows_NKP = memory.take((len(like), self.ends[-1], math.prod(size)), like)
+        self.rows_NKP[:, 0] = 1
+        self.means: dict[int, Tensor] = {}
+        self.grams: dict[int, Tensor] = {}
+
+    def fill(self, source: int, values: Tensor, stride: int = 1) -> None:
+        """Unfold the values (N, C, H, W) of a source: 3x3 windows if it has 9 rows a channel."""
+        rows_NKP = self._rows(source)
+        if rows_NKP.shape[1] == values.shape[1]:
+            rows_NKP.copy_(values.flatten(2))
+            return
+        windows = F.pad(values, (1, 1, 1, 1)).unfold(2, 3, stride).unfold(3, 3, stride)
+        rows_NKP.view(*values.shape[:2], 3, 3, *self.size).copy_(windows.permute(0, 1, 4, 5, 2, 3))
+
+    def branches(self, source: int, arms: Sequence[Arm]) -> list[Branch]:
+        """The forward pass with batch statistics through all convolutions that leave a source.
+
+        x̂ is linear in the unfolded inputs, and its statistics follow from their mean and Gram matrix.
+        """
+        rows_NKP, count = self._rows(source), self.rows_NKP.shape[0] * self.rows_NKP.shape[2]
+        mean_K = rows_NKP.sum(2).sum(0, dtype=torch.float64) / count
+        gram_KK = torch.bmm(rows_NKP, rows_NKP.mT).sum(0, dtype=torch.float64)
+        gram_KK -= count * torch.outer(mean_K, mean_K)
+        self.means[source], self.grams[source] = mean_K, gram_KK
+        windowed = len(mean_K) > arms[0][0].in_channels
+        kernels = [
+            F.pad(c.weight, (1,) * 4) if windowed and c.kernel_size[0] == 1 else c.weight for c, _, _ in arms
+        ]
+        weight_RK = torch.cat(kernels).flatten(1)
+        exact_RK = weight_RK.double()
+        variance_R = ((exact_RK @ gram_KK) * exact_RK).sum(1).clamp(min=0) / count
+        eps_R = torch.cat([variance_R.new_full((c.out_channels,), norm.eps) for c, norm, _ in arms])
+        deviation_R = (variance_R + eps_R).sqrt()
+        shift_R = -(exact_RK @ mean_K) / deviation_R
+        deviation_R, shift_R = deviation_R.to(weight_RK), shift_R.to(weight_RK)
+        scaled_RK = (weight_RK / deviation_R[:, None]).expand(len(rows_NKP), -1, -1)
+        xhat = torch.baddbmm(shift_R[None, :, None], scaled_RK, rows_NKP).unflatten(2, tuple(self.size))
+        parts = [c.out_channels for c, _, _ in arms]
+        return [
+            Branch(
+                conv.weight, conv.stride[0], share, norm, own, deviation_C, norm.weight * share / deviation_C
+            )
+            for (conv, norm, share), own, deviation_C in zip(
+                arms, xhat.split(parts, 1), deviation_R.split(parts), strict=True
+            )
+        ]
 
     def sums(self, cotangent: Tensor, sources: int) -> Tensor:
         """An accumulator (B · C, K), zero, for the products with the ones and the first `sources` sources."""
@@ -147,10 +188,20 @@ class Inputs:
         sums.addmm_(flat, self.rows_NKP[part, : sums.shape[1]].mT.reshape(-1, sums.shape[1]))
 
     def settle(self, sums: Tensor, cotangent: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Split the accumulated products into the mean cotangent (B, C) and the products with each source, (B, C, K) each."""
+        """Split the accumulated products into the mean cotangent (B, C) and the products with each source, (B, C, K) each.
+
+        The products with the sources of `branches` are centred.
+        """
         products = sums.view(*cotangent.shape[1:3], -1)
-        mean_BC = products[..., 0] / (len(cotangent) * cotangent[0, 0, 0].numel())
-        return mean_BC, [products[..., start:end] for start, end in pairwise(self.ends)]
+        total_BC = products[..., 0]
+        split = [products[..., start:end] for start, end in pairwise(self.ends)]
+        for source, mean_K in self.means.items():
+            if self.ends[source + 1] <= products.shape[2]:
+                split[source] = split[source] - total_BC[..., None] * mean_K.to(total_BC)
+        return total_BC / (len(cotangent) * cotangent[0, 0, 0].numel()), split
+
+    def _rows(self, source: int) -> Tensor:
+        return self.rows_NKP[:, self.ends[source] : self.ends[source + 1]]
 
 
 class Leaving:
@@ -160,14 +211,24 @@ class Leaving:
     """
 
     def __init__(
-        self, inputs: Tensor, branches: Sequence[Branch], constant: Tensor, *, fold: int = 1
+        self,
+        inputs: Tensor,
+        branches: Sequence[Branch],
+        constant: Tensor,
+        memory: Workspace,
+        *,
+        fold: int = 1,
     ) -> None:
-        span = torch.cat([branch.span() for branch in branches], 1)
-        if fold > 1:
-            inputs, span = F.pixel_unshuffle(inputs, fold), F.pixel_unshuffle(span, fold)
+        inputs = F.pixel_unshuffle(inputs, fold)
         self.mask = (inputs > 0).to(inputs.dtype)
-        self.span_NKP = span.flatten(2)
         self.coefficients_BK = torch.cat([branch.coefficients() for branch in branches], 1)
+        K = self.coefficients_BK.shape[1]
+        self.span_NKP = memory.take((len(inputs), K, inputs[0].numel()), inputs)
+        start = 0
+        for branch in branches:
+            span = branch.span()
+            self.span_NKP[:, start : start + span.shape[1]] = span.flatten(2)
+            start += span.shape[1]
         self.constant = constant
 
     def back_(self, sent: Tensor, part: slice) -> None:
@@ -179,7 +240,7 @@ class Leaving:
 
 
 class Pool:
-    """Backward pass through 3x3 average pooling that excludes padding.
+    """3x3 average pooling that excludes padding, and its backward pass.
 
     >>> pool, out = Pool(torch.zeros(1, 1, 3, 3)), torch.zeros(1, 1, 3, 3)
     >>> pool.back_([(torch.ones(1, 1, 3, 3), 1.0)], out)
@@ -193,6 +254,11 @@ class Pool:
         self.share_HW = F.avg_pool2d(ones, 3, 1, 1, divisor_override=1).reciprocal()[0, 0]
         self.near_WW = like.new_ones((W, W)).tril(1).triu(-1)
 
+    def forward(self, values: Tensor) -> Tensor:
+        """Pool (N, C, H, W). A depthwise convolution is faster on a CPU than average pooling."""
+        ones = values.new_ones((values.shape[1], 1, 3, 3))
+        return F.conv2d(values, ones, padding=1, groups=values.shape[1]) * self.share_HW
+
     def back_(self, cotangents: Sequence[tuple[Tensor, float]], out: Tensor) -> None:
         """Add the backward pass of pairs of cotangents (…, H, W) and weights of their edges to `out`."""
         (first, share), *others = cotangents
@@ -205,13 +271,23 @@ class Pool:
         out[..., :-1, :] += rows[..., 1:, :]
 
 
-def columns(inputs: Tensor, kernel: int, stride: int = 1) -> Tensor:
-    """The unfolded inputs of a convolution, (N, Ci · kernel², H · W) with the size of its output.
+def by_phase(kernel: Tensor) -> Tensor:
+    """The kernels of stride 1 that transpose a 3x3 convolution of stride 2: (C, Ci, 3, 3) to (C, 4 Ci, 3, 3).
 
-    >>> columns(torch.zeros(2, 3, 4, 4), kernel=3, stride=2).shape
-    torch.Size([2, 27, 4])
+    Input row 2y is multiplied by the middle kernel row for output row y. Input row 2y + 1 is multiplied by the last
+    kernel row for output row y, and by the first one for output row y + 1.
     """
-    return inputs.flatten(2) if kernel == 1 else F.unfold(inputs, kernel, padding=1, stride=stride)
+    phases = kernel.new_zeros((*kernel.shape[:2], 2, 2, 3, 3))
+    met: tuple[tuple[tuple[int, int], ...], ...] = (
+        ((1, 1),),
+        ((1, 2), (2, 0)),
+    )  # (row of the new kernel, row of the old kernel)
+    for row, rows in enumerate(met):
+        for column, places in enumerate(met):
+            for y, old_y in rows:
+                for x, old_x in places:
+                    phases[:, :, row, column, y, x] = kernel[:, :, old_y, old_x]
+    return phases.flatten(1, 3)
 
 
 def add_block(total_BB: Tensor, *blocks: Tensor) -> None:

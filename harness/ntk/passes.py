@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from nasgauge.harness.network import Network
 from nasgauge.harness.network.nb201 import CellModule, ReLUConvBN, ResidualBlock
 from nasgauge.harness.ntk.parts import (
+    Arm,
     Branch,
     Inputs,
     Leaving,
     Pool,
     Workspace,
     add_block,
-    columns,
+    by_phase,
     everywhere,
     over_pixels,
     runs,
@@ -27,41 +28,48 @@ class CellPass:
 
     >>> cell = CellModule((("nor_conv_3x3", "skip_connect"),) * 6, channels=2)
     >>> images = torch.randn(4, 2, 5, 5)
-    >>> torch.allclose(CellPass(cell, images).output, cell(images), atol=1e-5)
+    >>> torch.allclose(CellPass(cell, images, Workspace()).output, cell(images), atol=1e-5)
     True
     """
 
-    def __init__(self, cell: CellModule, inputs: Tensor) -> None:
-        self.nodes = [inputs]
-        self.rectified = []
+    def __init__(self, cell: CellModule, inputs: Tensor, memory: Workspace) -> None:
         self.branches: dict[tuple[int, int], list[Branch]] = {}
         self.skips: dict[tuple[int, int], float] = {}
         self.pools: dict[tuple[int, int], float] = {}
+        arms: dict[int, list[tuple[int, Arm]]] = {}  # by source, with the node that they lead to
         self.reached = {0}
         for into in (1, 2, 3):
-            self.rectified.append(self.nodes[-1].relu())
-            total = torch.zeros_like(inputs)
             for source, share, operations in cell.into(into):
-                total += self._edge(operations, share, (source, into))
+                for operation in operations:
+                    if isinstance(operation, ReLUConvBN):
+                        arms.setdefault(source, []).append((into, (operation.conv, operation.norm, share)))
+                    elif isinstance(operation, nn.AvgPool2d):
+                        self.pools[source, into] = share
+                    else:
+                        self.skips[source, into] = share
                 if source in self.reached:
                     self.reached.add(into)
-            self.nodes.append(total)
-        self.output = self.nodes[-1]
-
-    def _edge(self, operations: Sequence[nn.Module], share: float, edge: tuple[int, int]) -> Tensor:
-        source, total = edge[0], torch.zeros_like(self.nodes[0])
-        for operation in operations:
-            if isinstance(operation, ReLUConvBN):
-                branch = Branch.of(self.rectified[source], operation.conv, operation.norm, share)
-                self.branches.setdefault(edge, []).append(branch)
-                total += branch.output
-            elif isinstance(operation, nn.AvgPool2d):
-                self.pools[edge] = share
-                total += share * operation(self.nodes[source])
-            else:
-                self.skips[edge] = share
-                total += share * self.nodes[source]
-        return total
+        C, *size = inputs.shape[1:]
+        windows = [
+            max((arm[0].kernel_size[0] for _, arm in arms.get(source, ())), default=0) for source in range(3)
+        ]
+        self.seen = Inputs(inputs, [C * window**2 for window in windows], size, memory)
+        self.pool = Pool(inputs)
+        self.nodes = [inputs, *(torch.zeros_like(inputs) for _ in range(3))]
+        for source, value in enumerate(self.nodes[:3]):
+            if source in arms:
+                self.seen.fill(source, value.relu())
+                leaving = self.seen.branches(source, [arm for _, arm in arms[source]])
+                for (into, _), branch in zip(arms[source], leaving, strict=True):
+                    self.branches.setdefault((source, into), []).append(branch)
+                    self.nodes[into] += branch.output()
+            pooled = self.pool.forward(value) if any(start == source for start, _ in self.pools) else value
+            for into in range(source + 1, 4):
+                if (source, into) in self.pools:
+                    self.nodes[into].add_(pooled, alpha=self.pools[source, into])
+                if (source, into) in self.skips:
+                    self.nodes[into].add_(value, alpha=self.skips[source, into])
+        self.output = self.nodes[3]
 
     def back(self, cotangent: Tensor, total_BB: Tensor, memory: Workspace) -> Tensor:
         """Map the cotangents of the output, (N, B, C, H, W), to those of the input, and add to the kernel.
@@ -69,9 +77,10 @@ class CellPass:
         For each node, in reverse order, the loop completes the cotangent, multiplies it with the inputs of the branches
         into the node, and propagates it through these branches. It does so in slices of images that fit the cache.
         """
+        seen, pool = self.seen, self.pool
         if 3 not in self.reached:
+            memory.give(seen.rows_NKP)
             return cotangent.zero_()
-        seen, pool = Inputs([self._columns(source) for source in range(3)]), Pool(cotangent)
         cotangents, constants = {3: cotangent}, dict[int, Tensor]()
         for node in (3, 2, 1, 0):
             ends = [end for end in cotangents if end > node and self._joined(node, end)]
@@ -79,7 +88,7 @@ class CellPass:
                 continue
             if node not in cotangents:  # no branch leaves it
                 cotangents[node] = memory.take(cotangent.shape, cotangent)
-            leaving = self._leaving(node, ends, constants[node]) if node in constants else None
+            leaving = self._leaving(node, ends, constants[node], memory) if node in constants else None
             targets = [s for s in range(node) if s in self.reached and (s, node) in self.branches]
             fresh = [target for target in targets if target not in cotangents]
             cotangents |= {target: memory.take(cotangent.shape, cotangent) for target in fresh}
@@ -96,6 +105,8 @@ class CellPass:
                     for target, its in zip(targets, sent.chunk(len(targets), 1), strict=True):
                         block = cotangents[target][part].flatten(0, 1)
                         block.copy_(its) if target in fresh else block.add_(its)
+            if leaving is not None:
+                memory.give(leaving.span_NKP)
             if targets:
                 mean_BC, products = seen.settle(sums, current)
                 for source in targets:
@@ -107,17 +118,12 @@ class CellPass:
         for node in cotangents:
             if node:
                 memory.give(cotangents[node])
+        memory.give(seen.rows_NKP)
         return cotangents[0]
 
     def _joined(self, source: int, into: int) -> bool:
         edge = (source, into)
         return edge in self.branches or edge in self.skips or edge in self.pools
-
-    def _columns(self, source: int) -> Tensor:
-        arms = [arm for (start, _), arm in self.branches.items() if start == source]
-        if source not in self.reached or not arms:
-            return self.nodes[0].flatten(2)[:, :0]
-        return columns(self.rectified[source], max(branch.kernel.shape[-1] for arm in arms for branch in arm))
 
     def _fan(self, node: int, targets: Sequence[int]) -> Tensor:
         """The convolution kernel of the backward pass from a node to all its source nodes at once."""
@@ -132,9 +138,9 @@ class CellPass:
                 kernel[place, :, :, middle, middle] += branch.scaled().transpose(0, 1).flip(2, 3)
         return kernel.flatten(0, 1)
 
-    def _leaving(self, node: int, ends: Sequence[int], constant: Tensor) -> Leaving:
+    def _leaving(self, node: int, ends: Sequence[int], constant: Tensor, memory: Workspace) -> Leaving:
         branches = [branch for end in ends for branch in self.branches.get((node, end), ())]
-        return Leaving(self.nodes[node], branches, constant)
+        return Leaving(self.nodes[node], branches, constant, memory)
 
     def _past(self, node: int, ends: dict[int, Tensor], pool: Pool, out: Tensor) -> None:
         """Add the backward pass through skip connections and average pools to `out`."""
@@ -150,24 +156,30 @@ class BlockPass:
     """A residual block. The constructor runs the forward pass on inputs (N, C, H, W); `back` runs the backward pass.
 
     >>> block, images = ResidualBlock(2, 4), torch.randn(4, 2, 6, 6)
-    >>> torch.allclose(BlockPass(block, images).output, block(images), atol=1e-5)
+    >>> torch.allclose(BlockPass(block, images, Workspace()).output, block(images), atol=1e-5)
     True
     """
 
-    def __init__(self, block: ResidualBlock, inputs: Tensor) -> None:
+    def __init__(self, block: ResidualBlock, inputs: Tensor, memory: Workspace) -> None:
         self.inputs = inputs
-        self.pooled = block.pool(inputs)
+        pooled = block.pool(inputs)
         self.shortcut = block.shortcut.weight
-        self.first = Branch.of(inputs.relu(), block.first.conv, block.first.norm)
-        self.second = Branch.of(self.first.output.relu(), block.second.conv, block.second.norm)
-        self.output = self.second.output + F.conv2d(self.pooled, self.shortcut)
+        C, size = inputs.shape[1], pooled.shape[2:]
+        self.outer = Inputs(inputs, [9 * C], size, memory)
+        self.outer.fill(0, inputs.relu(), stride=2)
+        (self.first,) = self.outer.branches(0, [(block.first.conv, block.first.norm, 1.0)])
+        self.middle = self.first.output()
+        self.inner = Inputs(inputs, [9 * self.middle.shape[1], C], size, memory)
+        self.inner.fill(0, self.middle.relu())
+        self.inner.fill(1, pooled)
+        (self.second,) = self.inner.branches(0, [(block.second.conv, block.second.norm, 1.0)])
+        self.output = self.second.output() + F.conv2d(pooled, self.shortcut)
 
     def back(self, cotangent: Tensor, total_BB: Tensor, memory: Workspace) -> Tensor:
         """Map the cotangents of the output, (N, B, 2 C, H / 2, W / 2), to those of the input, and add to the kernel."""
         N, B = cotangent.shape[:2]
-        middle, first, second = self.first.output.relu(), self.first, self.second
+        first, second, seen = self.first, self.second, self.inner
         kernel = second.scaled().transpose(0, 1).flip(2, 3)
-        seen = Inputs([columns(middle, 3)], [self.pooled.flatten(2)])
         sums = seen.sums(cotangent, 2)
         inner = memory.take(cotangent.shape, cotangent)
         for part in runs(cotangent):
@@ -177,8 +189,9 @@ class BlockPass:
         add_block(total_BB, shortcut.flatten(1))
         second.gradients(products, seen.grams[0], total_BB)
         constant = F.conv2d(everywhere(-mean_BC, cotangent), kernel, padding=1)
-        leaving = Leaving(first.output, [second], constant)
-        seen = Inputs([columns(self.inputs.relu(), 3, stride=2)])
+        leaving = Leaving(self.middle, [second], constant, memory)
+        memory.give(seen.rows_NKP)
+        seen = self.outer
         sums = seen.sums(inner, 1)
         for part in runs(inner):
             leaving.back_(inner[part], part)
@@ -187,16 +200,19 @@ class BlockPass:
         first.gradients(products, seen.grams[0], total_BB)
 
         # Stride 2: the four pixels of each 2x2 window are stored as channels until the end.
-        kernel = _by_phase(first.scaled())
+        kernel = by_phase(first.scaled()).transpose(0, 1)
         past = (self.shortcut.transpose(0, 1) / 4).repeat_interleave(4, 0)
         constant = F.conv2d(everywhere(-mean_BC, inner), kernel, padding=1)
-        leaving = Leaving(self.inputs, [first], constant, fold=2)
+        memory.give(leaving.span_NKP)
+        memory.give(seen.rows_NKP)
+        leaving = Leaving(self.inputs, [first], constant, memory, fold=2)
         result = memory.take((N, B, *self.inputs.shape[1:]), cotangent)
         for part in runs(result):
             sent = _convolved(inner[part], kernel, 1)
             leaving.back_(sent, part)
             sent += _convolved(cotangent[part], past, 0)
             result[part] = F.pixel_shuffle(sent, 2)
+        memory.give(leaving.span_NKP)
         memory.give(cotangent)
         memory.give(inner)
         return result
@@ -205,25 +221,6 @@ class BlockPass:
 def _convolved(cotangent: Tensor, kernel: Tensor, padding: int) -> Tensor:
     """Map (n, B, C, H, W) to (n, B, output channels of the kernel, H, W)."""
     return torch.unflatten(F.conv2d(cotangent.flatten(0, 1), kernel, padding=padding), 0, cotangent.shape[:2])
-
-
-def _by_phase(kernel: Tensor) -> Tensor:
-    """The kernel of stride 1 that transposes a 3x3 convolution of stride 2: (C, Ci, 3, 3) to (4 Ci, C, 3, 3).
-
-    Input row 2y is multiplied by the middle kernel row for output row y. Input row 2y + 1 is multiplied by the last
-    kernel row for output row y, and by the first one for output row y + 1.
-    """
-    phases = kernel.new_zeros((*kernel.shape[:2], 2, 2, 3, 3))
-    met: tuple[tuple[tuple[int, int], ...], ...] = (
-        ((1, 1),),
-        ((1, 2), (2, 0)),
-    )  # (row of the new kernel, row of the old kernel)
-    for row, rows in enumerate(met):
-        for column, places in enumerate(met):
-            for y, old_y in rows:
-                for x, old_x in places:
-                    phases[:, :, row, column, y, x] = kernel[:, :, old_y, old_x]
-    return phases.permute(1, 2, 3, 0, 4, 5).flatten(0, 2)
 
 
 def head(network: Network, values: Tensor, total_BB: Tensor, memory: Workspace) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Final
 
 from nasgauge.data.atomic import PARTIAL, replacing
 from nasgauge.harness.records.results import (
+    LOCK,
     REFERENCE_FILE,
     SETTINGS_FILE,
     OtherCampaign,
@@ -14,10 +15,11 @@ from nasgauge.harness.records.results import (
     References,
     Settings,
     TrainingSettings,
-    references_of,
+    known_references,
     settings_of,
     write_json,
 )
+from nasgauge.harness.records.sealed import MEASURED
 
 _COMPARED: Final = ("format", "table", "table_sha256", "metric", "search_on", "repeats", "training")
 """Settings in which two campaigns must agree for their results to stand in one folder; a budget may grow."""
@@ -50,7 +52,7 @@ def claimed(folder: Path, settings: Settings) -> frozenset[str] | None:
                 f"{folder} holds runs of {found.budget}, more than {settings.budget}; give that budget, or "
                 "another folder"
             )
-        return frozenset(references_of(folder)) if found.budget == settings.budget else frozenset()
+        return frozenset(known_references(folder)) if found.budget == settings.budget else frozenset()
     if folder.exists() and any(not _is_ours(path) for path in folder.iterdir()):
         raise OtherCampaign(f"{folder} holds files but no {SETTINGS_FILE}; give a new folder")
     return None
@@ -129,7 +131,7 @@ def _results(folder: Path) -> set[tuple[Path, int]]:
 def claim(folder: Path, settings: Settings, references: Mapping[str, Reference]) -> None:
     """Make `folder` this campaign's, or add seeds, datasets and budget to the campaign that it holds.
 
-    Partial files that killed processes left behind are removed. Raises OtherCampaign.
+    Partial files that killed processes left behind are removed, so hold the folder's lock. Raises OtherCampaign.
     """
     known = claimed(folder, settings)
     if known is None:
@@ -137,14 +139,15 @@ def claim(folder: Path, settings: Settings, references: Mapping[str, Reference])
         write_json(folder / SETTINGS_FILE, settings)
     else:
         if set(references) - known:
-            both = references_of(folder) | dict(references)
+            both = known_references(folder) | dict(references)
             write_json(folder / REFERENCE_FILE, References(datasets=both))
         found = settings_of(folder)
         grown = joined(found, settings)
         if grown != found:
             write_json(folder / SETTINGS_FILE, grown)
-    for partial in folder.glob(f"{PARTIAL}*"):
-        partial.unlink(missing_ok=True)
+    for place in (folder, folder / MEASURED):
+        for partial in place.glob(f"{PARTIAL}*"):
+            partial.unlink(missing_ok=True)
 
 
 def joined(found: Settings, wanted: Settings) -> Settings:
@@ -162,5 +165,5 @@ def joined(found: Settings, wanted: Settings) -> Settings:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a process that was killed while it claimed the folder may have left this."""
-    return path.name == REFERENCE_FILE or path.name.startswith(PARTIAL)
+    """Whether a process that holds the folder, or was killed while it claimed it, may have made this."""
+    return path.name == REFERENCE_FILE or path.name.startswith((PARTIAL, LOCK))

@@ -14,11 +14,12 @@ from nasgauge.harness.records.results import (
     OtherCampaign,
     Settings,
     Unit,
+    read_unit,
     references_of,
     settings_of,
-    stretches,
 )
-from nasgauge.harness.records.steps import Record, Steps, read, write
+from nasgauge.harness.records.steps import Record, Steps, write
+from nasgauge.harness.records.todo import stretches
 
 
 def merge(folders: Sequence[Path], out: Path) -> Settings:
@@ -43,15 +44,17 @@ def merge(folders: Sequence[Path], out: Path) -> Settings:
         settings = joined(settings, found)
     if claimed(out, settings) is not None:
         raise OtherCampaign(f"{out} holds a campaign; give a new folder")
-    cut = _distinct([(path, read(path)) for folder in folders for path in sorted(folder.glob("*.parquet"))])
+    cut = _distinct(
+        [(path, read_unit(path)) for folder in folders for path in sorted(folder.glob("*.parquet"))]
+    )
     claim(out, settings, {name: one for folder in folders for name, one in references_of(folder).items()})
     for unit, record in cut:
         write(out / unit.file, record.header, record.steps)
     for folder in folders:
-        for path in (*folder.glob("*.npz"), *(folder / TRAINED).glob("*.parquet")):
+        for path in (*folder.glob("*.npz"), *(folder / TRAINED).rglob("*.parquet")):
             copy = out / path.relative_to(folder)
             if not copy.exists():
-                copy.parent.mkdir(exist_ok=True)
+                copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
     return settings
 

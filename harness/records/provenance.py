@@ -1,4 +1,4 @@
-"""Provenance of a result: command line, commit and package versions."""
+"""Provenance of a result: command line, commit, host and package versions."""
 
 import importlib.metadata
 import platform
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def provenance(*packages: str) -> dict[str, object]:
-    """The header fields `argv`, `commit` and `versions`, with the versions of Python, nasgauge and `packages`.
+    """The header fields `argv`, `commit`, `host` and `versions`, with those of Python, nasgauge and `packages`.
 
     >>> sorted(provenance("numpy"))
-    ['argv', 'commit', 'versions']
+    ['argv', 'commit', 'host', 'versions']
     """
     versions = {"python": platform.python_version()}
     for package in ("nasgauge", *packages):
@@ -19,7 +19,7 @@ def provenance(*packages: str) -> dict[str, object]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
             versions[package] = "not installed"
-    return {"argv": tuple(sys.argv), "commit": _commit(), "versions": versions}
+    return {"argv": tuple(sys.argv), "commit": _commit(), "host": platform.node(), "versions": versions}
 
 
 def processor() -> str:
@@ -37,7 +37,7 @@ def _commit() -> str:
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return ""
-    git = ["git", "-C", str(here)]
+    git = ["git", "--no-optional-locks", "-C", str(here)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
         changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)

@@ -3,29 +3,36 @@
     DIR/campaign.json    Settings: what all units share
     DIR/reference.json   Reference: the optimum and the exact random-search curve, from the table
     DIR/*.parquet        one result file a unit (see `nasgauge.harness.records.steps`)
+    DIR/measured         what was measured meanwhile, a file a unit
+    DIR/packed           many units in one file (see `nasgauge.harness.records.packed`)
     DIR/trained          records of the trainings (see `nasgauge.harness.training`), where cells are trained
 
-The folder is the only bridge from searches to analysis: a report needs no table.
+All of them carry a checksum of their content. The folder is the only bridge from searches to analysis: a report needs no table.
 """
 
-import glob
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+import heapq
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nasgauge.data.atomic import replacing
+from nasgauge.harness.records.checksums import opened, sealed
+from nasgauge.harness.records.packed import packed_file, packed_headers, unpacked
 from nasgauge.harness.records.recipes import Recipe
-from nasgauge.harness.records.steps import DamagedRecord, Record, read, read_header
+from nasgauge.harness.records.steps import DamagedRecord, Header, Record, read, read_header
 from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1
 SETTINGS_FILE: Final = "campaign.json"
 REFERENCE_FILE: Final = "reference.json"
 TRAINED: Final = "trained"
+LOCK: Final = ".lock"
+"""Held by the process that writes into a folder (see `nasgauge.harness.records.lock`)."""
 BLOCK: Final = 10
 """Seeds in one unit of work."""
 
@@ -77,19 +84,25 @@ class Settings(BaseModel):
 
 
 class Curve(BaseModel):
-    """Accuracy of the leader of an exact random search, in percent, after some numbers of queries."""
+    """Accuracy of the incumbent of an exact random search, in percent, after some numbers of queries."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    queries: tuple[int, ...]
+    queries: tuple[int, ...] = Field(min_length=1)
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _equally_long(self) -> Self:
+        if not len(self.queries) == len(self.mean) == len(self.sd):
+            raise ValueError("queries, mean and sd are not equally long")
+        return self
 
 
 class Reference(BaseModel):
     """What the table alone says of a dataset, whatever a search does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     optimum: float
     """The highest reported accuracy of any cell, in percent."""
@@ -153,67 +166,23 @@ def references_of(folder: Path) -> dict[str, Reference]:
     return _read_json(folder / REFERENCE_FILE, References).datasets
 
 
-def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]) -> list[Unit]:
-    """The units of a campaign that have no result yet; what is there is checked.
+def known_references(folder: Path) -> dict[str, Reference]:
+    """The references that there are: none, if their file is lost, so that they are made anew.
 
-    A unit of which some seeds were run before is cut to those that were not; runs of a smaller budget are to be
-    run again. `searchers` are the options of each searcher as they are today: a file may be from before a
-    default changed.
-
-    Raises DamagedRecord, OtherCampaign.
+    Raises OtherCampaign.
     """
-    done: dict[str, set[int]] = {}
-    todo = []
-    for unit in plan(settings, searchers):
-        if unit.prefix not in done:
-            done[unit.prefix] = _seeds_of(folder, unit, settings.budget, searchers[unit.searcher])
-        left = [seed for seed in range(unit.first, unit.last + 1) if seed not in done[unit.prefix]]
-        todo += [replace(unit, first=first, last=last) for first, last in stretches(left)]
-    return todo
+    return references_of(folder) if (folder / REFERENCE_FILE).exists() else {}
 
 
-def shorter(folder: Path, settings: Settings, searchers: Iterable[str]) -> list[Path]:
-    """Result files of another budget whose seeds all were run with that of `settings` since."""
-    found = []
-    for prefix in {unit.prefix for unit in plan(settings, searchers)}:
-        paths = sorted(folder.glob(f"{glob.escape(prefix)}*.parquet"))
-        headers = {path: read_header(path) for path in paths}
-        seeds = {path: range(header.seeds[0], header.seeds[1] + 1) for path, header in headers.items()}
-        short = [path for path, header in headers.items() if header.budget != settings.budget]
-        done = {seed for path in paths if path not in short for seed in seeds[path]}
-        found += [path for path in short if done.issuperset(seeds[path])]
-    return found
+def headers_of(folder: Path) -> Iterator[tuple[Path, Header]]:
+    """The header of each unit that has a result, and the file in which it is; what is there is checked.
 
-
-def _seeds_of(folder: Path, unit: Unit, budget: str, options: Mapping[str, object]) -> set[int]:
-    """Seeds that the result files of a searcher on a dataset hold, with this budget."""
-    seeds: set[int] = set()
-    for path in sorted(folder.glob(f"{glob.escape(unit.prefix)}*.parquet")):
-        header = read(path).header
-        if header.budget != budget:
-            continue
-        if header.settings != options:
-            then, now = header.settings, options
-            changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
-            raise OtherCampaign(
-                f"{path} was made by {unit.searcher} with "
-                f"{', '.join(f'{name}={then.get(name)}' for name in changed)}, which today is "
-                f"{', '.join(f'{name}={now.get(name)}' for name in changed)}; give another folder, or these options"
-            )
-        seeds.update(range(header.seeds[0], header.seeds[1] + 1))
-    return seeds
-
-
-def stretches(seeds: Sequence[int]) -> list[tuple[int, int]]:
-    """Consecutive numbers as (first, last).
-
-    >>> stretches([0, 1, 4])
-    [(0, 1), (4, 4)]
+    Raises DamagedRecord.
     """
-    breaks = [place for place in range(1, len(seeds)) if seeds[place] != seeds[place - 1] + 1]
-    return [
-        (seeds[start], seeds[end - 1]) for start, end in pairwise([0, *breaks, len(seeds)]) if end > start
-    ]
+    if (pack := packed_file(folder)).exists():
+        yield from ((pack, header) for header in packed_headers(pack))
+    for path in sorted(folder.glob("*.parquet")):
+        yield path, read_header(path, partial(_check_name, path))
 
 
 def records_of(folder: Path) -> tuple[list[Record], list[str]]:
@@ -228,26 +197,65 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
 def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
     """As `records_of`, one file at a time; lines about files left out are appended to `left_out`."""
     settings = settings_of(folder)
-    for path in sorted(folder.glob("*.parquet")):
-        try:
-            record = read(path)
-        except DamagedRecord as error:
-            left_out.append(str(error))
-            continue
+    for path, record in _every_record(folder, left_out):
         header = record.header
         if header.table_sha256 != settings.table_sha256:
             left_out.append(
                 f"result file {path} belongs to another campaign (table {header.table} "
                 f"{header.table_sha256[:12]}) and is left out; move it elsewhere"
             )
-            continue
-        if header.budget != settings.budget:
+        elif header.budget != settings.budget:
             left_out.append(
                 f"result file {path} has a budget of {header.budget} instead of {settings.budget} and is left out; "
                 f"run {header.searcher} again with seeds {header.seeds[0]} to {header.seeds[1]}"
             )
-            continue
-        yield path, record
+        else:
+            yield path, record
+
+
+def _every_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
+    """In order of the names of units, whether they are packed or not."""
+
+    def packed() -> Iterator[tuple[Path, Record]]:
+        if (pack := packed_file(folder)).exists():
+            try:
+                yield from ((pack, record) for record in unpacked(pack))
+            except DamagedRecord as error:
+                left_out.append(str(error))
+
+    def files() -> Iterator[tuple[Path, Record]]:
+        for path in sorted(folder.glob("*.parquet")):
+            try:
+                yield path, read_unit(path)
+            except DamagedRecord as error:
+                left_out.append(str(error))
+
+    return heapq.merge(packed(), files(), key=lambda found: unit_of(found[1].header).file)
+
+
+def read_unit(path: Path) -> Record:
+    """Read the result file of a unit, and check that it stands under that unit's name and holds its seeds.
+
+    Raises DamagedRecord.
+    """
+    record = read(path, partial(_check_name, path))
+    (first, last), seeds = record.header.seeds, record.steps.seed
+    if seeds.size and not first <= seeds.min() <= seeds.max() <= last:
+        raise DamagedRecord(
+            f"result file {path} holds other seeds than {first} to {last}; remove it and run the campaign again"
+        )
+    return record
+
+
+def unit_of(header: Header) -> Unit:
+    """The unit that a result file holds."""
+    return Unit(header.searcher, header.dataset, *header.seeds)
+
+
+def _check_name(path: Path, header: Header) -> None:
+    own = unit_of(header).file
+    if path.name != own:
+        raise DamagedRecord(f"result file {path} is a copy of {own}; remove it, or give it that name")
 
 
 class References(BaseModel):
@@ -262,18 +270,24 @@ _M = TypeVar("_M", bound=BaseModel)
 
 
 def write_json(path: Path, model: BaseModel) -> None:
-    """Write a model atomically."""
+    """Write a model atomically, with a checksum."""
     with replacing(path) as file:
-        file.write(model.model_dump_json(indent=1).encode() + b"\n")
+        file.write(json.dumps(sealed(model.model_dump(mode="json")), indent=1).encode() + b"\n")
 
 
 def _read_json(path: Path, model: type[_M]) -> _M:
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate(opened(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         raise OtherCampaign(
             f"{path.parent} holds no campaign: it has no {path.name}; run nasgauge bench --out {path.parent}"
         ) from None
-    except ValidationError as error:
+    except ValueError as error:
         why = " ".join(str(error).split())
-        raise OtherCampaign(f"{path} is damaged ({why}); give another folder, or mend the file") from error
+        raise OtherCampaign(f"{path} is damaged ({why}); {_REMEDIES[path.name]}") from error
+
+
+_REMEDIES: Final = {
+    SETTINGS_FILE: "restore it, or give another folder",
+    REFERENCE_FILE: "remove it and run the campaign again, which makes it anew",
+}

@@ -1,33 +1,48 @@
 """Result files: the evaluations of search runs, step by step, with the information needed to reproduce them.
 
-A parquet file holds one unit of work (runs of one searcher on one dataset for a block of seeds), with one row per
-step. Its header describes how to reproduce it and contains a digest of the steps. The digest is the same for the
-same seeds on any machine; it excludes only `overhead`, the measured time of the searcher.
+    DIR/NAME.parquet             a row for each step, and a header
+    DIR/measured/NAME.parquet    what was measured meanwhile: times, host, command line, versions
+
+A file holds one unit of work (runs of one searcher on one dataset for a block of seeds). The first one has the same
+bytes for the same seeds on any machine with the same packages; its header carries a digest of all that it says. The
+second one can be lost without harm to the first.
 """
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nasgauge.data.atomic import replacing
+from nasgauge.harness.records.sealed import (
+    Damaged,
+    Sealed,
+    Texts,
+    quick_header,
+    read_sealed,
+    with_measured,
+    write_sealed,
+)
 from nasgauge.spaces.errors import NasgaugeError
 
 C = TypeVar("C")
 
-FORMAT: Final = 1
-_HEADER: Final = b"nasgauge"
+FORMAT: Final = 2
+COLUMNS: Final = (
+    "seed", "query", "validation", "test", "epochs", "seconds", "charged", "overhead", "answer",
+)  # fmt: skip
+"""Of `Steps`, without the cells."""
 
 
 class DamagedRecord(NasgaugeError, ValueError):
     """Raised for a file that is not a result file or was altered after it was written."""
+
+
+class InvalidAnswer(NasgaugeError, ValueError):
+    """Raised for a recommended cell that the run has not evaluated."""
 
 
 class Evaluation(NamedTuple):
@@ -69,11 +84,17 @@ class Header(BaseModel):
     """Information to reproduce a result file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    ABOUT: ClassVar = frozenset({"argv", "commit", "versions", "host", "elapsed"})
+    """Fields that stand in the file of what was measured."""
 
     format: int = FORMAT
-    argv: tuple[str, ...]
-    commit: str
-    versions: dict[str, str]
+    argv: tuple[str, ...] = ()
+    """The command line; empty, as the next four, if the file of what was measured is lost."""
+    commit: str = ""
+    versions: dict[str, str] = {}
+    host: str = ""
+    elapsed: float = 0.0
+    """Seconds of the whole unit."""
     table: str
     table_sha256: str
     limits: str
@@ -94,7 +115,12 @@ class Header(BaseModel):
     seeds: tuple[int, int]
     """First and last seed. Run s uses the two children of `SeedSequence(s).spawn(2)`, for searcher and oracle."""
     digest: str = ""
-    """SHA-256 of the steps (see `Steps.digest`)."""
+    """SHA-256 of the steps and of the other fields, without what was measured."""
+
+    @property
+    def timed(self) -> tuple[str, ...]:
+        """The columns of steps that were measured."""
+        return ("overhead", "seconds") if self.seconds == "measured" else ("overhead",)
 
 
 @dataclass(frozen=True)
@@ -115,15 +141,6 @@ class Steps:
     overhead: NDArray[np.float64]
     answer: NDArray[np.int32]
     """Index into `cells` of the recommended cell after the step; -1 for the incumbent by the search metric."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all arrays except `overhead`, as hexadecimal digits."""
-        digest = hashlib.sha256("\n".join(self.cells).encode())
-        for name in ("seed", "query", "cell", "validation", "test", "epochs", "seconds", "charged", "answer"):
-            values: NDArray[np.generic] = getattr(self, name)
-            digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -156,7 +173,7 @@ def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
         seed=np.repeat(np.array(seeds, dtype=np.int32), lengths),
         query=np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in (*lengths, 0)]),
         cell=np.array([places.setdefault(str(cell), len(places)) for cell in cells], dtype=np.int32),
-        answer=np.array([-1 if cell is None else places[str(cell)] for cell in answers], dtype=np.int32),
+        answer=np.array([_place(places, cell) for cell in answers], dtype=np.int32),
         cells=tuple(places),
         validation=figures[:, 0].copy(),
         test=figures[:, 1].copy(),
@@ -167,12 +184,19 @@ def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
     )
 
 
+def _place(places: Mapping[str, int], answer: object) -> int:
+    place = -1 if answer is None else places.get(str(answer))
+    if place is None:
+        raise InvalidAnswer(f"recommend returned {answer!r:.60}, which the run has not evaluated")
+    return place
+
+
 def write(path: Path, header: Header, steps: Steps) -> None:
-    """Write a result file atomically, with the digest of `steps` in its header.
+    """Write a result file and what was measured, each atomically.
 
     >>> import tempfile
     >>> header = Header(
-    ...     argv=("nasgauge", "search", "random"), commit="", versions={}, table="toy", table_sha256="", limits="",
+    ...     argv=("nasgauge", "search", "random"), table="toy", table_sha256="", limits="",
     ...     dataset="toy", metric="toy/12/valid", report="toy/200/test", warning="", searcher="random", settings={},
     ...     budget="1 queries", repeats="charge", seeds=(0, 0),
     ... )
@@ -183,26 +207,28 @@ def write(path: Path, header: Header, steps: Steps) -> None:
     >>> record.header.searcher, record.steps.validation.tolist()
     ('random', [91.2])
     """
-    whole = header.model_copy(update={"digest": steps.digest})
-    columns = {
-        "seed": pa.array(steps.seed),
-        "query": pa.array(steps.query),
-        "cell": pa.DictionaryArray.from_arrays(steps.cell, pa.array(steps.cells, pa.string())),
-        "validation": pa.array(steps.validation),
-        "test": pa.array(steps.test),
-        "epochs": pa.array(steps.epochs),
-        "seconds": pa.array(steps.seconds),
-        "charged": pa.array(steps.charged),
-        "overhead": pa.array(steps.overhead),
-        "answer": pa.array(steps.answer),
-    }
-    table = pa.table(columns).replace_schema_metadata({_HEADER: whole.model_dump_json().encode()})
-    with replacing(path) as file:
-        pq.write_table(table, file, compression="zstd")
+    write_sealed(path, _pair(header, steps))
 
 
-def read(path: Path) -> Record:
-    """Read a result file and verify its digest.
+def digest_of(header: Header, steps: Steps) -> str:
+    """SHA-256 of a header and its steps, without what was measured, as hexadecimal digits."""
+    return _pair(header, steps).digest
+
+
+def _pair(header: Header, steps: Steps) -> Sealed:
+    return Sealed(
+        header.model_dump(mode="json", exclude={*Header.ABOUT, "digest"}),
+        {name: getattr(steps, name) for name in COLUMNS if name not in header.timed},
+        {"cell": Texts(steps.cell, steps.cells)},
+        header.model_dump(mode="json", include=set(Header.ABOUT)),
+        {name: getattr(steps, name) for name in header.timed},
+    )
+
+
+def read(path: Path, check: Callable[[Header], None] = lambda _header: None) -> Record:
+    """Read a result file and what was measured, and verify both digests.
+
+    Without the file of what was measured, measured columns are NaN. `check` may raise DamagedRecord of a header.
 
     Raises DamagedRecord.
 
@@ -213,52 +239,32 @@ def read(path: Path) -> Record:
 remove it and run the campaign again, which runs only the missing units
     """
     try:
-        table = pq.read_table(path, memory_map=False, partitioning=None)
-        header = Header.model_validate_json(table.schema.metadata[_HEADER])
-        cell = table["cell"].combine_chunks()
-        steps = Steps(
-            cell=np.asarray(cell.indices, dtype=np.int32),
-            cells=tuple(cell.dictionary.to_pylist()),
-            **{
-                name: table[name].to_numpy()
-                for name in (
-                    "seed",
-                    "query",
-                    "validation",
-                    "test",
-                    "epochs",
-                    "seconds",
-                    "charged",
-                    "overhead",
-                    "answer",
-                )
-            },
-        )
-    except (OSError, KeyError, TypeError, ValueError, ValidationError, pa.ArrowException) as error:
-        why = str(error).splitlines()[0]
-        raise DamagedRecord(f"result file {path} is damaged ({why}); {_REMEDY}") from error
-    if header.format != FORMAT:
-        raise DamagedRecord(
-            f"result file {path} has format {header.format}; this version reads format {FORMAT}"
-        )
-    if steps.digest != header.digest:
-        raise DamagedRecord(
-            f"result file {path} was altered (its digest does not match its steps); {_REMEDY}"
-        )
+        pair = read_sealed(path, FORMAT, _REMEDY)
+        check(Header.model_validate(pair.header))
+        pair = with_measured(path, pair)
+        header = Header.model_validate({**pair.header, **pair.about, "digest": pair.digest})
+        cell = pair.texts["cell"]
+        unknown = np.full(len(cell.places), np.nan)
+        columns: dict[str, Any] = {**pair.columns, **dict.fromkeys(header.timed, unknown), **pair.measured}
+        steps = Steps(cell=cell.places, cells=cell.texts, **{name: columns[name] for name in COLUMNS})
+    except Damaged as error:
+        raise DamagedRecord(f"result file {error}") from error
+    except (KeyError, ValidationError) as error:
+        raise DamagedRecord(f"result file {path} is damaged (it holds something else); {_REMEDY}") from error
     return Record(header, steps)
 
 
-def read_header(path: Path) -> Header:
-    """The header of a result file, without its steps.
+def read_header(path: Path, check: Callable[[Header], None] = lambda _header: None) -> Header:
+    """The header of a result file, whose content is checked; `check` is as for `read`.
 
     Raises DamagedRecord.
     """
-    try:
-        return Header.model_validate_json(pq.read_schema(path).metadata[_HEADER])
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        raise DamagedRecord(
-            f"result file {path} is damaged ({str(error).splitlines()[0]}); {_REMEDY}"
-        ) from error
+    quick = quick_header(path, FORMAT)
+    if quick is None:
+        return read(path, check).header
+    header = Header.model_validate(quick)
+    check(header)
+    return header
 
 
 _REMEDY: Final = "remove it and run the campaign again, which runs only the missing units"

@@ -1,7 +1,11 @@
 """Training records: the metrics of every epoch of a training, with the information needed to reproduce it.
 
-A parquet file holds one training of one cell, with one row per epoch. It is rewritten atomically after every epoch, so
-it can be read during training. It is finished when it has all epochs of its recipe.
+    DIR/NAME.parquet             a row for each epoch, and a header
+    DIR/measured/NAME.parquet    what was measured meanwhile: seconds, memory, host, command line, versions
+
+A file holds one training of one cell. It is rewritten atomically after every epoch, so it can be read during training.
+It is finished when it has all epochs of its recipe. On a CPU the first one has the same bytes for the same seed, number
+of threads and packages; its header carries a digest of all that it says.
 """
 
 from collections.abc import Sequence
@@ -9,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nasgauge.data.atomic import replacing
 from nasgauge.harness.records.recipes import Recipe
+from nasgauge.harness.records.sealed import Damaged, Sealed, read_sealed, with_measured, write_sealed
 from nasgauge.spaces.errors import NasgaugeError
 
-FORMAT: Final = 1
-_HEADER: Final = b"nasgauge-training"
+FORMAT: Final = 2
+_ABOUT: Final = frozenset({"argv", "commit", "versions", "host"})
+_TIMED: Final = ("images_per_second", "seconds", "peak_memory")
 
 
 class DamagedTraining(NasgaugeError, ValueError):
@@ -51,9 +55,11 @@ class TrainingHeader(BaseModel):
     """Image files that were left out because they are damaged."""
     initialisation: str = "default"
     parameters: int
-    argv: tuple[str, ...]
-    commit: str
-    versions: dict[str, str]
+    argv: tuple[str, ...] = ()
+    """The command line; empty, as the next three, if the file of what was measured is lost."""
+    commit: str = ""
+    versions: dict[str, str] = {}
+    host: str = ""
 
 
 class Epoch(NamedTuple):
@@ -101,13 +107,13 @@ class TrainingRecord:
 
 
 def write(path: Path, header: TrainingHeader, epochs: Sequence[Epoch]) -> None:
-    """Write a training record atomically.
+    """Write a training record and what was measured, each atomically.
 
     >>> import tempfile
     >>> from nasgauge.harness.records.recipes import RECIPES
     >>> header = TrainingHeader(
     ...     cell="a cell", dataset="cifar10-valid", splits="official", images_sha256="", recipe=RECIPES["nb201-12"],
-    ...     seed=777, device="cpu", threads=1, precision="32", parameters=1000, argv=(), commit="", versions={},
+    ...     seed=777, device="cpu", threads=1, precision="32", parameters=1000,
     ... )
     >>> metrics = Epoch(1, 0.1, 2.3, 10.0, 2.2, 12.0, float("nan"), float("nan"), 900.0, 30.0, 1e9)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -116,42 +122,43 @@ def write(path: Path, header: TrainingHeader, epochs: Sequence[Epoch]) -> None:
     >>> len(record.epochs), record.finished
     (1, False)
     """
-    types = [pa.int32(), *[pa.float64()] * (len(Epoch._fields) - 1)]
-    columns = {
-        name: pa.array([getattr(epoch, name) for epoch in epochs], kind)
-        for name, kind in zip(Epoch._fields, types, strict=True)
-    }
-    table = pa.table(columns).replace_schema_metadata({_HEADER: header.model_dump_json().encode()})
-    with replacing(path) as file:
-        pq.write_table(table, file, compression="zstd")
+    figures = np.array(epochs, dtype=np.float64).reshape(-1, len(Epoch._fields))
+    columns = {name: values.copy() for name, values in zip(Epoch._fields, figures.T, strict=True)}
+    write_sealed(
+        path,
+        Sealed(
+            header.model_dump(mode="json", exclude=set(_ABOUT)),
+            {name: values for name, values in columns.items() if name not in _TIMED},
+            about=header.model_dump(mode="json", include=set(_ABOUT)),
+            measured={name: columns[name] for name in _TIMED},
+        ),
+    )
 
 
 def read(path: Path) -> TrainingRecord:
-    """Read a training record.
+    """Read a training record and verify its digest; without the file of what was measured, that is NaN.
 
     Raises DamagedTraining.
 
     >>> read(Path("nothing.parquet"))
     Traceback (most recent call last):
     ...
-    nasgauge.harness.records.trainings.DamagedTraining: nothing.parquet is not a complete training record \
-(nothing.parquet); remove it to train this cell again
+    nasgauge.harness.records.trainings.DamagedTraining: nothing.parquet is damaged (nothing.parquet); \
+remove it to train this cell again
     """
+    remedy = "remove it to train this cell again"
     try:
-        table = pq.read_table(path, memory_map=False, partitioning=None)
-        header = TrainingHeader.model_validate_json(table.schema.metadata[_HEADER])
-        fields = [
-            name for name in Epoch._fields if name not in Epoch._field_defaults or name in table.column_names
-        ]
-        columns = [table[name].to_pylist() for name in fields]
-    except (OSError, KeyError, TypeError, ValueError, ValidationError, pa.ArrowException) as error:
-        why = str(error).splitlines()[0]
-        raise DamagedTraining(
-            f"{path} is not a complete training record ({why}); remove it to train this cell again"
-        ) from error
-    epochs = tuple(Epoch(**dict(zip(fields, row, strict=True))) for row in zip(*columns, strict=True))
-    if header.format != FORMAT or [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
-        raise DamagedTraining(
-            f"{path} has another format, or an epoch is missing; remove it to train this cell again"
-        )
+        pair = with_measured(path, read_sealed(path, FORMAT, remedy))
+        header = TrainingHeader.model_validate({**pair.header, **pair.about})
+        unknown = np.full(len(pair.columns["epoch"]), np.nan)
+        known = {**pair.columns, **dict.fromkeys(_TIMED, unknown), **pair.measured}
+        fields = [name for name in Epoch._fields if name not in Epoch._field_defaults or name in known]
+        columns = [known[name].tolist() for name in fields]
+    except (Damaged, ValidationError, KeyError) as error:
+        why = str(error) if isinstance(error, Damaged) else f"{path} is no training record; {remedy}"
+        raise DamagedTraining(why) from error
+    rows = (dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True))
+    epochs = tuple(Epoch(**{**row, "epoch": int(row["epoch"])}) for row in rows)
+    if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
+        raise DamagedTraining(f"{path} lacks an epoch; {remedy}")
     return TrainingRecord(header, epochs)

@@ -5,18 +5,19 @@ grows: seeds, datasets and searchers may be added to it later.
 """
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-import joblib
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.engines import Engine, Local, Lost
 from nasgauge.harness.records.claims import claimed, claiming
+from nasgauge.harness.records.lock import locked
 from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.results import (
@@ -25,15 +26,16 @@ from nasgauge.harness.records.results import (
     Settings,
     TrainingSettings,
     Unit,
-    missing,
     plan,
     settings_of,
-    shorter,
 )
+from nasgauge.harness.records.todo import missing, remove, shorter
+from nasgauge.harness.search.failures import HANGS, TIME_LIMIT, Failure, UnitsFailed
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import reference
 from nasgauge.harness.search.runner import Budget, Repeats, check_least, cost, left_for_one
+from nasgauge.harness.search.schedule import Kind, Schedule
 from nasgauge.harness.search.specs import Searchable, Spec, open_space
 from nasgauge.harness.search.units import Place, generators, run_unit
 from nasgauge.spaces.errors import NasgaugeError
@@ -208,38 +210,107 @@ class Campaign:
             f"begin with the same queries{kept}"
         )
 
-    def run(self, todo: Sequence[Unit] | None = None, *, workers: int = -1) -> Iterator[Unit]:
-        """Run what is missing in `workers` processes (-1 for one a core); yields units as they finish.
+    def run(
+        self,
+        todo: Sequence[Unit] | None = None,
+        *,
+        workers: int = -1,
+        engine: Engine | None = None,
+        time_limit: float = TIME_LIMIT,
+    ) -> Iterator[Unit]:
+        """Run what is missing in `workers` processes (-1 for one a core), or by `engine`; yields units as they finish.
 
         Each result file is written, whole, by its worker. `todo` is `missing()` where the caller has it already.
         Where nothing was finished before an error, the folder is left as it was.
 
-        Raises OtherCampaign, DamagedRecord, DamagedTable.
+        A searcher that raises, exits, ends its process or makes no step in `time_limit` seconds has no result;
+        all others are run, and then UnitsFailed is raised. With `workers=1` searchers run in this process, and
+        can end it.
+
+        Raises UnitsFailed, FolderInUse, OtherCampaign, DamagedRecord, DamagedTable, InvalidBudget.
         """
+        with locked(self.folder):
+            yield from self._run(
+                todo, engine or Local(workers, memory=self.settings.training is None), time_limit
+            )
+
+    def _run(self, todo: Sequence[Unit] | None, engine: Engine, time_limit: float) -> Iterator[Unit]:
         todo = self.missing() if todo is None else todo
         known = claimed(self.folder, self.settings)
         fresh = {name: oracle for name, oracle in self.oracles.items() if known is None or name not in known}
         budget = Budget.parse(self.settings.budget)
         references = {name: reference(oracle, budget) for name, oracle in fresh.items()}
-        with claiming(self.folder, self.settings, references):
+        with claiming(self.folder, self.settings, references), installed_modules_first():
             if self.table is not None:
                 self.table.save(self.folder / OWN_TABLE)
             if not todo:
                 return
             place = Place(
-                folder=self.folder, provenance=provenance("numpy", "pyarrow", "joblib"), machine=self.machine
+                folder=self.folder.absolute(),
+                provenance=provenance("numpy", "pyarrow", "joblib"),
+                machine=self.machine,
+                time_limit=time_limit,
             )
-            specs = {str(spec): spec for spec in self.specs}
-            jobs = (
-                joblib.delayed(run_unit)(place, self.settings, unit, specs[unit.searcher]) for unit in todo
-            )
-            with (
-                installed_modules_first(),
-                closing(joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)) as done,
-            ):
-                yield from done
+            yield from _all_that_finish(engine, place, self.settings, self._jobs(todo))
         for path in shorter(self.folder, self.settings, map(str, self.specs)):
-            path.unlink()
+            remove(path)
+
+    def _jobs(self, todo: Iterable[Unit]) -> Iterator[tuple[Kind, "_Job"]]:
+        specs = {str(spec): spec for spec in self.specs}
+        return ((Kind(unit.searcher, unit.dataset), _Job(unit, specs[unit.searcher])) for unit in todo)
+
+
+class _Job(NamedTuple):
+    unit: Unit
+    spec: Spec
+
+
+class _Done(NamedTuple):
+    result: Unit | Failure
+    seconds: float
+
+
+def _run_some(place: Place, settings: Settings, jobs: Sequence[_Job]) -> list[_Done]:
+    """Run the units of a task."""
+    done: list[_Done] = []
+    for job in jobs:
+        start = time.perf_counter()
+        done.append(_Done(run_unit(place, settings, *job), time.perf_counter() - start))
+    return done
+
+
+def _all_that_finish(
+    engine: Engine, place: Place, settings: Settings, jobs: Iterable[tuple[Kind, _Job]]
+) -> Iterator[Unit]:
+    """Run all jobs; a searcher that hangs or ends its process is not tried again.
+
+    Raises UnitsFailed at the end.
+    """
+    failures: list[Failure] = []
+    schedule, kept = Schedule(jobs), 0
+    with closing(engine.run(partial(_run_some, place, settings), schedule)) as results:
+        for task, done in results:
+            kind, ended = Kind(task[0].unit.searcher, task[0].unit.dataset), False
+            if isinstance(done, Lost):
+                ended = True
+                done = [
+                    # those before the one that ended the process have their files
+                    _Done(unit if (place.folder / unit.file).exists() else Failure(unit, done.reason), 0.0)
+                    for unit, _ in task
+                ]
+            else:
+                schedule.took(kind, len(done), sum(seconds for _, seconds in done))
+            for result, _ in done:
+                if isinstance(result, Unit):
+                    kept += result.runs
+                    yield result
+                else:
+                    failures.append(result)
+                    ended = ended or HANGS in result.reason
+            if ended:
+                failures += [Failure(unit, "not tried again") for unit, _ in schedule.drop(kind.searcher)]
+    if failures:
+        raise UnitsFailed(failures, kept)
 
 
 def _specs(searchers: Iterable[Searchable]) -> tuple[Spec, ...]:

@@ -41,7 +41,7 @@ def searchers() -> Iterator[Entry]:
     """All declared searchers, in order of their names.
 
     >>> next(entry for entry in searchers() if entry.name == "evolution").options
-    {'population': 10, 'tournament': 3}
+    {'population': 10, 'tournament': 10}
     """
     for name in declared("nasgauge.searchers"):
         try:

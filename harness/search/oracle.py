@@ -16,7 +16,7 @@ from nasgauge.data.columns import training_of
 from nasgauge.data.curves import Curves, mean_of_trained
 from nasgauge.data.tables import AccuracyTable, Column, NotInTable, View
 from nasgauge.harness.records.steps import Evaluation
-from nasgauge.spaces.cells import N_CELLS, Cell
+from nasgauge.spaces.cells import N_CELLS, Cell, InvalidCell
 from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import SPACES
 
@@ -198,11 +198,12 @@ class Table:
     def evaluate(self, cell: Cell) -> Evaluation:
         """Look a cell up.
 
-        Raises InvalidMetric if a seed is drawn at each query: use the oracle that `for_run` returns.
+        Raises InvalidCell for anything else than a cell, and InvalidMetric if a seed is drawn at each query: use
+        the oracle that `for_run` returns.
         """
         if self._runs is not None:
             raise InvalidMetric("the seed is drawn at each query by the run's generator; use for_run(rng)")
-        return _known(self._evaluations[cell.rank], cell)
+        return _known(self._evaluations[rank_of(cell)], cell)
 
     def for_run(self, rng: np.random.Generator) -> Answers:
         """The oracle of one run, which draws seeds from `rng`; this one where no seed is drawn."""
@@ -218,11 +219,24 @@ class _Drawn:
         self._rng = rng
 
     def evaluate(self, cell: Cell) -> Evaluation:
-        runs = self._runs[cell.rank]
+        rank = rank_of(cell)
+        runs = self._runs[rank]
         if not runs:
-            return _known(self._evaluations[cell.rank], cell)
+            return _known(self._evaluations[rank], cell)
         drawn = runs[int(self._rng.random() * len(runs))]
-        return self._evaluations[cell.rank]._replace(validation=drawn)
+        return self._evaluations[rank]._replace(validation=drawn)
+
+
+def rank_of(cell: object) -> int:
+    """The rank of a cell that a searcher asked for.
+
+    Raises InvalidCell for anything else.
+    """
+    if not isinstance(cell, Cell):
+        raise InvalidCell(
+            f"the searcher asked for a {type(cell).__name__}; ask for Cells of the space it was given"
+        )
+    return cell.rank
 
 
 def _known(evaluation: Evaluation, cell: Cell) -> Evaluation:

@@ -54,6 +54,10 @@ class Oracle(Protocol[C_contra]):
         ...
 
 
+class InvalidQuery(NasgaugeError, TypeError):
+    """An answer of a searcher that is no list of cells, or seconds of a search that shrink."""
+
+
 class InvalidBudget(NasgaugeError, ValueError):
     """A budget that does not pay for one query, or on a clock on which the oracle has no costs."""
 
@@ -126,7 +130,7 @@ def run(
     (`search_seconds` of the searcher).
 
     Raises InvalidBudget if the oracle has no costs on the budget's clock, if the budget is below the searcher's
-    `least`, or if it does not pay for one query.
+    `least`, or if it does not pay for one query; InvalidQuery if `ask` returns no list of cells.
     """
     seen: dict[str, Evaluation] | None = {} if repeats == "free" else None
     structure: Callable[[C], str] = canonical or str
@@ -140,8 +144,14 @@ def run(
         batch = searcher.ask()
         overhead += clock() - start
         if not batch:
+            if batch is None:
+                raise InvalidQuery(
+                    "ask returned None; return a list of cells, an empty one to end the search"
+                )
             return
+        empty = True
         for cell in batch:
+            empty = False
             text = "" if seen is None else structure(cell)
             charged = seen is None or text not in seen
             if charged:
@@ -151,6 +161,8 @@ def run(
                 evaluation = oracle.evaluate(cell)
                 if seen is not None:
                     seen[text] = evaluation
+                if own < 0:
+                    raise InvalidQuery(f"search_seconds shrank by {-own:g}; it is the sum so far")
                 if own:
                     evaluation = evaluation._replace(seconds=evaluation.seconds + own)
                     booked += own
@@ -171,6 +183,10 @@ def run(
             overhead += clock() - start
             yield Step(cell, evaluation, charged, overhead, recommended)
             overhead = 0.0
+        if empty:
+            raise InvalidQuery(
+                "ask returned something without cells that is not empty; return a list of cells"
+            )
 
 
 def check_least(searcher: Searcher[C], budget: Budget, name: str = "this searcher") -> None:

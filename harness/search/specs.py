@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from nasgauge.data.plugins import load
+from nasgauge.harness.search.failures import TIME_LIMIT, Hangs, SearcherFailed, reason_of, time_limit
 from nasgauge.harness.search.warm_start import WarmStart
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import NasgaugeError
@@ -93,9 +94,9 @@ class Spec:
     >>> str(Spec.of("evolution", population=50))
     'evolution:population=50'
     >>> Spec.of("evolution").settings()
-    {'population': 10, 'tournament': 3}
+    {'population': 10, 'tournament': 10}
     >>> Spec.of("evolution:warm=naswot").settings()
-    {'population': 10, 'tournament': 3, 'warm': 'naswot', 'warm_cells': 10, 'warm_pool': 1000}
+    {'population': 10, 'tournament': 10, 'warm': 'naswot', 'warm_cells': 10, 'warm_pool': 1000}
     """
 
     name: str
@@ -108,7 +109,7 @@ class Spec:
     def of(cls, searcher: "Searchable", **options: object) -> "Spec":
         """A searcher from its text, its class, a `functools.partial` of a class, or a spec; with further options.
 
-        Raises UnknownSearcher, InvalidOption.
+        Raises UnknownSearcher, InvalidOption, SearcherFailed.
 
         >>> from nasgauge.searchers.evolution import Evolution
         >>> str(Spec.of(Evolution, population=50))
@@ -130,7 +131,7 @@ class Spec:
 
         A place, `module:Class`, is looked for among the installed packages and in the current folder.
 
-        Raises UnknownSearcher, InvalidOption.
+        Raises UnknownSearcher, InvalidOption, SearcherFailed.
         """
         name, *pairs = text.strip().split(":")
         if pairs and "=" not in pairs[0]:
@@ -157,7 +158,15 @@ class Spec:
                 f"searcher {self.name}: {', '.join(idle)} needs a proxy, warm=naswot for example"
             )
         spec = replace(self, options=tuple(sorted(options.items())))
-        spec.make(NB201(), np.random.default_rng(0))
+        try:
+            with time_limit(TIME_LIMIT, lambda: None):
+                spec.make(NB201(), np.random.default_rng(0))
+        except NasgaugeError:
+            raise
+        except (Exception, SystemExit, Hangs) as error:
+            raise SearcherFailed(
+                f"searcher {spec} cannot be made: {reason_of(error, spec.factory)}"
+            ) from error
         return spec
 
     def __str__(self) -> str:

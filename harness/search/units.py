@@ -1,8 +1,9 @@
 """One unit of a campaign: a searcher on a dataset, for a block of seeds, into one result file."""
 
 import json
+import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,13 +14,17 @@ import numpy as np
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.tables import AccuracyTable, DamagedTable
 from nasgauge.harness.records.results import TRAINED, Settings, Unit
-from nasgauge.harness.records.steps import Header, Step, gather, write
-from nasgauge.harness.search.oracle import SearchMetric, Table
-from nasgauge.harness.search.runner import Budget, Oracle, run
+from nasgauge.harness.records.steps import Evaluation, Header, Step, gather, write
+from nasgauge.harness.records.todo import remove
+from nasgauge.harness.search.failures import Failure, Hangs, reason_of, time_limit
+from nasgauge.harness.search.oracle import SearchMetric, Table, rank_of
+from nasgauge.harness.search.runner import Budget, InvalidBudget, Oracle, run
 from nasgauge.harness.search.specs import Spec, open_space
+from nasgauge.spaces.cells import Cell
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
+    from nasgauge.harness.training.trainer import Trainer
 
 
 LONGEST: Final = 5.0
@@ -32,16 +37,21 @@ class Place:
 
     folder: Path
     provenance: Mapping[str, object]
-    """The fields `argv`, `commit` and `versions` of a header."""
+    """The fields `argv`, `commit`, `host` and `versions` of a header; a worker's own host replaces it."""
     machine: "Machine | None" = None
     """Of a campaign on real training."""
+    time_limit: float = 0.0
+    """Seconds in which a searcher must make its next step, apart from the evaluation; 0 for no limit."""
 
 
-def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
-    """Run one unit and write its file, or several where it takes longer than `LONGEST`.
+def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit | Failure:
+    """Run one unit and write its file; where it takes longer than `LONGEST`, what is done is written meanwhile.
 
-    Raises DamagedTable if the table, or what is trained on, is not the campaign's.
+    A searcher that raises, exits or hangs is a Failure, and nothing more is written.
+
+    Raises DamagedTable if the table, or what is trained on, is not the campaign's, and InvalidBudget.
     """
+    start = time.perf_counter()
     evaluator = (
         _table_evaluator(place.folder, settings, unit.dataset)
         if settings.training is None
@@ -52,17 +62,20 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
             f"{settings.table} has checksum {str(evaluator.header['table_sha256'])[:12]}, the campaign began "
             f"with {settings.table_sha256[:12]}; give another folder"
         )
-    budget = Budget.parse(settings.budget)
-    space = evaluator.space
-
-    def one(seed: int) -> list[Step[Any]]:
-        searcher_rng, oracle_rng = generators(seed)
-        searcher, oracle = spec.make(space, searcher_rng), evaluator.for_run(oracle_rng)
-        return list(run(searcher, oracle, budget, repeats=settings.repeats, canonical=space.canonical))
-
-    first, runs, clock = unit.first, list[tuple[int, list[Step[Any]]]](), time.perf_counter()
+    before: Path | None = None
+    done: list[tuple[int, list[Step[Any]]]] = []
+    runs, clock = _runs(place, settings, unit, spec, evaluator), start
     for seed in range(unit.first, unit.last + 1):
-        runs.append((seed, one(seed)))
+        try:
+            done.append(next(runs))
+            steps = gather(done)
+            if settings.training is None:
+                for text in steps.cells:
+                    Cell.parse(text)  # the cells may be forged
+        except (InvalidBudget, KeyboardInterrupt):
+            raise
+        except (Exception, SystemExit, Hangs) as error:
+            return Failure(replace(unit, first=seed), reason_of(error, spec.factory))
         if seed < unit.last and time.perf_counter() - clock < LONGEST:
             continue
         header = Header.model_validate(
@@ -74,12 +87,60 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit:
                 "settings": spec.settings(),
                 "budget": settings.budget,
                 "repeats": settings.repeats,
-                "seeds": (first, seed),
+                "seeds": (unit.first, seed),
+                "host": platform.node(),
+                "elapsed": time.perf_counter() - start,
             }
         )
-        write(place.folder / replace(unit, first=first, last=seed).file, header, gather(runs))
-        first, runs, clock = seed + 1, [], time.perf_counter()
+        path = place.folder / replace(unit, last=seed).file
+        write(path, header, steps)
+        if before is not None:  # the longer file holds its runs
+            remove(before)
+        before, clock = path, time.perf_counter()
     return unit
+
+
+def _runs(
+    place: Place, settings: Settings, unit: Unit, spec: Spec, evaluator: "_Evaluator"
+) -> Iterator[tuple[int, list[Step[Any]]]]:
+    budget, space = Budget.parse(settings.budget), evaluator.space
+
+    def structure(cell: Any) -> str:
+        if settings.training is None:
+            rank_of(cell)  # only cells have one
+        text: str = space.canonical(cell)
+        return text
+
+    for seed in range(unit.first, unit.last + 1):
+        searcher_rng, oracle_rng = generators(seed)
+        steps: list[Step[Any]] = []
+        oracle = evaluator.for_run(oracle_rng)
+
+        def progress(steps: list[Step[Any]] = steps, oracle: Oracle[Any] = oracle) -> object:
+            return len(steps), isinstance(oracle, _Watched) and oracle.busy and time.monotonic()
+
+        with time_limit(place.time_limit, progress):
+            searcher = spec.make(space, searcher_rng)
+            for step in run(searcher, oracle, budget, repeats=settings.repeats, canonical=structure):
+                steps.append(step)
+        yield seed, steps
+
+
+class _Watched:
+    """An oracle that trains, and says whether it does."""
+
+    def __init__(self, trainer: "Trainer") -> None:
+        self._trainer = trainer
+        self.epochs = trainer.epochs
+        self.busy = False
+
+    def evaluate(self, cell: Any) -> Evaluation:
+        """Train a cell."""
+        self.busy = True
+        try:
+            return self._trainer.evaluate(cell)
+        finally:
+            self.busy = False
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
@@ -137,7 +198,7 @@ def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Eval
         "report": f"{trainer.column}/test",
         "warning": trainer.warning,
     }
-    return _Evaluator(header, open_space(settings.training.space), lambda _rng: trainer)
+    return _Evaluator(header, open_space(settings.training.space), lambda _rng: _Watched(trainer))
 
 
 @lru_cache(maxsize=4)

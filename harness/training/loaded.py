@@ -26,9 +26,11 @@ class Loaded(Protocol):
     machine: Machine
     fabric: Fabric
     name: str
-    origin: str
-    """`official` for the published split, `seeded` for one drawn from a seed."""
     classes: int
+
+    @property
+    def origin(self) -> str:
+        """`official` for the published split, `seeded` for one drawn from a seed."""
 
     @property
     def images_sha256(self) -> str:
@@ -78,7 +80,7 @@ class LoadedSplits:
     (512, 10)
     """
 
-    skipped = ()
+    skipped: tuple[str, ...] = ()
 
     def __init__(self, splits: Splits, machine: Machine) -> None:
         self.name = splits.name
@@ -132,7 +134,8 @@ class LoadedFolders:
         self.machine = machine.resolved()
         self.fabric: Fabric = machine.fabric()
         self._folders = folders
-        self._how = {"readers": self.machine.readers or 0, "skip_damaged": skip_damaged}
+        self._readers = self.machine.readers or 0
+        self._skip = skip_damaged
         self._files = list[Files]()
 
     @property
@@ -154,12 +157,16 @@ class LoadedFolders:
 
         Raises TooFewImages.
         """
-        feed = FileFeed(self._folders.train, recipe, self.fabric.device, **self._how)
+        feed = FileFeed(
+            self._folders.train, recipe, self.fabric.device, readers=self._readers, skip_damaged=self._skip
+        )
         self._files.append(feed)
         return feed
 
     def held_out(self, recipe: Recipe) -> Mapping[HeldOut, HeldOutImages]:
         """The official validation images, in central crops."""
-        images = FileImages(self._folders.valid, recipe, self.fabric.device, **self._how)
+        images = FileImages(
+            self._folders.valid, recipe, self.fabric.device, readers=self._readers, skip_damaged=self._skip
+        )
         self._files.append(images)
         return {"valid": images}

@@ -188,7 +188,7 @@ class Training:
                 self._mean.update_parameters(self.network)
             on_step(Step(images / self._feed.count, self.done + 1, self.step, self.steps, images, self._sums))
         self._settle()
-        loss_sum, right, seen = self._summed(self._sums)
+        loss_sum, right, seen = self._reduced(self._sums).tolist()
         if not loss_sum - loss_sum == 0:  # neither NaN nor infinite
             raise TrainingDiverged(
                 f"the loss of epoch {self.done + 1} is not finite at learning rate "
@@ -245,15 +245,14 @@ class Training:
             best = logits.topk(min(5, logits.shape[1]), 1).indices == labels[:, None]
             count = torch.full((), len(labels), device=sums.device)
             sums += torch.stack([cross_entropy(logits, labels) * count, best[:, 0].sum(), best.sum(), count])
-        loss_sum, right, among, seen = self._summed(sums)
+        loss_sum, right, among, seen = self._reduced(sums).tolist()
         return loss_sum / seen, 100 * right / seen, 100 * among / seen
 
-    def _summed(self, sums: Tensor) -> list[float]:
-        """Sum over processes and copy to the host."""
-        total = self.fabric.all_reduce(sums, reduce_op="sum")
+    def _reduced(self, tensor: Tensor, operation: Literal["sum", "mean"] = "sum") -> Tensor:
+        """The sum or mean over processes."""
+        total = self.fabric.all_reduce(tensor, reduce_op=operation)
         assert isinstance(total, Tensor)  # its return type also covers dicts
-        values: list[float] = total.tolist()
-        return values
+        return total
 
     @torch.no_grad()
     def _settle(self) -> None:
@@ -263,8 +262,8 @@ class Training:
         modules = (self.network, *((self._mean,) if self._mean is not None else ()))
         buffers = [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
         for buffer in buffers:
-            buffer.copy_(self.fabric.all_reduce(buffer, reduce_op="mean"))
-        self._sums.copy_(self.fabric.all_reduce(self._sums, reduce_op="sum"))
+            buffer.copy_(self._reduced(buffer, "mean"))
+        self._sums.copy_(self._reduced(self._sums))
         if not self.fabric.is_global_zero:
             self._sums.zero_()
 

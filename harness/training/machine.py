@@ -9,7 +9,7 @@ from typing import Final
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from nasgauge.data.images.reading import keep_memory
 from nasgauge.harness.network.inputs import open_device

@@ -1,26 +1,34 @@
-"""Parallel trainings with joblib, one process per device."""
+"""Many trainings at once, on an engine, or in one process per device of this machine."""
 
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import joblib
 import torch
 from filelock import FileLock, Timeout
 
+from nasgauge.harness.engines import Engine, Local, Lost
 from nasgauge.harness.records.trainings import Epoch, TrainingRecord
 from nasgauge.harness.training.loaded import Loaded, load
 from nasgauge.harness.training.loop import Step
 from nasgauge.harness.training.machine import Machine, here_of_torchrun
 from nasgauge.harness.training.units import EVERY_EPOCH, Habits, TrainingUnit, train_unit
+from nasgauge.spaces.errors import NasgaugeError
 
 PACKAGES: Final = ("torch", "torchvision", "lightning-fabric", "numpy")
 """Packages whose versions a training record states."""
+
+
+class TrainingsFailed(NasgaugeError, RuntimeError):
+    """Trainings whose process ended; the others are finished."""
+
+    exit_code = 1
 
 
 def machines(machine: Machine, workers: int) -> list[Machine]:
@@ -55,40 +63,49 @@ def train_units(
     habits: Habits = EVERY_EPOCH,
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
     on_step: Callable[[Step], None] = lambda _step: None,
+    engine: Engine | None = None,
 ) -> Iterator[tuple[TrainingUnit, TrainingRecord]]:
     """Train units in parallel, each on one of the machines in `places`, and yield them as they finish.
 
     With a single place, training runs in this process and `on_epoch` and `on_step` are called (see `train_unit`). With
-    several, progress is visible only in the training records. Use `joblib.parallel_config` around this call to choose
-    another joblib back end.
+    several, or with an engine, progress is visible only in the training records. Processes of an `engine` all use the
+    first of the places, and share the file system with this one.
 
-    Raises whatever `load` and `train_unit` raise.
+    Raises TrainingsFailed at the end for those whose process ended, and whatever `load` and `train_unit` raise.
     """
     how: dict[str, Any] = {"habits": habits}
-    if len(places) == 1:
+    if len(places) == 1 and engine is None:
         how |= {"on_epoch": on_epoch, "on_step": on_step}
+    places = tuple(places[:1] if engine else places)
+    lost = []
     with TemporaryDirectory() as leases:
         source = (images, skip_damaged)
-        jobs = (
-            joblib.delayed(_train_one)(folder, unit, tuple(places), Path(leases), provenance, source, how)
-            for unit in units
+        train = partial(_train_one, folder.absolute(), places, Path(leases), provenance, source, how)
+        with closing((engine or Local(len(places))).run(train, units)) as done:
+            for unit, record in done:
+                if isinstance(record, Lost):
+                    lost.append(f"{unit.cell} seed {unit.seed}: {record.reason}")
+                else:
+                    yield unit, record
+    if lost:
+        raise TrainingsFailed(
+            f"{len(lost)} trainings failed ({'; '.join(lost)}); run the same command again, which goes on from "
+            "their checkpoints"
         )
-        parallel = joblib.Parallel(n_jobs=len(places), return_as="generator_unordered")
-        with closing(parallel(jobs)) as done:
-            yield from done
 
 
 def _train_one(
     folder: Path,
-    unit: TrainingUnit,
     places: tuple[Machine, ...],
     leases: Path,
     provenance: Mapping[str, object],
     source: tuple[Path | None, bool],
     how: Mapping[str, Any],
-) -> tuple[TrainingUnit, TrainingRecord]:
-    place, _ = _lease(places, leases)
-    return unit, train_unit(folder, unit, _loaded(unit.dataset, *source, place), provenance, **how)
+    unit: TrainingUnit,
+) -> TrainingRecord:
+    place = places[0] if len(places) == 1 else _lease(places, leases)[0]
+    about = {**provenance, "host": platform.node()}
+    return train_unit(folder, unit, _loaded(unit.dataset, *source, place), about, **how)
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -21,18 +21,18 @@ def optimizer_for(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     True
     """
     weights = list(network.parameters())
-    groups = [
-        {"params": [weight for weight in weights if recipe.decay_norms or weight.ndim > 1]},
-        {
-            "params": [weight for weight in weights if not recipe.decay_norms and weight.ndim <= 1],
-            "weight_decay": 0.0,
-        },
-    ]
-    groups = [group for group in groups if group["params"]]
-    shared = {"lr": recipe.learning_rate, "momentum": recipe.momentum, "weight_decay": recipe.weight_decay}
+    decayed = [weight for weight in weights if recipe.decay_norms or weight.ndim > 1]
+    others = [weight for weight in weights if not recipe.decay_norms and weight.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}]
+    if others:
+        groups.append({"params": others, "weight_decay": 0.0})
+    rate, momentum, decay = recipe.learning_rate, recipe.momentum, recipe.weight_decay
     if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, alpha=_RMSPROP_DECAY, eps=_RMSPROP_EPSILON, foreach=True, **shared)
-    return torch.optim.SGD(groups, nesterov=recipe.nesterov and recipe.momentum > 0, fused=True, **shared)
+        return torch.optim.RMSprop(
+            groups, rate, _RMSPROP_DECAY, _RMSPROP_EPSILON, decay, momentum, foreach=True
+        )
+    nesterov = recipe.nesterov and momentum > 0
+    return torch.optim.SGD(groups, rate, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
 
 
 def moving_average(network: nn.Module, decay: float) -> AveragedModel:

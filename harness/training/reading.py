@@ -42,9 +42,9 @@ class Files:
     def _read(self, wanted: Iterable[_Wanted]) -> Iterator[tuple[Tensor, Tensor]]:
         loader: DataLoader[Batch] = DataLoader(
             self._reader,
-            batch_sampler=wanted,  # type: ignore[arg-type]  # its items are pairs, which PyTorch hands on as they are
+            batch_sampler=wanted,
             num_workers=self._readers,
-            collate_fn=_as_it_is,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]  # `Reader` returns whole batches
             worker_init_fn=_start,
             pin_memory=self._device.type == "cuda",
             prefetch_factor=_PREFETCHED if self._readers else None,

@@ -44,12 +44,14 @@ class Throughput(NamedTuple):
     """Hours for the epochs of the recipe at this speed, without evaluation."""
 
 
-class _FakeFeed:
+class FakeFeed:
     """One batch of random images again and again, normalised anew each time, in short epochs."""
 
-    def __init__(self, recipe: Recipe, side: int, classes: int, device: torch.device) -> None:
+    def __init__(
+        self, recipe: Recipe, side: int, classes: int, device: torch.device, *, steps: int = _STEPS
+    ) -> None:
         self.batch = recipe.batch
-        self.count = _STEPS * recipe.batch
+        self.count = steps * recipe.batch
         self._colours = Colours.on(device, MEAN, DEVIATION)
         generator = torch.Generator().manual_seed(0)
         self._pixels = torch.randint(
@@ -61,6 +63,7 @@ class _FakeFeed:
     def epoch(
         self, _generator: torch.Generator, *, shares: Sequence[int] = (0,), of: int = 1, first: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield these shares of the batch, once for each step: normalised floats (B, 3, H, W) and labels (B,)."""
         for _ in range(first * self.batch, self.count, self.batch):
             for share in shares:
                 yield self._colours.normalised(self._pixels[share::of]), self._labels[share::of]
@@ -86,7 +89,7 @@ def throughput(
     network = build_network(
         unit.cell, skeleton_of(recipe, classes, side), weights_generator(unit.seed), recipe.initialisation
     )
-    feed = _FakeFeed(recipe, side, classes, fabric.device)
+    feed = FakeFeed(recipe, side, classes, fabric.device)
     shares = here.shares(recipe.batch, fabric.world_size)
     endless = replace(recipe, epochs=sys.maxsize)
     training = Training(

@@ -21,10 +21,12 @@ from nasgauge.cli import (
     final,
     gate,
     merge,
+    pack,
     proxies,
     report,
     score,
     train,
+    verify,
 )
 from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.spaces.errors import extras_explained
@@ -45,6 +47,8 @@ app.command()(bench.search)
 app.command()(train.train)
 app.command()(report.report)
 app.command()(merge.merge)
+app.command()(pack.pack)
+app.command()(verify.verify)
 app.command()(check.check)
 app.command()(gate.gate)
 app.command()(catalogue.searchers)
@@ -81,7 +85,7 @@ def root(
 
 
 def main() -> None:
-    """Entry point: our own errors and bad options become one line on stderr and exit code 2."""
+    """Entry point: errors and bad options become a line on stderr and exit code 2, or 1 where a searcher failed."""
     try:
         with installed_modules_first(), extras_explained():
             code = app(prog_name="nasgauge", standalone_mode=False)

@@ -52,17 +52,19 @@ def table(
     """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     def made(dropped: list[str]) -> Table:
         grid = Table(
-            box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, title_justify="left"
+            box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=escape(title), title_justify="left"
         )
         for name in columns:
             if name not in dropped:
                 grid.add_column(name, justify="left" if name in left else "right", no_wrap=True)
         for row in rows:
-            grid.add_row(*(text for name, text in zip(columns, row, strict=True) if name not in dropped))
+            kept = (text for name, text in zip(columns, row, strict=True) if name not in dropped)
+            grid.add_row(*map(escape, kept))  # a name may look like markup
         return grid
 
     def width(grid: Table) -> int:

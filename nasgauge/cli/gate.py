@@ -44,7 +44,7 @@ def gate(
     time_limit: Annotated[float, typer.Option(help="Seconds for ten runs of a searcher.")] = 120.0,
     workers: options.Workers = -1,
 ) -> None:
-    """Say whether search got worse: exit code 0 no, 1 yes, 2 cannot tell.
+    """Say whether search got worse: exit code 0 no, 1 yes or a searcher failed, 2 cannot tell.
 
     The defaults of searchers, seeds, table and datasets are the stored ones. A first seed behind the stored ones
     gives fresh seeds, and an unpaired test.

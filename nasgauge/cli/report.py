@@ -35,7 +35,8 @@ def report(
     clock: Annotated[
         str,
         typer.Option(
-            help="Cost axis of figures in files: queries, epochs, seconds or overhead; the page has all."
+            help="Cost axis of figures in files: queries, epochs, seconds, overhead (the searcher's own seconds) or "
+            "total (both seconds); the page has all."
         ),
     ] = "queries",
     average: Annotated[Average, typer.Option(help="Average over runs in curves.")] = Average.mean,
@@ -46,6 +47,12 @@ def report(
             "smoothed search metric."
         ),
     ] = Recommend.incumbent,
+    ours: Annotated[
+        str,
+        typer.Option(
+            help="Compare this searcher with each other one, a smaller family of tests than all pairs."
+        ),
+    ] = "",
     venue: Annotated[
         str, typer.Option(help="Column width and fonts of a venue: icml2024, neurips2024, cvpr2024, …")
     ] = "page",
@@ -95,6 +102,7 @@ def report(
             clock=clock,
             average=average.value,
             recommend=recommend.value,
+            ours=ours,
             venue=venue,
             figures=figures,
             extras=extras,
@@ -108,6 +116,7 @@ def draw(
     clock: str = "queries",
     average: str = "mean",
     recommend: "Rule" = "incumbent",
+    ours: str = "",
     venue: str = "page",
     figures: bool = True,
     extras: "Extras | None" = None,
@@ -124,6 +133,7 @@ def draw(
                 clock=known,
                 average=average,
                 recommend=recommend,
+                ours=ours,
                 venue=venue,
                 figures=figures,
                 extras=extras or Extras(),
@@ -134,6 +144,8 @@ def draw(
 def show(made: "Report") -> None:
     """Print the final accuracies, the comparison, notes on missing runs, and where the files are."""
     from dataclasses import replace
+
+    from nasgauge.analysis.results.names import printable
 
     say = console.out().print
     final = replace(
@@ -152,7 +164,7 @@ def show(made: "Report") -> None:
         "Brunner-Munzel test against random, unpaired, Holm over this table; last column: mean by the other rule"
     )
     for text in made.verdicts:
-        say(text, markup=False)
+        say(printable(text), markup=False)
     for note in made.notes:
-        say(f"note: {note}", markup=False)
+        say(f"note: {printable(note)}", markup=False)
     say(f"{len(made.files)} files in {made.page.parent}; open {made.page}", markup=False)

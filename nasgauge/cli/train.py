@@ -28,7 +28,10 @@ def train(
         int, typer.Option(help="Train the K cells that are most often the final incumbent in --from.")
     ] = 0,
     results: Annotated[
-        Path | None, typer.Option("--from", help="Results folder of nasgauge bench or search.")
+        Path | None,
+        typer.Option(
+            "--from", help="Results folder of bench or search, or file of nasgauge score tenas --out."
+        ),
     ] = None,
     dataset: Annotated[
         str,

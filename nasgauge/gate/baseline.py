@@ -9,7 +9,6 @@
 A file that was altered or merged by hand does not fit its own checksum and is refused.
 """
 
-import hashlib
 import json
 import math
 import re
@@ -17,12 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from nasgauge.data.atomic import replacing
 from nasgauge.gate.measure import Measured, Truth, accuracies
 from nasgauge.gate.verdicts import MIN_SEEDS
 from nasgauge.gate.work import DECIMALS, Run
+from nasgauge.harness.records.checksums import opened, sealed
 from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1
@@ -171,7 +171,7 @@ def save(path: Path, baseline: Baseline) -> None:
     """Write the file, which appears whole or not at all."""
     content = baseline.model_dump(mode="json")
     with replacing(path) as file:
-        file.write(_text({**content, "sha256": _sha256(content)}).encode() + b"\n")
+        file.write(_text(sealed(content)).encode() + b"\n")
 
 
 def load(path: Path) -> Baseline:
@@ -180,30 +180,16 @@ def load(path: Path) -> Baseline:
     Raises BadBaseline.
     """
     try:
-        content = json.loads(path.read_bytes())
-        if content["format"] != FORMAT:
-            raise BadBaseline(
-                f"baseline {path} has format {content['format']}, this version reads {FORMAT}; {_REMEDY}"
-            )
-        checksum = content.pop("sha256")
-        if checksum != _sha256(content):
-            raise BadBaseline(f"baseline {path} was altered (its contents do not fit its sha256); {_REMEDY}")
-        return Baseline.model_validate(content)
+        return Baseline.model_validate(opened(path.read_bytes(), FORMAT))
     except FileNotFoundError:
         raise BadBaseline(
             f"there is no baseline {path}; make it with: nasgauge gate --update --baseline {path}"
         ) from None
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, ValidationError, ValueError) as error:
-        if isinstance(error, BadBaseline):
-            raise
+    except ValueError as error:
         raise BadBaseline(f"{path} is no baseline ({' '.join(str(error).split())}); {_REMEDY}") from error
 
 
 _REMEDY: Final = "restore the file, or remove it and make it again with nasgauge gate --update"
-
-
-def _sha256(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _text(value: Any, indent: str = "") -> str:

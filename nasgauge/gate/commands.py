@@ -14,6 +14,7 @@ from nasgauge.gate.baseline import BadBaseline, BadSettings, Baseline, Settings,
 from nasgauge.gate.compare import Report, compare
 from nasgauge.gate.measure import Crew, Measured, accuracies, crew, datasets_of, describe, measure, truth
 from nasgauge.gate.verdicts import seeds_needed
+from nasgauge.harness.search.failures import SearcherFailed
 from nasgauge.harness.search.specs import Searchable
 
 DEFAULTS: Final = Settings(table=DEFAULT_TABLE, budgets=(50, 150), first_seed=0, seeds=400, margin="25%")
@@ -45,8 +46,8 @@ def update(
     `searchers` are names, `module:Class`, or classes that can be imported. What is not `asked` (names of
     `Settings`), nor named, is as in the file that is there, or as in `DEFAULTS`.
 
-    Raises BadSettings, BadBaseline for a file there that is no baseline, SearcherFailed, and what opening a
-    table raises.
+    Raises BadSettings, BadBaseline for a file there that is no baseline, SearcherFailed when all others were
+    run, and what opening a table raises.
     """
     stored = load(path) if path.exists() else None
     settings = _with(stored.settings if stored else DEFAULTS, asked)
@@ -55,8 +56,10 @@ def update(
         datasets = tuple(stored.datasets) if stored and same_table else datasets_of(settings.table)
     truths = {name: truth(settings.table, name, settings.budgets) for name in datasets}
     with crew(bounds.workers, bounds.time_limit) as workers:
-        options = describe(workers, searchers or (stored.searchers if stored else SEARCHERS))
-        measured = _measure(workers, settings, tuple(truths), tuple(options), bounds)
+        options, unmade = describe(workers, searchers or (stored.searchers if stored else SEARCHERS))
+        measured, failed = _measure(workers, settings, tuple(truths), tuple(options), bounds)
+    if failures := (*unmade, *failed):
+        raise SearcherFailed(f"{'; '.join(failures)}; no baseline was stored")
     made = {"python": platform.python_version(), "numpy": np.__version__}
     baseline = assemble(made, settings, truths, options, measured)
     save(path, baseline)
@@ -77,7 +80,7 @@ def against(
     Of the settings only `seeds` and `first_seed` may be others: a first seed behind the baseline's last
     gives fresh seeds, and a two-sample test.
 
-    Raises BadBaseline, BadSettings, SearcherFailed, UnpairedSeeds, and what opening a table raises.
+    Raises BadBaseline, BadSettings, UnpairedSeeds, and what opening a table raises.
     """
     baseline = load(path)
     settings = _with(baseline.settings, asked)
@@ -96,10 +99,10 @@ def against(
                 "give that table, or make the baseline again with --update"
             )
     with crew(bounds.workers, bounds.time_limit) as workers:
-        options = describe(workers, searchers or baseline.searchers)
+        options, unmade = describe(workers, searchers or baseline.searchers)
         _check_known(path, "searcher", options, baseline.searchers)
-        measured = _measure(workers, settings, datasets, tuple(options), bounds)
-    return compare(baseline, measured, options, speed=speed)
+        measured, failed = _measure(workers, settings, datasets, tuple(options), bounds)
+    return compare(baseline, measured, options, (*unmade, *failed), speed=speed)
 
 
 def seeds_for(baseline: Baseline) -> dict[str, int]:
@@ -133,7 +136,7 @@ def _check_known(path: Path, kind: str, named: Iterable[str], known: Iterable[st
 
 def _measure(
     workers: Crew, settings: Settings, datasets: Sequence[str], searchers: Sequence[str], bounds: Bounds
-) -> dict[tuple[str, str], Measured]:
+) -> tuple[dict[tuple[str, str], Measured], tuple[str, ...]]:
     total = settings.seeds * len(searchers) * len(datasets)
     advance = bounds.advance
     return measure(

@@ -61,12 +61,14 @@ class Report:
     speeds: tuple[Speed, ...]
     """Empty where speed was not asked for."""
     notes: tuple[str, ...]
+    failures: tuple[str, ...] = ()
+    """A line for each searcher that has no result."""
 
     @property
     def code(self) -> int:
-        """0: nothing is worse. 1: something is worse or slower. 2: nothing is worse, but a comparison is undecided."""
+        """0: nothing is worse. 1: something is worse, slower or failed. 2: nothing is, but a comparison is undecided."""
         words = {comparison.verdict.word for comparison in self.comparisons}
-        if "worse" in words or any(speed.word == "slower" for speed in self.speeds):
+        if self.failures or "worse" in words or any(speed.word == "slower" for speed in self.speeds):
             return 1
         return 2 if "cannot tell" in words else 0
 
@@ -76,7 +78,8 @@ class Report:
         worse = [_name(c) for c in self.comparisons if c.verdict.word == "worse"]
         slower = [f"{s.searcher} on {s.dataset}" for s in self.speeds if s.word == "slower"]
         unclear = [c for c in self.comparisons if c.verdict.word == "cannot tell"]
-        parts = [f"worse: {', '.join(worse)}"] if worse else []
+        parts = [f"failed: {'; '.join(self.failures)}"] if self.failures else []
+        parts += [f"worse: {', '.join(worse)}"] if worse else []
         parts += [f"slower: {', '.join(slower)}"] if slower else []
         if unclear:
             needed = max(c.verdict.seeds_needed for c in unclear)
@@ -90,6 +93,7 @@ def compare(
     baseline: Baseline,
     measured: Mapping[tuple[str, str], Measured],
     options: Mapping[str, Mapping[str, object]],
+    failures: Sequence[str] = (),
     *,
     speed: bool = True,
 ) -> Report:
@@ -141,6 +145,7 @@ def compare(
         comparisons=comparisons,
         speeds=speeds if speed else (),
         notes=(*_changed(baseline, options), *_faster(speeds if speed else ())),
+        failures=tuple(failures),
     )
 
 

@@ -3,18 +3,20 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
 from nasgauge.data.sources import open_table
-from nasgauge.gate.work import DECIMALS, Block, Run, SearcherFailed, describe_one, run_block
+from nasgauge.gate.work import DECIMALS, Block, Run, describe_one, run_block
+from nasgauge.harness.search.failures import SearcherFailed
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import random_search
@@ -86,23 +88,34 @@ class Crew:
     time_limit: float
     """Seconds for `BLOCK` runs."""
 
-    def call(self, what: str, function: Callable[..., R], *arguments: object) -> Callable[[], R]:
-        """Start a call; its result, when it is asked for, or SearcherFailed with what hung or died."""
+    def call(self, what: str, function: Callable[..., R], *arguments: object) -> "Call[R]":
+        """Start a call."""
         future = self.pool.schedule(function, args=list(arguments), timeout=self.time_limit)
+        return Call(what, future, self.time_limit)
 
-        def result() -> R:
-            try:
-                found: R = future.result()
-            except TookTooLong:
-                raise SearcherFailed(
-                    f"{what} hangs: it did not end within {self.time_limit:g} seconds; raise the time limit "
-                    "if it is only slow"
-                ) from None
-            except ProcessExpired as error:
-                raise SearcherFailed(f"{what} ended its process with exit code {error.exitcode}") from error
-            return found
 
-        return result
+@dataclass(frozen=True)
+class Call(Generic[R]):
+    """A call in another process."""
+
+    what: str
+    future: "Future[R]"
+    time_limit: float
+
+    def result(self) -> R:
+        """Its result, once it has ended.
+
+        Raises SearcherFailed if it hung or its process died, and what was raised in it.
+        """
+        try:
+            return self.future.result()
+        except TookTooLong:
+            raise SearcherFailed(
+                f"{self.what} hangs: it did not end within {self.time_limit:g} seconds; raise the time limit "
+                "if it is only slow"
+            ) from None
+        except ProcessExpired as error:
+            raise SearcherFailed(f"{self.what} ended its process with exit code {error.exitcode}") from error
 
 
 @contextmanager
@@ -118,12 +131,21 @@ def crew(workers: int, time_limit: float) -> Iterator[Crew]:
         pool.join()
 
 
-def describe(crew: Crew, searchers: Iterable[Searchable]) -> dict[str, Mapping[str, Option]]:
-    """Full name and every option of each searcher.
+def describe(
+    crew: Crew, searchers: Iterable[Searchable]
+) -> tuple[dict[str, Mapping[str, Option]], tuple[str, ...]]:
+    """Full name and every option of each searcher, and a line for each that cannot be made.
 
-    Raises UnknownSearcher, InvalidOption, SearcherFailed.
+    Raises UnknownSearcher, InvalidOption.
     """
-    return dict([crew.call(f"searcher {text}", describe_one, text)() for text in map(text_of, searchers)])
+    calls = [crew.call(f"searcher {text}", describe_one, text) for text in map(text_of, searchers)]
+    described, failures = [], []
+    for call in calls:
+        try:
+            described.append(call.result())
+        except SearcherFailed as error:
+            failures.append(str(error))
+    return dict(described), tuple(failures)
 
 
 def measure(
@@ -134,10 +156,11 @@ def measure(
     budgets: Sequence[int],
     seeds: range,
     advance: Callable[[int], object],
-) -> dict[tuple[str, str], Measured]:
-    """Runs of each searcher on each dataset, in order of seeds; `advance` is called with the number of runs that ended.
+) -> tuple[dict[tuple[str, str], Measured], tuple[str, ...]]:
+    """Runs of each searcher on each dataset, in order of seeds, and a line for each searcher that failed.
 
-    Raises SearcherFailed at the first searcher that gives no result.
+    A searcher that fails has no result, and what is left of it is not run. `advance` is called with the number
+    of runs that ended.
     """
     pairs = [(searcher, dataset) for dataset in datasets for searcher in searchers]
     blocks = [
@@ -145,15 +168,29 @@ def measure(
         for first in range(seeds.start, seeds.stop, BLOCK)
         for searcher, dataset in pairs
     ]
-    results = [crew.call(str(block), run_block, table, block, tuple(budgets)) for block in blocks]
+    calls = [(block, crew.call(str(block), run_block, table, block, tuple(budgets))) for block in blocks]
     runs: dict[tuple[str, str], list[Run]] = {pair: [] for pair in pairs}
     ratios: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
-    for block, result in zip(blocks, results, strict=True):
-        found, ratio = result()
-        runs[block.searcher, block.dataset] += found
-        ratios[block.searcher, block.dataset].append(ratio)
+    failed: dict[str, str] = {}
+    for block, call in calls:
+        if block.searcher not in failed:
+            try:
+                found, ratio = call.result()
+            except SearcherFailed as error:
+                failed[block.searcher] = str(error)
+                for other, left in calls:
+                    if other.searcher == block.searcher:
+                        left.future.cancel()
+            else:
+                runs[block.searcher, block.dataset] += found
+                ratios[block.searcher, block.dataset].append(ratio)
         advance(block.runs)
-    return {pair: Measured(tuple(runs[pair]), float(np.median(ratios[pair]))) for pair in pairs}
+    measured = {
+        pair: Measured(tuple(runs[pair]), float(np.median(ratios[pair])))
+        for pair in pairs
+        if pair[0] not in failed
+    }
+    return measured, tuple(failed.values())
 
 
 def accuracies(runs: Sequence[Run]) -> NDArray[np.float64]:

@@ -80,7 +80,7 @@ def markdown(report: Report) -> str:
 
 
 def junit(report: Report) -> str:
-    """A test suite: worse or slower is a failure, an undecided comparison an error."""
+    """A test suite: what is worse, slower or failed is a failure, an undecided comparison an error."""
     root = ElementTree.Element("testsuites")
     suite = ElementTree.SubElement(root, "testsuite", name=f"nasgauge gate: {report.title}")
     counts = {"tests": 0, "failures": 0, "errors": 0}
@@ -88,7 +88,7 @@ def junit(report: Report) -> str:
     def case(classname: str, name: str, word: str, text: str) -> None:
         element = ElementTree.SubElement(suite, "testcase", classname=classname, name=name, time="0")
         counts["tests"] += 1
-        if word in ("worse", "slower"):
+        if word in ("worse", "slower", "failed"):
             counts["failures"] += 1
             ElementTree.SubElement(element, "failure", message=f"{word}: {text}", type=word)
         elif word == "cannot tell":
@@ -97,6 +97,8 @@ def junit(report: Report) -> str:
         else:
             ElementTree.SubElement(element, "system-out").text = f"{word}: {text}"
 
+    for failure in report.failures:
+        case("searchers", " ".join(failure.split()[:2]), "failed", failure)
     for row in report.comparisons:
         case(f"{row.searcher}.{row.dataset}", f"after {row.budget} queries", row.verdict.word, reason(row))
     for speed in report.speeds:

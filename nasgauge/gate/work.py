@@ -13,19 +13,15 @@ from nasgauge.analysis.statistics.curves import align
 from nasgauge.data.sources import open_table
 from nasgauge.gate.pace import pace
 from nasgauge.harness.records.steps import Step, gather
+from nasgauge.harness.search.failures import SearcherFailed, reason_of
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.runner import Budget, Searcher, run
-from nasgauge.harness.search.specs import InvalidOption, Option, Spec, UnknownSearcher
+from nasgauge.harness.search.specs import Option, Spec
 from nasgauge.harness.search.units import generators
 from nasgauge.spaces.cells import Cell
-from nasgauge.spaces.errors import NasgaugeError
 
 DECIMALS: Final = 4
 """Of a stored accuracy, percent."""
-
-
-class SearcherFailed(NasgaugeError, ValueError):
-    """A searcher that raised, hung, died or asked for nothing, so that it has no result."""
 
 
 class Run(NamedTuple):
@@ -57,9 +53,8 @@ def describe_one(text: str) -> tuple[str, Mapping[str, Option]]:
 
     Raises UnknownSearcher, InvalidOption, SearcherFailed.
     """
-    with _blaming(text, "when it was made"):
-        spec = Spec.of(text)
-        return str(spec), spec.settings()
+    spec = Spec.of(text)
+    return str(spec), spec.settings()
 
 
 def run_block(table: str, block: Block, budgets: tuple[int, ...]) -> tuple[list[Run], float]:
@@ -69,23 +64,21 @@ def run_block(table: str, block: Block, budgets: tuple[int, ...]) -> tuple[list[
     """
     oracle = oracle_of(table, block.dataset)
     seeds = range(block.first, block.first + block.runs)
-    with _blaming(block.searcher, f"on {block.dataset}, seeds {seeds[0]} to {seeds[-1]}"):
-        spec = Spec.of(block.searcher)
+    spec = Spec.of(block.searcher)
+    with _blaming(spec, f"on {block.dataset}, seeds {seeds[0]} to {seeds[-1]}"):
         runs = [_search(spec, oracle, seed, budgets) for seed in seeds]
         return runs, pace(spec, oracle, block.first, budgets[-1])
 
 
 @contextmanager
-def _blaming(searcher: str, where: str) -> Iterator[None]:
+def _blaming(spec: Spec, where: str) -> Iterator[None]:
     """Turn what a searcher raises into SearcherFailed."""
     try:
         yield
-    except (SearcherFailed, UnknownSearcher, InvalidOption):
+    except SearcherFailed:
         raise
     except (Exception, SystemExit) as error:
-        raise SearcherFailed(
-            f"searcher {searcher} raised {type(error).__name__}: {error} ({where})"
-        ) from error
+        raise SearcherFailed(f"searcher {spec} failed: {reason_of(error, spec.factory)}; {where}") from error
 
 
 def _search(spec: Spec, oracle: Table, seed: int, budgets: tuple[int, ...]) -> Run:

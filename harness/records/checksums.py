@@ -1,0 +1,51 @@
+"""Checksums of contents, which files carry so that damage and changes are noticed when they are read."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+KEY: Final = "sha256"
+"""Name of the checksum in a JSON file."""
+
+
+def checksum(content: Mapping[str, Any], arrays: Iterable[NDArray[np.generic]] = ()) -> str:
+    """SHA-256 of a JSON object, whatever the order of its keys, and of arrays, as hexadecimal digits.
+
+    >>> checksum({"a": 1, "b": 2}) == checksum({"b": 2, "a": 1}) != checksum({"a": 1})
+    True
+    """
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for values in arrays:
+        digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
+    return digest.hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The object with its checksum."""
+    return {**content, KEY: checksum(content)}
+
+
+def opened(text: bytes, version: int | None = None) -> dict[str, Any]:
+    """The object of a sealed JSON text, without its checksum; its `format` must be `version`, if that is given.
+
+    Raises ValueError if it is no such text, or was altered.
+
+    >>> opened(json.dumps(sealed({"a": 1})).encode())
+    {'a': 1}
+    >>> opened(b'{"a": 2, "sha256": "1"}')
+    Traceback (most recent call last):
+    ...
+    ValueError: it was altered: its content does not fit its sha256
+    """
+    content = json.loads(text)
+    if not isinstance(content, dict) or KEY not in content:
+        raise ValueError(f"it is no JSON object with a {KEY}")
+    if version is not None and content.get("format") != version:
+        raise ValueError(f"it has format {content.get('format')}, this version reads {version}")
+    if content.pop(KEY) != checksum(content):
+        raise ValueError(f"it was altered: its content does not fit its {KEY}")
+    return content

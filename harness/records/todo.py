@@ -1,0 +1,72 @@
+"""What a results folder lacks, and what of it is superseded."""
+
+import glob
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+from nasgauge.harness.records.results import OtherCampaign, Settings, Unit, headers_of, plan, unit_of
+from nasgauge.harness.records.sealed import MEASURED
+from nasgauge.harness.records.steps import read_header
+
+
+def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]) -> list[Unit]:
+    """The units of a campaign that have no result yet; what is there is checked.
+
+    A unit of which some seeds were run before is cut to those that were not; runs of a smaller budget are to be
+    run again. `searchers` are the options of each searcher as they are today: a file may be from before a
+    default changed.
+
+    Raises DamagedRecord, OtherCampaign.
+    """
+    done: dict[str, set[int]] = {}
+    for where, header in headers_of(folder):
+        unit = unit_of(header)
+        if header.budget != settings.budget or unit.searcher not in searchers:
+            continue
+        if header.settings != searchers[unit.searcher]:
+            then, now = header.settings, searchers[unit.searcher]
+            changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+            raise OtherCampaign(
+                f"{where} was made by {unit.searcher} with "
+                f"{', '.join(f'{name}={then.get(name)}' for name in changed)}, which today is "
+                f"{', '.join(f'{name}={now.get(name)}' for name in changed)}; give another folder, or these options"
+            )
+        done.setdefault(unit.prefix, set()).update(range(unit.first, unit.last + 1))
+    todo = []
+    for unit in plan(settings, searchers):
+        left = [seed for seed in range(unit.first, unit.last + 1) if seed not in done.get(unit.prefix, ())]
+        todo += [replace(unit, first=first, last=last) for first, last in stretches(left)]
+    return todo
+
+
+def shorter(folder: Path, settings: Settings, searchers: Iterable[str]) -> list[Path]:
+    """Result files of another budget whose seeds all were run with that of `settings` since."""
+    found = []
+    for prefix in {unit.prefix for unit in plan(settings, searchers)}:
+        paths = sorted(folder.glob(f"{glob.escape(prefix)}*.parquet"))
+        headers = {path: read_header(path) for path in paths}
+        seeds = {path: range(header.seeds[0], header.seeds[1] + 1) for path, header in headers.items()}
+        short = [path for path, header in headers.items() if header.budget != settings.budget]
+        done = {seed for path in paths if path not in short for seed in seeds[path]}
+        found += [path for path in short if done.issuperset(seeds[path])]
+    return found
+
+
+def remove(path: Path) -> None:
+    """Remove a result file, and what was measured."""
+    path.unlink(missing_ok=True)
+    (path.parent / MEASURED / path.name).unlink(missing_ok=True)
+
+
+def stretches(seeds: Sequence[int]) -> list[tuple[int, int]]:
+    """Consecutive numbers as (first, last).
+
+    >>> stretches([0, 1, 4])
+    [(0, 1), (4, 4)]
+    """
+    breaks = [place for place in range(1, len(seeds)) if seeds[place] != seeds[place - 1] + 1]
+    return [
+        (seeds[start], seeds[end - 1]) for start, end in pairwise([0, *breaks, len(seeds)]) if end > start
+    ]

@@ -1,0 +1,316 @@
+"""The same bytes wherever units run; a worker that is killed loses nothing; bad addresses are one line."""
+
+import os
+import signal
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nasgauge.harness.engines import Engine, InvalidEngine, Lost, engine_named
+from nasgauge.harness.engines.base import check_versions, versions
+from nasgauge.harness.records.results import Unit
+from nasgauge.harness.search.campaign import Campaign, Rules
+from nasgauge.harness.search.runner import Budget
+from nasgauge.harness.search.schedule import SECONDS, Kind, Schedule
+from nasgauge.spaces.errors import NasgaugeError
+
+ENGINES = {
+    "dask": {"workers": "2"},
+    "ray": {"workers": "2"},
+    "slurm": {"cluster": "local", "jobs": "2", "poll": "0.2"},
+}
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    name: str = request.param
+    pytest.importorskip({"dask": "distributed", "slurm": "submitit"}.get(name, name))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    )
+    monkeypatch.setenv("PYTHONWARNINGS", "default")  # of the engines' own processes
+    options = ENGINES[name] | ({"folder": str(tmp_path / "slurm")} if name == "slurm" else {})
+    return engine_named(name, options)
+
+
+each_engine = pytest.mark.parametrize("engine", list(ENGINES), indirect=True)
+quiet = pytest.mark.filterwarnings("default")
+"""Ray and Dask warn of their own matters."""
+
+
+def campaign(folder: Path, table: Path, seeds: int = 30) -> Campaign:
+    names = ["random", "evolution", "local", "reinforce"]
+    return Campaign.on_table(folder, names, table, seeds=seeds, rules=Rules(budget=Budget(30)))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name[0] != "."
+    }
+
+
+@pytest.mark.slow
+@quiet
+@each_engine
+def test_a_campaign_has_the_same_bytes_on_every_engine(
+    engine: Engine, toy_file: Path, tmp_path: Path
+) -> None:
+    done = list(campaign(tmp_path / "there", toy_file).run(engine=engine))
+    assert sorted(done) == sorted(campaign(tmp_path / "here", toy_file).run(workers=1))
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+    assert campaign(tmp_path / "there", toy_file).missing() == []
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@quiet
+@each_engine
+def test_trainings_have_the_same_bytes_on_every_engine(engine: Engine, tmp_path: Path) -> None:
+    from nasgauge.harness.records.recipes import RECIPES
+    from nasgauge.harness.training import Machine, TrainingUnit
+    from nasgauge.harness.training.many import train_units
+    from nasgauge.spaces.cells import Cell
+
+    recipe = replace(RECIPES["tiny"], name="quick", images=128)
+    cells = [Cell(("skip_connect",) * 6), Cell(("nor_conv_1x1",) * 6)]
+    units = [TrainingUnit(cell, "made-up", recipe, seed) for cell in cells for seed in (1, 2)]
+    here = [Machine(device="cpu", precision="32", threads=1)]
+    assert len(list(train_units(tmp_path / "there", units, here, {}, engine=engine))) == 4
+    assert len(list(train_units(tmp_path / "here", units, here, {}))) == 4
+    records = {path.name for path in (tmp_path / "here").glob("*.parquet")}
+    assert len(records) == 4
+    for name in records:
+        assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+
+
+def _square(task: tuple[int, str]) -> int:
+    """5 ends its process once, as one that is killed."""
+    number, folder = task
+    mark = Path(folder) / f"{number}-{time.time_ns()}"
+    mark.touch()
+    time.sleep(0.05)
+    if number == 5 and len(list(Path(folder).glob("5-*"))) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number**2
+
+
+@pytest.mark.slow
+@quiet
+@pytest.mark.parametrize("engine", ["dask", "ray"], indirect=True)
+def test_a_worker_that_is_killed_loses_nothing(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    results = list(engine.run(_square, [(number, str(tmp_path / "marks")) for number in range(12)]))
+    assert sorted((number, result) for (number, _), result in results) == [(n, n**2) for n in range(12)]
+
+
+def _end(_task: int) -> None:
+    os._exit(3)
+
+
+@pytest.mark.slow
+@quiet
+@each_engine
+def test_a_task_that_always_ends_its_process_is_lost(engine: Engine) -> None:
+    ((_, result),) = engine.run(_end, [1])
+    assert isinstance(result, Lost)
+
+
+def _refuse(_task: int) -> None:
+    raise InvalidEngine("as it was raised")
+
+
+@pytest.mark.slow
+@quiet
+@each_engine
+def test_what_a_task_raises_is_raised_here(engine: Engine) -> None:
+    with pytest.raises(InvalidEngine, match="as it was raised"):
+        list(engine.run(_refuse, [1, 2]))
+
+
+@pytest.mark.slow
+@quiet
+@pytest.mark.parametrize("name", ["dask", "ray"])
+def test_an_address_without_a_cluster_is_one_line_and_harms_nothing(
+    name: str, toy_file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip({"dask": "distributed"}.get(name, name))
+    list(campaign(tmp_path, toy_file, seeds=10).run(workers=1))
+    before = contents(tmp_path)
+    address = "tcp://127.0.0.1:9" if name == "dask" else "127.0.0.1:9"
+    with pytest.raises(InvalidEngine, match=f"there is no .* at {address}") as raised:
+        list(campaign(tmp_path, toy_file, seeds=20).run(engine=engine_named(name, {"address": address})))
+    assert "\n" not in str(raised.value)
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before if name != "campaign.json"} == {
+        name: text for name, text in before.items() if name != "campaign.json"
+    }
+
+
+def test_other_versions_are_named() -> None:
+    check_versions("it", versions())
+    with pytest.raises(InvalidEngine, match=r"it has pyarrow 1\.0, here is .*; install the same there"):
+        check_versions("it", versions() | {"pyarrow": "1.0"})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("spark", {}, "unknown engine 'spark'; choose from local, ray, dask, slurm"),
+        ("local", {"address": "x"}, "engine local has no option 'address'; its options: workers, memory"),
+        ("local", {"workers": "two"}, "workers takes a value like -1, not 'two'"),
+        ("local", {"workers": "0"}, "0 workers run nothing"),
+    ],
+)
+def test_engines_that_cannot_be_are_one_line(name: str, options: dict[str, str], says: str) -> None:
+    with pytest.raises(InvalidEngine) as raised:
+        engine_named(name, options)
+    assert says in str(raised.value)
+
+
+# --- SLURM
+
+FAKE = """#!{python}
+import pathlib, sys
+log = pathlib.Path({folder!r})
+script = pathlib.Path(sys.argv[-1])
+(log / "script.sh").write_text(script.read_text())
+if {refuses}:
+    print("sbatch: error: invalid partition specified: nowhere", file=sys.stderr)
+    sys.exit(1)
+print("Submitted batch job 77")
+"""
+
+
+def slurm(folder: Path, monkeypatch: pytest.MonkeyPatch, *, refuses: bool) -> None:
+    """Commands of SLURM that keep the script that they get."""
+    for name, text in {
+        "sbatch": FAKE.format(python=sys.executable, folder=str(folder), refuses=refuses),
+        "squeue": "#!/bin/sh\n",
+        "scancel": f"#!/bin/sh\necho $@ >> {folder}/cancelled\n",
+        "sacct": "#!/bin/sh\necho 'JobID|State|NodeList'\nfor i in 0 1 2; do echo \"77_$i|RUNNING|node\"; done\n",
+        "srun": "#!/bin/sh\n",
+    }.items():
+        path = folder / name
+        path.write_text(text)
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_the_script_that_slurm_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit")
+    slurm(tmp_path, monkeypatch, refuses=False)
+    options = {
+        "partition": "gpu",
+        "minutes": "90",
+        "gpus": "1",
+        "jobs": "3",
+        "folder": str(tmp_path / "logs"),
+    }
+    running = engine_named("slurm", options).run(_square, [(number, str(tmp_path)) for number in range(10)])
+    with pytest.raises(TimeoutError):
+        _first_within(running, 3.0)
+    script = (tmp_path / "script.sh").read_text()
+    for directive in (
+        "partition=gpu",
+        "time=90",
+        "gpus-per-node=1",
+        "array=0-2%3",
+        "job-name=nasgauge",
+        "signal=",
+    ):
+        assert f"#SBATCH --{directive}" in script, script
+    assert "77_0" in (tmp_path / "cancelled").read_text()
+
+
+def _first_within(running: Iterator[object], seconds: float) -> object:
+    def late(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return next(running)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_partition_that_does_not_exist_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit")
+    slurm(tmp_path, monkeypatch, refuses=True)
+    engine = engine_named("slurm", {"partition": "nowhere", "folder": str(tmp_path / "logs")})
+    with pytest.raises(InvalidEngine, match="invalid partition specified: nowhere") as raised:
+        list(engine.run(_square, [(1, str(tmp_path))]))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_job_at_its_time_limit_goes_on_with_its_next_task() -> None:
+    pytest.importorskip("submitit")
+    from nasgauge.harness.engines.slurm import Share
+
+    asked: list[int] = []
+
+    def until_the_limit(task: int) -> int:
+        asked.append(task)
+        if asked == [1, 2]:
+            raise KeyboardInterrupt
+        return task
+
+    share = Share(until_the_limit, [1, 2, 3])
+    with pytest.raises(KeyboardInterrupt):
+        share()
+    following = share.checkpoint().function
+    assert following() == [1, 2, 3]
+    assert asked == [1, 2, 2, 3]
+
+
+# --- how units are handed out
+
+
+def makespan(workers: int, costs: dict[Kind, float], units: int, *, planned: bool) -> tuple[float, list[int]]:
+    """Seconds that workers need, each with the next task when it has ended its last; and all units."""
+    jobs = [(kind, (kind, number)) for number in range(units) for kind in costs]
+    schedule = Schedule(jobs)
+    tasks = iter(schedule) if planned else ([job] for _, job in jobs)
+    ends, made, done = [0.0] * workers, [], []
+    for task in tasks:
+        worker = min(range(workers), key=ends.__getitem__)
+        kind = task[0][0]
+        spent = sum(costs[kind] for _ in task)
+        ends[worker] += spent
+        done.append((ends[worker], kind, len(task), spent))
+        made += [number for _, number in task]
+        for end in sorted(done):
+            if end[0] <= min(ends):  # its result is known by now
+                schedule.took(*end[1:])
+                done.remove(end)
+    return max(ends), made
+
+
+@pytest.mark.parametrize("workers", [2, 10, 40])
+def test_the_last_worker_is_not_waited_for(workers: int) -> None:
+    costs = {Kind("random", "d"): 0.01, Kind("evolution", "d"): 0.1, Kind("bananas", "d"): 30.0}
+    planned, made = makespan(workers, costs, 50, planned=True)
+    assert sorted(made) == sorted(number for number in range(50) for _ in costs)
+    ideal = 50 * sum(costs.values()) / workers
+    assert planned <= ideal + max(costs.values()) + 2 * SECONDS
+
+
+def test_short_units_go_many_to_a_task() -> None:
+    kind = Kind("random", "d")
+    schedule = Schedule([(kind, Unit("random", "d", first, first)) for first in range(1000)])
+    tasks = iter(schedule)
+    assert len(next(tasks)) == 1
+    schedule.took(kind, 1, 0.01)
+    assert len(next(tasks)) == 200
+    assert len(schedule.drop("random")) == 799
+    assert list(tasks) == []
+
+
+def test_errors_are_ours() -> None:
+    assert issubclass(InvalidEngine, NasgaugeError)
