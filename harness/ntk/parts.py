@@ -243,7 +243,7 @@ class Pool:
     """3x3 average pooling that excludes padding, and its backward pass.
 
     >>> pool, out = Pool(torch.zeros(1, 1, 3, 3)), torch.zeros(1, 1, 3, 3)
-    >>> pool.back_([(torch.ones(1, 1, 3, 3), 1.0)], out)
+    >>> pool.back_(torch.ones(1, 1, 3, 3), out)
     >>> round(float(out.sum()), 4)
     9.0
     """
@@ -259,13 +259,9 @@ class Pool:
         ones = values.new_ones((values.shape[1], 1, 3, 3))
         return F.conv2d(values, ones, padding=1, groups=values.shape[1]) * self.share_HW
 
-    def back_(self, cotangents: Sequence[tuple[Tensor, float]], out: Tensor) -> None:
-        """Add the backward pass of pairs of cotangents (…, H, W) and weights of their edges to `out`."""
-        (first, share), *others = cotangents
-        total = first * (self.share_HW * share)
-        for cotangent, share in others:
-            total.addcmul_(cotangent, self.share_HW * share)
-        rows = total @ self.near_WW
+    def back_(self, cotangent: Tensor, out: Tensor) -> None:
+        """Add the backward pass of a cotangent (…, H, W) to `out`; the cotangent is overwritten."""
+        rows = cotangent.mul_(self.share_HW) @ self.near_WW
         out += rows
         out[..., 1:, :] += rows[..., :-1, :]
         out[..., :-1, :] += rows[..., 1:, :]
