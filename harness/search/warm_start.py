@@ -137,13 +137,14 @@ class WarmStart(Generic[C]):
         if not self._asked:
             self._asked = True
             return list(self._first)
-        while not self._due:
+        while True:
             batch = self.searcher.ask()
-            if not batch:
-                return []
-            self._due.extend((cell, self._known.pop(cell, None)) for cell in batch)
+            new = [(cell, None if self._waiting else self._known.pop(cell, None)) for cell in batch]
+            self._due.extend(new)
             self._answer()
-        return [cell for cell, known in self._due if known is None]
+            fresh = [cell for cell, known in new if known is None]
+            if fresh or not batch:
+                return fresh
 
     def tell(self, cell: C, accuracy: float) -> None:
         """Keep the accuracy until the warm start is complete; then pass it to the searcher."""
