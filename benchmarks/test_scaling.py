@@ -65,7 +65,7 @@ def test_scaling(tmp_path: Path) -> None:
     list(engine.run(nothing, range(500)))
     overhead = (time.process_time() - start) / 500
     alone = UNITS * sum(costs.values())
-    print(
+    print(  # noqa: T201
         f"overhead of a task {overhead * 1e3:.2f} ms; largest unit {max(costs.values()):.2f} s; alone {alone:.0f} s"
     )
     ups = {workers: alone / makespan(costs, workers, overhead) for workers in (2, 10, 100, 1000)}
