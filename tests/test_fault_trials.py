@@ -13,7 +13,7 @@ import pytest
 from nasgauge.harness.records.results import records_of
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
-from nasgauge.harness.search.verify import verify
+from nasgauge.verification import verify
 
 pytestmark = pytest.mark.slow
 NASGAUGE = (
