@@ -137,6 +137,9 @@ def test_a_mean_of_draws_varies_less_with_them() -> None:
     assert four.high[0] - four.low[0] < one.high[0] - one.low[0]
     fixed = crossed_interval(still[0], draws[:1], still[2][:, :1], rng)
     assert fixed.low[0] == fixed.high[0] == 0
+    unknown = crossed_interval(still[0], np.full_like(draws, np.nan), np.full_like(still[2], np.nan), rng)
+    assert unknown.low[0] == unknown.high[0] == 0
+    assert np.isnan(unknown.draws_sd[0])
 
 
 def test_clusters_are_resampled_whole() -> None:
@@ -242,3 +245,11 @@ def test_few_cells_have_no_figures_among_the_best() -> None:
     assert {measure for *_, measure in found} == set(MEASURES)
     assert np.isnan(found["naswot", 100, 1, "tau_best_10"].value)
     assert np.isnan(found["naswot", 100, 1, "precision_1"].value)
+
+
+def test_resamples_of_other_sizes_keep_the_figures_among_the_best() -> None:
+    rng = np.random.default_rng(0)
+    truth, classes = rng.normal(size=210), np.repeat(np.arange(105), np.tile([1, 3, 2], 35))
+    found = _rows(Draws("naswot", (truth + rng.normal(size=210))[None, None]), truth=truth, classes=classes)
+    row = found["naswot", 210, 1, "tau_best_10"]
+    assert row.low < row.value < row.high

@@ -17,6 +17,7 @@ from nasgauge.harness.records.results import OtherCampaign, Settings, records_of
 from nasgauge.harness.records.steps import read
 from nasgauge.harness.search import units
 from nasgauge.harness.search.campaign import Campaign, Rules
+from nasgauge.harness.search.failures import UnitsFailed
 from nasgauge.harness.search.runner import Budget, InvalidBudget
 from nasgauge.harness.search.specs import Searchable
 from nasgauge.merging import merge
@@ -159,6 +160,42 @@ def test_a_budget_beyond_the_table_is_noted(toy_file: Path, tmp_path: Path) -> N
         in on_toy(tmp_path, toy_file, ["random"], 1e12).notes[-1]
     )
     assert "more than evaluating" not in " ".join(on_toy(tmp_path, toy_file, ["random"], 15_625).notes)
+
+
+class SlowThenFailing(Slow):
+    """The third run fails; a first searcher is made, and not run, when the campaign is set up."""
+
+    made = 0
+
+    def __init__(self, space: NB201, rng: np.random.Generator) -> None:
+        super().__init__(space, rng)
+        type(self).made += 1
+
+    def ask(self) -> list[Cell]:
+        if type(self).made % 100 == 3:
+            raise ValueError("no cell comes to mind")
+        return super().ask()
+
+
+def test_the_finished_runs_of_a_long_unit_are_written_meanwhile(
+    toy_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "LONGEST", 0.1)
+    stopped = on_toy(tmp_path, toy_file, [SlowThenFailing], 6, seeds=4)
+    SlowThenFailing.made = 0
+    with pytest.raises(UnitsFailed, match="no cell comes to mind"):
+        list(stopped.run(workers=1))
+    assert [record.header.seeds for record in records_of(tmp_path)[0]] == [(0, 1)]
+    SlowThenFailing.made = 100
+    assert [(unit.first, unit.last) for unit in stopped.missing()] == [(2, 3)]
+    assert len(list(stopped.run(workers=1))) == 1
+    assert stopped.missing() == []
+    whole = on_toy(tmp_path / "whole", toy_file, [Slow], 6, seeds=4)
+    assert len(list(whole.run(workers=1))) == 1
+    assert [path.name.partition("@")[2] for path in (tmp_path / "whole").glob("*.parquet")] == [
+        "toy@00000-00003.parquet"
+    ]
+    assert load(tmp_path).notes == load(tmp_path / "whole").notes == ()
 
 
 def test_a_unit_that_is_stopped_keeps_the_runs_that_were_done(

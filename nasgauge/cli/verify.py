@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
 
 
 def verify(
@@ -15,7 +15,7 @@ def verify(
     trust: Annotated[
         str, typer.Option(help="Searchers module:Class that may be imported and run again, by comma.")
     ] = "",
-    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.")] = -1,
+    workers: options.Workers = -1,
 ) -> None:
     """Check the checksum of every file of a results folder: exit code 0 all fit, 1 not.
 
