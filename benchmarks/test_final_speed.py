@@ -24,8 +24,8 @@ from nasgauge.spaces.architectures import PUBLISHED
 
 CORES = 2
 ROUNDS = 3
-STEPS = 2
-CASES = {"tenas-cifar10": ("tenas-cifar", 32, 10, 16), "pnasnet5": ("pnas-mobile", 224, 1000, 8)}
+STEPS = 1
+CASES = {"tenas-cifar10": ("tenas-cifar", 32, 10, 8), "pnasnet5": ("pnas-mobile", 224, 1000, 2)}
 """Recipe, side, classes and images of a batch."""
 
 

@@ -404,7 +404,7 @@ def test_no_curve_is_drawn_beside_nothing() -> None:
 def test_points_lie_where_the_numbers_are(trained: Path, table: Path) -> None:
     rows = compare(gather_bridge(trained, str(table)))
     ax = Figure().add_subplot()
-    draw_bridge(ax, rows, tau="τ")
+    draw_bridge(ax, rows)
     assert ax.get_xlim() == ax.get_ylim()
     points = [line.get_xydata() for line in ax.lines if line.get_marker() in ("o", "D")]
     drawn: Sequence[Sequence[float]] = sorted(np.concatenate(points).tolist())

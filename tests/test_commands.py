@@ -13,9 +13,9 @@ import pytest
 import typer
 from typer.models import OptionInfo
 
+from nasgauge.catalogue import explained
 from nasgauge.cli import app, main
 from nasgauge.conformance.landscape import Landscape
-from nasgauge.harness.search.catalogue import explained
 from nasgauge.harness.search.runner import Budget
 from nasgauge.harness.search.runner import run as run_search
 from nasgauge.spaces.nb201 import NB201, Space

@@ -26,7 +26,7 @@ from nasgauge.harness.records.sealed import MEASURED
 from nasgauge.harness.records.steps import DamagedRecord, read, write
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
-from nasgauge.harness.search.verify import verify
+from nasgauge.verification import verify
 
 FIRST, SECOND = "random@toy@00000-00009.parquet", "random@toy@00010-00019.parquet"
 
