@@ -55,7 +55,9 @@ def plain(network: nn.Module, recipe: Recipe, images: DeviceImages, *, bfloat16:
     criterion = nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
 
     def epoch() -> None:
-        for batch, labels in zip(floats.split(recipe.batch), images.labels.split(recipe.batch), strict=True):
+        for batch, labels in zip(
+            torch.split(floats, recipe.batch), torch.split(images.labels, recipe.batch), strict=True
+        ):
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                 loss = criterion(network(batch), labels)

@@ -4,6 +4,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from nasgauge.analysis.statistics.agreement import MEASURES, Draws, Row, agreement
 from nasgauge.analysis.statistics.correlation import (
@@ -155,12 +156,12 @@ def test_clusters_are_resampled_whole() -> None:
 
 
 def _rows(
-    *proxies: Draws, truth: np.ndarray, classes: np.ndarray | None = None, over: str = "cells"
+    *proxies: Draws, truth: NDArray[np.float64], classes: np.ndarray | None = None, over: str = "cells"
 ) -> dict[tuple[str, int, int, str], Row]:
     found = agreement(
         proxies,
         {"toy": truth},
-        np.arange(len(truth)) % 3 * 1.0,
+        np.asarray(np.arange(len(truth)) % 3, dtype=np.float64),
         np.arange(len(truth)) if classes is None else classes,
         np.random.default_rng(0),
         over=over,  # type: ignore[arg-type] # given as a literal
