@@ -24,8 +24,8 @@ from nasgauge.spaces.architectures import PUBLISHED
 
 CORES = 2
 ROUNDS = 3
-STEPS = 2
-CASES = {"tenas-cifar10": ("tenas-cifar", 32, 10, 16), "pnasnet5": ("pnas-mobile", 224, 1000, 8)}
+STEPS = 1
+CASES = {"tenas-cifar10": ("tenas-cifar", 32, 10, 8), "pnasnet5": ("pnas-mobile", 224, 1000, 2)}
 """Recipe, side, classes and images of a batch."""
 
 
@@ -55,7 +55,9 @@ def plain(network: nn.Module, recipe: Recipe, images: DeviceImages, *, bfloat16:
     criterion = nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
 
     def epoch() -> None:
-        for batch, labels in zip(floats.split(recipe.batch), images.labels.split(recipe.batch), strict=True):
+        for batch, labels in zip(
+            torch.split(floats, recipe.batch), torch.split(images.labels, recipe.batch), strict=True
+        ):
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                 loss = criterion(network(batch), labels)

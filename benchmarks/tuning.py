@@ -56,7 +56,9 @@ def scores(results: ng.Results, truth: np.ndarray) -> pd.DataFrame:
     at = wide.reindex(columns=range(1, max(BUDGETS) + 1)).ffill(axis=1)[list(BUDGETS)]
     at["mean"] = at.mean(axis=1)
     found = at.groupby("searcher").agg(["mean", "sem"])
-    found.columns = [f"{name}" if what == "mean" else f"{name} se" for name, what in found.columns]
+    found.columns = pd.Index(
+        [str(pair[0]) + ("" if pair[1] == "mean" else " se") for pair in found.columns.to_flat_index()]
+    )
     return found.sort_values("mean", ascending=False)
 
 

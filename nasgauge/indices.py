@@ -94,7 +94,8 @@ class Indices:
 
         Raises NotInTable.
 
-        >>> NASBench201API().get_net_config(0, "cifar100")["num_classes"]
+        >>> from nasgauge.data.sources import open_table
+        >>> Indices(open_table()).get_net_config(0, "cifar100")["num_classes"]
         100
         """
         if dataset not in SETS:
@@ -114,7 +115,7 @@ class Indices:
 
         Raises InvalidCell.
 
-        >>> NASBench201API.str2lists("|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|")[0]
+        >>> Indices.str2lists("|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|")[0]
         (('nor_conv_1x1', 0),)
         """
         ops = Cell.parse(arch_str).ops

@@ -125,7 +125,7 @@ class PNAS(Generic[C]):
         if self._level == 1 and self._pool:
             self._parents, self._pool = self._pool, []
             return list(self._parents)
-        if self._full and not self.widen:
+        if not self.ranking.cells or (self._full and not self.widen):
             return []
         self.ranking.refit(**self._training())
         if self._full:

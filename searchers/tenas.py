@@ -26,7 +26,7 @@ from nasgauge.searchers.pruning import (
 )
 from nasgauge.spaces.block_genotypes import Genotype
 from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
-from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.errors import NasgaugeError, reason
 from nasgauge.spaces.nb201 import Space
 
 C = TypeVar("C")
@@ -113,9 +113,8 @@ class SearchFile(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            why = str(error).splitlines()[-1].strip()
             raise UnreadableSearches(
-                f"{path} holds no TE-NAS searches ({why}); nasgauge score tenas --out {path.parent} makes them"
+                f"{path} holds no TE-NAS searches ({reason(error)}); nasgauge score tenas --out {path.parent} makes them"
             ) from error
 
     def resumed(self, path: Path) -> "SearchFile":

@@ -18,6 +18,21 @@ class MissingExtra(NasgaugeError, ImportError):
     """An optional package is not installed; the message says which extra to install."""
 
 
+def reason(error: Exception) -> str:
+    """What went wrong, in a line for a message: without error numbers of the system, and addresses of pydantic.
+
+    >>> reason(FileNotFoundError(2, "No such file or directory", "results"))
+    'No such file or directory'
+    """
+    problems = getattr(error, "errors", None)
+    if callable(problems):  # of pydantic
+        listed = [f"{'.'.join(map(str, one['loc'])) or 'content'}: {one['msg']}" for one in problems()]
+        return "; ".join(listed[:3])
+    if isinstance(error, OSError) and error.strerror is not None:
+        return error.strerror
+    return " ".join(str(error).split())
+
+
 EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "torch": "train",

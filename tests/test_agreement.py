@@ -4,6 +4,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from nasgauge.analysis.statistics.agreement import MEASURES, Draws, Row, agreement
 from nasgauge.analysis.statistics.correlation import (
@@ -137,6 +138,9 @@ def test_a_mean_of_draws_varies_less_with_them() -> None:
     assert four.high[0] - four.low[0] < one.high[0] - one.low[0]
     fixed = crossed_interval(still[0], draws[:1], still[2][:, :1], rng)
     assert fixed.low[0] == fixed.high[0] == 0
+    unknown = crossed_interval(still[0], np.full_like(draws, np.nan), np.full_like(still[2], np.nan), rng)
+    assert unknown.low[0] == unknown.high[0] == 0
+    assert np.isnan(unknown.draws_sd[0])
 
 
 def test_clusters_are_resampled_whole() -> None:
@@ -152,12 +156,12 @@ def test_clusters_are_resampled_whole() -> None:
 
 
 def _rows(
-    *proxies: Draws, truth: np.ndarray, classes: np.ndarray | None = None, over: str = "cells"
+    *proxies: Draws, truth: NDArray[np.float64], classes: np.ndarray | None = None, over: str = "cells"
 ) -> dict[tuple[str, int, int, str], Row]:
     found = agreement(
         proxies,
         {"toy": truth},
-        np.arange(len(truth)) % 3 * 1.0,
+        np.asarray(np.arange(len(truth)) % 3, dtype=np.float64),
         np.arange(len(truth)) if classes is None else classes,
         np.random.default_rng(0),
         over=over,  # type: ignore[arg-type] # given as a literal
@@ -242,3 +246,11 @@ def test_few_cells_have_no_figures_among_the_best() -> None:
     assert {measure for *_, measure in found} == set(MEASURES)
     assert np.isnan(found["naswot", 100, 1, "tau_best_10"].value)
     assert np.isnan(found["naswot", 100, 1, "precision_1"].value)
+
+
+def test_resamples_of_other_sizes_keep_the_figures_among_the_best() -> None:
+    rng = np.random.default_rng(0)
+    truth, classes = rng.normal(size=210), np.repeat(np.arange(105), np.tile([1, 3, 2], 35))
+    found = _rows(Draws("naswot", (truth + rng.normal(size=210))[None, None]), truth=truth, classes=classes)
+    row = found["naswot", 210, 1, "tau_best_10"]
+    assert row.low < row.value < row.high

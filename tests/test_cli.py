@@ -1,6 +1,7 @@
 """The command line: the main job, and one clear line for whatever is wrong."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from nasgauge.harness.records.results import Unit
+from nasgauge.harness.records.steps import read, write
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -162,3 +164,17 @@ def test_the_version_needs_no_command() -> None:
     done = nasgauge("--version")
     assert done.returncode == 0
     assert done.stdout.startswith("nasgauge")
+
+
+def test_names_that_look_like_markup_or_escapes_reach_the_terminal_as_text(
+    benched: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    shutil.copytree(benched[0], tmp_path / "out")
+    path = next((tmp_path / "out").glob("local@*.parquet"))
+    record = read(path)
+    header = record.header.model_copy(update={"searcher": "mine:A:s=[/x]\x1b[2J"})
+    write(path.with_name(Unit(header.searcher, header.dataset, *header.seeds).file), header, record.steps)
+    done = nasgauge("report", str(tmp_path / "out"), "--no-figures")
+    assert done.returncode == 0, done.stderr
+    assert "[/x]" in done.stdout
+    assert "\x1b[2J" not in done.stdout

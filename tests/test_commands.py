@@ -13,9 +13,9 @@ import pytest
 import typer
 from typer.models import OptionInfo
 
+from nasgauge.catalogue import explained
 from nasgauge.cli import app, main
 from nasgauge.conformance.landscape import Landscape
-from nasgauge.harness.search.catalogue import explained
 from nasgauge.harness.search.runner import Budget
 from nasgauge.harness.search.runner import run as run_search
 from nasgauge.spaces.nb201 import NB201, Space
@@ -147,6 +147,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (("search", "random", "--device", "cpu", "--images", "x"), "--device, --images does nothing"),
         (("search", "random", "--search-on", "cifar9"), "table nb201 has no dataset 'cifar9'; choose from"),
         (("report", __file__), "holds no campaign"),
+        (("report", "nowhere", "--curves", "nb201"), "--curves does nothing without --trained; leave it out"),
         (("data", "info", "no.npz"), "there is no table file no.npz"),
     ],
 )

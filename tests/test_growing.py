@@ -13,13 +13,14 @@ from test_campaign import campaign_in, digests
 
 from nasgauge.analysis.results.campaign import load
 from nasgauge.data.tables import AccuracyTable
-from nasgauge.harness.records.merging import merge
 from nasgauge.harness.records.results import OtherCampaign, Settings, records_of, references_of, settings_of
 from nasgauge.harness.records.steps import read
 from nasgauge.harness.search import units
 from nasgauge.harness.search.campaign import Campaign, Rules
+from nasgauge.harness.search.failures import UnitsFailed
 from nasgauge.harness.search.runner import Budget, InvalidBudget
 from nasgauge.harness.search.specs import Searchable
+from nasgauge.merging import merge
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 
@@ -43,6 +44,18 @@ class Failing(Slow):
 
     def ask(self) -> list[Cell]:
         raise RuntimeError("no cell comes to mind")
+
+
+class Stopped(Slow):
+    """Ctrl-C is pressed in its fourth run."""
+
+    made = 0
+
+    def __init__(self, space: NB201, rng: np.random.Generator) -> None:
+        super().__init__(space, rng)
+        type(self).made += 1
+        if self.made == 4:
+            raise KeyboardInterrupt
 
 
 class Patient(Slow):
@@ -109,10 +122,10 @@ def test_a_failed_command_leaves_no_claimed_folder_behind(toy_file: Path, tmp_pa
         list(on_toy(tmp_path / "out", toy_file, [Failing], 5).run(workers=1))
     assert not (tmp_path / "out").exists()
     list(on_toy(tmp_path / "out", toy_file, ["random"], 5).run(workers=1))
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
     with pytest.raises(Exception, match="no cell comes to mind"):
         list(on_toy(tmp_path / "out", toy_file, [Failing], 50).run(workers=1))
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == before
 
 
 def test_what_was_finished_before_a_failure_keeps_the_claim(toy_file: Path, tmp_path: Path) -> None:
@@ -149,15 +162,57 @@ def test_a_budget_beyond_the_table_is_noted(toy_file: Path, tmp_path: Path) -> N
     assert "more than evaluating" not in " ".join(on_toy(tmp_path, toy_file, ["random"], 15_625).notes)
 
 
-def test_a_long_unit_is_written_in_parts(
+class SlowThenFailing(Slow):
+    """The third run fails; a first searcher is made, and not run, when the campaign is set up."""
+
+    made = 0
+
+    def __init__(self, space: NB201, rng: np.random.Generator) -> None:
+        super().__init__(space, rng)
+        type(self).made += 1
+
+    def ask(self) -> list[Cell]:
+        if type(self).made % 100 == 3:
+            raise ValueError("no cell comes to mind")
+        return super().ask()
+
+
+def test_the_finished_runs_of_a_long_unit_are_written_meanwhile(
     toy_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(units, "LONGEST", 0.1)
-    campaign = on_toy(tmp_path, toy_file, [Slow], 6, seeds=4)
+    stopped = on_toy(tmp_path, toy_file, [SlowThenFailing], 6, seeds=4)
+    SlowThenFailing.made = 0
+    with pytest.raises(UnitsFailed, match="no cell comes to mind"):
+        list(stopped.run(workers=1))
+    assert [record.header.seeds for record in records_of(tmp_path)[0]] == [(0, 1)]
+    SlowThenFailing.made = 100
+    assert [(unit.first, unit.last) for unit in stopped.missing()] == [(2, 3)]
+    assert len(list(stopped.run(workers=1))) == 1
+    assert stopped.missing() == []
+    whole = on_toy(tmp_path / "whole", toy_file, [Slow], 6, seeds=4)
+    assert len(list(whole.run(workers=1))) == 1
+    assert [path.name.partition("@")[2] for path in (tmp_path / "whole").glob("*.parquet")] == [
+        "toy@00000-00003.parquet"
+    ]
+    assert load(tmp_path).notes == load(tmp_path / "whole").notes == ()
+
+
+def test_a_unit_that_is_stopped_keeps_the_runs_that_were_done(
+    toy_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "LONGEST", 0.0)
+    campaign = on_toy(tmp_path, toy_file, [Stopped], 6, seeds=5)
+    Stopped.made = 0  # without those that were made to see whether it can be
+    with pytest.raises(KeyboardInterrupt):
+        list(campaign.run(workers=1))
+    (record,) = records_of(tmp_path)[0]
+    assert record.header.seeds == (0, 2)
+    assert np.unique(record.steps.seed).tolist() == [0, 1, 2]
+    Stopped.made = -10
     (unit,) = campaign.missing()
-    assert list(campaign.run(workers=1)) == [unit]
-    seeds = sorted(record.header.seeds for record in records_of(tmp_path)[0])
-    assert seeds == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert (unit.first, unit.last) == (3, 4)
+    list(campaign.run(workers=1))
     assert campaign.missing() == []
     assert load(tmp_path).notes == ()
 

@@ -26,7 +26,7 @@ from nasgauge.harness.records.sealed import MEASURED
 from nasgauge.harness.records.steps import DamagedRecord, read, write
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
-from nasgauge.harness.search.verify import verify
+from nasgauge.verification import verify
 
 FIRST, SECOND = "random@toy@00000-00009.parquet", "random@toy@00010-00019.parquet"
 
@@ -362,7 +362,7 @@ def test_a_packed_file_is_a_table_of_all_queries(copy: Path) -> None:
 def test_a_damaged_packed_file_is_named(damage: str, lost: bool, copy: Path, toy_file: Path) -> None:
     pack_folder(copy)
     path = copy / "packed" / "results.parquet"
-    whole = bytearray(path.read_bytes())
+    whole = path.read_bytes()
     middle = len(whole) // 3
     path.write_bytes(
         {

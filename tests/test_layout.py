@@ -142,10 +142,7 @@ def texts(figure: Figure) -> list[tuple[str, Bbox]]:
     return [
         (text.get_text(), text.get_window_extent())
         for text in figure.findobj(Text)
-        if isinstance(text, Text)
-        and text.get_visible()
-        and text.get_text().strip()
-        and id(text) not in unseen
+        if text.get_visible() and text.get_text().strip() and id(text) not in unseen
     ]
 
 
@@ -212,7 +209,8 @@ def test_nothing_is_covered_at_any_venues_size(venue: str, name: str) -> None:
             FIGURES[name](figure, count)
             assert faults(figure, numbers=name in ("heat", "significance")) == [], f"{count} searchers"
             assert figure.get_size_inches()[0] == width
-            smallest = min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text())  # type: ignore[attr-defined]
+            sizes = [float(text.get_fontsize()) for text in figure.findobj(Text) if text.get_text()]
+            smallest = min(sizes)
             assert smallest >= SMALLEST - 0.01
 
 

@@ -126,3 +126,140 @@ def test_clock_measure_theme_and_cells_answer_the_reader(browser: Any, page_path
     tab.locator("td.has-cell").first.hover()
     assert tab.locator("#hover svg path").count() > 0
     assert said == []
+
+
+def test_one_click_hides_a_searcher_in_every_figure_and_table(browser: Any, page_path: Path) -> None:
+    tab, said = visit(browser, page_path, WIDE, "light")
+    rows = "[...document.querySelectorAll('#table-final tbody tr')].filter((r) => !r.hidden).map((r) => r.cells[1].textContent)"
+    named = (
+        "[...document.querySelectorAll('.chart')].filter((c) => ['efficiency', 'top', 'profile', 'intervals'].includes("
+        "c.dataset.kind)).map((c) => c.data.some((t) => t.name === 'local'))"
+    )
+    assert "local" in tab.evaluate(rows)
+    assert all(tab.evaluate(named))
+    button = tab.locator("#searchers [data-name=local]")
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    assert "local" not in tab.evaluate(rows)
+    assert not any(tab.evaluate(named))
+    assert "2 rows of hidden searchers" in tab.locator("#data-final .more").inner_text()
+    assert tab.locator("#shown").inner_text() == "2 of 3"
+    against = "[...document.querySelectorAll('#table-comparisons tbody tr')].filter((r) => !r.hidden).map((r) => r.textContent)"
+    assert not any("local" in text for text in tab.evaluate(against))
+    tab.locator("#searchers .all").click()
+    assert all(tab.evaluate(named))
+    assert said == []
+
+
+@pytest.fixture(scope="module")
+def long_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 45 rows, and sections to fold."""
+    frame = pd.DataFrame({"searcher": [f"s{place:02d}" for place in range(45)], "n": range(45)})
+    sections = [
+        Section("one", "One", tables=[Table("long", "Long", frame)]),
+        Section("two", "Two", intro="text"),
+    ]
+    page = Page("45 searchers", "", [], [], [], [], [], sections, frame["searcher"].tolist())
+    path = tmp_path_factory.mktemp("long") / "report.html"
+    path.write_text(render(page))
+    return path
+
+
+def test_a_long_table_says_what_it_leaves_out_and_shows_all(browser: Any, long_page: Path) -> None:
+    tab, said = visit(browser, long_page, WIDE, "light")
+    shown = "[...document.querySelectorAll('#table-long tbody tr')].filter((r) => !r.hidden).length"
+    more = tab.locator("#data-long .more")
+    assert tab.evaluate(shown) == 15
+    assert "15 of 45 rows" in more.inner_text()
+    more.locator("button").focus()
+    tab.keyboard.press("Enter")
+    assert tab.evaluate(shown) == 45
+    assert "45 of 45 rows" in more.inner_text()
+    more.locator("button").click()
+    assert tab.evaluate(shown) == 15
+    head = tab.locator("#table-long th button").first
+    head.click()
+    head.click()
+    assert tab.evaluate("document.querySelector('#table-long tbody tr').cells[0].textContent") == "s44"
+    assert tab.evaluate(shown) == 15
+    assert said == []
+
+
+def test_print_shows_every_row_and_section_on_white(browser: Any, long_page: Path) -> None:
+    tab, said = visit(browser, long_page, WIDE, "dark")
+    tab.locator("#one summary").click()
+    assert not tab.locator("#one .fold").evaluate("e => e.open")
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    shown = "[...document.querySelectorAll('#table-long tbody tr')].filter((r) => !r.hidden).length"
+    assert tab.evaluate(shown) == 45
+    assert tab.locator("#one .fold").evaluate("e => e.open")
+    assert tab.evaluate("document.documentElement.dataset.theme") == "light"
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.evaluate(shown) == 15
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert not tab.locator("#one .fold").evaluate("e => e.open")
+    assert said == []
+
+
+def test_contents_stay_in_view_and_a_deep_link_opens_a_folded_section(browser: Any, page_path: Path) -> None:
+    tab, said = visit(browser, page_path, WIDE, "light")
+    tab.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
+    tab.locator("#provenance summary").first.click()
+    assert not tab.locator("#provenance > .fold").evaluate("e => e.open")
+    tab.goto(f"{page_path.as_uri()}#data-runs")
+    tab.wait_for_function("document.querySelector('#provenance > .fold').open")
+    box = tab.locator("nav").bounding_box()
+    assert box is not None
+    assert 0 <= box["y"] < 900, "the contents are in view far down the page"
+    assert tab.locator("nav a[aria-current]").count() == 1
+    targets = tab.evaluate(
+        "[...document.querySelectorAll('a[href^=\"#\"]')].map((a) => !!document.querySelector(a.hash))"
+    )
+    assert all(targets)
+    assert said == []
+
+
+def test_a_figure_is_enlarged_and_escape_closes_it(browser: Any, page_path: Path) -> None:
+    tab, said = visit(browser, page_path, WIDE, "light")
+    tab.locator("#figure-efficiency-toy .enlarge").focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#large-figure .main-svg")
+    large = tab.locator("#large-figure .main-svg").first.bounding_box()
+    assert large is not None
+    assert large["width"] > 1000
+    tab.keyboard.press("Escape")
+    assert not tab.locator("#large").evaluate("e => e.open")
+    assert said == []
+
+
+CONTRAST = """() => {
+  const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const bright = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const paper = (e) => {
+    const c = parse(getComputedStyle(e).backgroundColor);
+    return c.length === 3 || c[3] > 0 ? c : paper(e.parentElement);
+  };
+  const text = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+  const low = [];
+  for (const e of document.querySelectorAll("body *")) {
+    if (!e.checkVisibility() || e.closest("svg, .chart, dialog, .skip") || !text(e)) continue;
+    const [a, b] = [bright(parse(getComputedStyle(e).color)), bright(paper(e))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${e.tagName}.${e.className}: ${e.textContent.slice(0, 30)}`);
+  }
+  return [...new Set(low)];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_and_what_can_be_clicked_can_be_reached_by_key(
+    browser: Any, page_path: Path, scheme: str
+) -> None:
+    tab, _ = visit(browser, page_path, WIDE, scheme)
+    assert tab.evaluate(CONTRAST) == []
+    unreached = (
+        "[...document.querySelectorAll('button, a, select')].filter("
+        "(e) => e.tabIndex < 0 || !(e.textContent.trim() || e.ariaLabel)).length"
+    )
+    assert tab.evaluate(unreached) == 0

@@ -45,10 +45,9 @@ def test_the_speed_ups_of_pnas_are_computed_from_confirmed_counts() -> None:
 def test_our_rows_stand_below_the_methods_that_they_repeat(campaign_folder) -> None:  # type: ignore[no-untyped-def]
     table = beside(NASBENCH201, load(campaign_folder))
     methods = table.frame["method"].tolist()
-    assert methods[methods.index("REA†") + 1] == "evolution:population=10"
     assert methods[methods.index("RS†") + 1] == "random"
     assert methods[methods.index("optimal") + 1] == "best cell"
-    assert methods[-1] == "local"
+    assert methods[-2:] == ["evolution:population=10", "local"]  # the tuned evolution is not the paper's
     ours = table.frame[table.frame["from"] == "ours"]
     assert ours["status"].unique().tolist() == ["measured"]
     assert ours["C10"].isna().all()  # no CIFAR-10 in this campaign
@@ -70,7 +69,7 @@ def test_a_search_on_cifar10_fills_every_column_also_from_own_searches(tmp_path:
     )
     list(campaign.run(workers=1))
     loaded = load(tmp_path / "out")
-    for published, method in ((TENAS_TABLE_1, "TE-NAS"), (NASBENCH201, "RS")):
+    for published, method in ((TENAS_TABLE_1, "TE-NAS"), (NASBENCH201, "RS†")):
         table = beside(published, loaded)
         ours = table.frame[table.frame["status"] == "measured"]
         searched = ours[ours["method"] != "best cell"]

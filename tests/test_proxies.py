@@ -448,7 +448,7 @@ def test_shipped_scores_are_those_of_their_recipe() -> None:
     assert set(scored[0, 0]) == set(classes()[: len(scored[0, 0])])
     assert len(scored[0, 0]) >= len(scored[0, 1]) > 0
     assert set(by_draw(scores, "params")[0, 0]) == {cell for rank in scored[0, 0] for cell in members()[rank]}
-    assert {score.reason for score in scores if math.isnan(score.value)} == {NO_PATH}
+    assert {score.reason for score in scores if math.isnan(score.value)} <= {NO_PATH}
     free = ("flops", "l2_norm", "params", "synflow", "zen", "zen_running")
     cell = next(NB201()[rank] for rank in classes() if NB201().is_connected(NB201()[rank]))
     again = Scorer(recipe, open_images(), named=proxies(free)).score(cell, 1)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,7 @@ def test_published_figures_stand_beside_ours_with_their_conditions() -> None:
     snip = Draws("snip", truth["cifar10"][None, None])
     rows = agreement([kappa, snip], truth, np.ones(60), np.arange(60), rng, over="cells", count=20)
     found = tables(frame(rows, {"snip": 0.5}))
-    beside = found["Published figures beside ours"].set_index(["proxy", "dataset", "measure"])
+    beside: Any = found["Published figures beside ours"].set_index(["proxy", "dataset", "measure"])
     unstated = beside.loc[("kappa", "cifar100", "tau")]
     assert unstated["published"] == "0.420"
     assert unstated["mean of draws"].startswith(

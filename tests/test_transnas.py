@@ -92,7 +92,9 @@ def test_random_search_draws_from_the_space_alone(table: AccuracyTable) -> None:
 
 
 def test_choices_and_cells_are_one_to_one() -> None:
-    cells = {space.decide(tuple(np.unravel_index(place, space.decisions))) for place in range(len(space))}
+    cells = {
+        space.decide(tuple(map(int, np.unravel_index(place, space.decisions)))) for place in range(len(space))
+    }
     assert cells == set(space)
 
 

@@ -18,7 +18,7 @@ from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
 Choices = tuple[tuple[str, ...], ...]
 
 WIDTH: Final = 3.0
-_RADIUS: Final = 0.13
+_RADIUS: Final = 0.2
 _STRAND: Final = 0.085
 """Between the arcs of one edge."""
 _HEIGHTS: Final = {(0, 1): 0.0, (1, 2): 0.0, (2, 3): 0.0, (0, 2): 0.62, (1, 3): -0.62, (0, 3): 1.15}
@@ -80,7 +80,7 @@ def draw_cell(
     for place, name in enumerate(NODES):
         ax.add_patch(Circle((place, 0), _RADIUS, facecolor="white", edgecolor="#222222", lw=1.0, zorder=4))
         ax.text(place, 0, name, fontsize=SMALLEST, ha="center", va="center", zorder=5, color="#222222")
-    ax.set_xlim(-0.25, WIDTH + 0.25)
+    ax.set_xlim(-0.3, WIDTH + 0.3)
     ax.set_ylim(-0.85, 1.4)
     ax.set_aspect("equal")
     ax.axis("off")
@@ -90,7 +90,7 @@ def draw_cell(
 def draw_shrinking(axes: Sequence[Axes], rounds: Sequence[Choices], titles: Sequence[str]) -> None:
     """A supernet as it is pruned, an Axes for each round; removed operations are thin dotted lines."""
     for place, (ax, choices, text) in enumerate(zip(axes, rounds, titles, strict=True)):
-        draw_cell(ax, choices, names=place == len(rounds) - 1, fixed=True, title=text)
+        draw_cell(ax, choices, names=False, fixed=True, title=text)
         if place:
             kept = {(arc.start, arc.end, arc.operation) for arc in arcs(choices, fixed=True)}
             for arc in arcs(rounds[place - 1], fixed=True):

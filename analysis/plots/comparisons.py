@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nasgauge.analysis.plots.layout import groups, labelled, legend_above, legend_right, stacked, title
-from nasgauge.analysis.plots.style import FAINT, Look, looks
+from nasgauge.analysis.plots.style import FAINT, SMALLEST, Look, looks
 from nasgauge.analysis.results.names import shortened
 from nasgauge.analysis.statistics.runs import Band
 
@@ -75,7 +75,7 @@ def draw_intervals(
 
 
 def draw_significance(ax: Axes, effect: pd.DataFrame, significant: pd.DataFrame) -> None:
-    """Probability that a run of the row's searcher ends higher than one of the column's, coloured if significant.
+    """Probability that a run of the row's searcher ends higher than one of the column's, percent, coloured if significant.
 
     `effect`, `significant`: square, rows and columns in order of the mean; NaN on the diagonal.
     """
@@ -84,10 +84,10 @@ def draw_significance(ax: Axes, effect: pd.DataFrame, significant: pd.DataFrame)
     ax.imshow(np.where(marked, values, np.nan), cmap="PuOr", vmin=-0.2, vmax=1.2, aspect="auto")
     for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
         ax.text(
-            column, row, f"{values[row, column]:.2f}".replace("0.", ".").replace("1.00", "1"), ha="center",
-            va="center", fontsize=7, color="black" if marked[row, column] else "#767676",
+            column, row, f"{100 * values[row, column]:.0f}", ha="center", va="center", fontsize=SMALLEST,
+            color="black" if marked[row, column] else "#767676",
         )  # fmt: skip
-    names = [shortened(str(name), 28) for name in effect.index]
+    names = [shortened(str(name), 22) for name in effect.index]
     ax.set_yticks(range(len(names)), [f"{name}  {place}" for place, name in enumerate(names, 1)])
     ax.set_xticks(range(len(names)), [str(place) for place in range(1, len(names) + 1)])
     ax.xaxis.tick_top()

@@ -143,7 +143,7 @@ def draw_efficiency(
     what = "regret, percentage points" if regret else "test accuracy, %"
     axes[-1].set_xlabel(AXES[one.clock])
     if len(axes) > 1:
-        figure.supylabel(what, fontsize=axes[0].yaxis.label.get_size())
+        figure.supylabel(what, fontsize=axes[0].yaxis.label.get_fontsize())
     else:
         axes[0].set_ylabel(what)
     floor = axes[0].get_ylim()[0]

@@ -138,7 +138,7 @@ def _literal(legend: Legend) -> Legend:
 def _label_ends(ax: Axes, handles: Sequence[Line2D]) -> list[Artist]:
     """Labels right of an Axes, each at the height of its curve's end or as near as the others let it; or none."""
     figure = _figure(ax)
-    right = figure.dpi_scale_trans + ScaledTranslation(1, 0, ax.transAxes)  # inches from the right edge
+    right = figure.dpi_scale_trans + ScaledTranslation(1, 0, ax.transAxes)  # type: ignore[arg-type]  # inches from the right
     place = blended_transform_factory(right, ax.transAxes)
     size = rcParams["legend.fontsize"]
     texts = [

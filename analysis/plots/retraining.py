@@ -14,11 +14,11 @@ OUTSIDE: Final = "#D55E00"
 THEIRS: Final = "#9a9a9a"
 
 
-def draw_bridge(ax: Axes, rows: pd.DataFrame, *, tau: str) -> None:
+def draw_bridge(ax: Axes, rows: pd.DataFrame) -> None:
     """Accuracy of retrained cells against the table's, a point for each cell; dashed line: equality.
 
     `rows`: columns table, ours, low, high, inside, and table's seeds (numbers as a text). Bars:
-    prediction interval of a new training; ticks: the table's seeds. `tau`: a text for the corner.
+    prediction interval of a new training; ticks: the table's seeds.
     """
     x, y = (rows[name].to_numpy(np.float64) for name in ("table", "ours"))
     low, high = (rows[name].to_numpy(np.float64) for name in ("low", "high"))
@@ -40,10 +40,6 @@ def draw_bridge(ax: Axes, rows: pd.DataFrame, *, tau: str) -> None:
     ax.set(xlim=limits, ylim=limits, aspect="equal")
     ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.yaxis.set_major_locator(MaxNLocator(5))
-    ax.annotate(
-        tau, (0.03, 0.97), xycoords="axes fraction", va="top", fontsize="small",
-        bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.5},
-    )  # fmt: skip
 
 
 def bridge_handles(rows: pd.DataFrame) -> list[Line2D]:

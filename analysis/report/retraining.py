@@ -8,12 +8,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nasgauge.analysis.plots.figures import Inks
+from nasgauge.analysis.plots.layout import legend_below
 from nasgauge.analysis.plots.retraining import bridge_handles, draw_bridge, draw_training, training_handles
 from nasgauge.analysis.report.page import Picture, Section
+from nasgauge.analysis.results.names import shortened
 from nasgauge.analysis.results.retraining import Bridge, compare, summarise, training_curves
 from nasgauge.analysis.results.tables import Table
 
-_SIDE_BY_SIDE: Final = 3
+_INCHES: Final = 1.75
+"""Least width of a panel."""
 _WHATS: Final = {
     "train loss": "train loss",
     "train accuracy": "train accuracy, %",
@@ -65,6 +68,7 @@ def summary_table(summary: pd.DataFrame) -> Table:
         "that the noise of training explains. low, high: 95 % bootstrap interval of the mean difference over cells. "
         "tau: Kendall's, with its 95 % bootstrap interval over cells. separated pairs: the table's means differ by "
         "more than their 95 % interval; kept: ours differ in the same direction.",
+        caption="Retrained cells against the table: accuracy, mean difference and Kendall's tau with 95 % intervals.",
     )
 
 
@@ -85,20 +89,20 @@ def _accuracies(
 ) -> Picture:
     panels = [(str(name), part) for name, part in rows.groupby("fidelity", sort=False)]
     corners = {line["fidelity"]: _corner(line) for line in summary.to_dict("records")}
-    wide = min(len(panels), _SIDE_BY_SIDE)
+    wide = min(len(panels), _columns(inks))
     high = -(-len(panels) // wide)
 
     def draw(figure: Figure) -> None:
         axes = np.atleast_1d(figure.subplots(high, wide, squeeze=False)).ravel()
         for ax, (name, part) in zip(axes, panels, strict=False):
-            draw_bridge(ax, part, tau=corners[name])
-            ax.set_title(name)
+            draw_bridge(ax, part)
+            ax.set_title(f"{name}\n{corners[name]}")
             ax.set(xlabel=f"table {bridge.table}, %", ylabel="retrained, %")
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        figure.legend(handles=bridge_handles(rows), loc="outside lower center", ncols=3)
+        legend_below(figure, bridge_handles(rows))
 
-    shape = (0.32 + 0.48 * wide, 0.25 + 0.95 * high)
+    shape = (1.0, 0.3 + 1.1 * high * min(1.5 / wide, 1.0))
     saved = inks.save("bridge-accuracy", draw, rows, aspect=shape)
     files += saved
     return Picture(
@@ -111,30 +115,35 @@ def _accuracies(
     )
 
 
+def _columns(inks: Inks) -> int:
+    """Panels beside each other in the width of a figure, at most three."""
+    return min(max(int(inks.rc["figure.figsize"][0] / _INCHES), 1), 3)
+
+
 def _corner(line: dict[Any, Any]) -> str:
     if not np.isfinite(line["tau"]):
-        return f"{line['mean difference']:+.2f} points"
+        return f"{line['mean difference']:+z.2f} points"
     interval = f" [{line['tau low']:.2f}, {line['tau high']:.2f}]" if np.isfinite(line["tau low"]) else ""
-    return f"τ = {line['tau']:.2f}{interval}\nmean difference {line['mean difference']:+.2f}"
+    return f"τ = {line['tau']:.2f}{interval}\nmean difference {line['mean difference']:+z.2f}"
 
 
 def _curves(dataset: str, epochs: int, curves: pd.DataFrame, inks: Inks, files: list[Path]) -> Picture:
     both = curves.groupby("what")["whose"].nunique()
-    whats = [what for what in _WHATS if both.get(what) == len(("ours", "table"))][:_SIDE_BY_SIDE]
+    whats = [what for what in _WHATS if both.get(what) == len(("ours", "table"))][: _columns(inks)]
     cells = [(str(cell), part) for cell, part in curves.groupby("cell", sort=False)]
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(len(cells), len(whats), squeeze=False)
         for axes, (cell, part) in zip(grid, cells, strict=True):
             draw_training(list(axes), part, whats)
-            axes[0].set_title(cell, fontsize="small")
+            axes[0].set_title(shortened(cell, 60))
             for ax, what in zip(axes, whats, strict=True):
                 ax.set_ylabel(_WHATS[what])
         for ax in grid[-1]:
             ax.set_xlabel("epoch")
-        figure.legend(handles=training_handles(), loc="outside lower center", ncols=2)
+        legend_below(figure, training_handles())
 
-    shape = (0.2 + 0.5 * len(whats), 0.25 + 0.62 * len(cells))
+    shape = (1.0, 0.25 + 0.55 * len(cells))
     saved = inks.save(f"bridge-curves-{dataset}-{epochs}", draw, curves, aspect=shape)
     files += saved
     return Picture(

@@ -235,7 +235,7 @@ def _significance(campaign: Campaign, inks: Inks, dataset: str, found: Matrix, f
         draw_significance(figure.add_subplot(), *found)
         title(
             figure,
-            f"{of}: probability of improvement of the row over the column; coloured: significant at 5 %",
+            f"{of}: probability of improvement of the row over the column, %; coloured: significant at 5 %",
         )
 
     saved = inks.save(

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from nasgauge.analysis.results.tables import Table
 from nasgauge.analysis.statistics.efficiency import (
     Array,
     Ratio,
@@ -164,28 +165,40 @@ def frame(lines: Sequence[Line] | Sequence[Answer]) -> pd.DataFrame:
 
 
 def latex(lines: pd.DataFrame) -> str:
-    """The layout of the paper's Table 2, with the paper's rows below ours."""
+    """The layout of the paper's Table 2, with the paper's rows below ours; what is not reached is a bound."""
     names = ["dataset", "ours", "rival", "target", "accuracy", "evaluations", "rival_needs", "speed_up"]
-    ours = lines[[*names, "low", "high"]] if len(lines) else pd.DataFrame(columns=[*names, "low", "high"])
-    paper = pd.DataFrame(
-        [
-            (
-                "CIFAR-10, own space",
-                "PNAS (paper)",
-                "NAS (paper)",
-                f"top {top}",
-                100 * mean,
-                pnas,
-                nas,
-                nas / pnas,
-            )
-            for top, mean, pnas, nas in PAPER
-        ],
-        columns=names,
+    paper = [
+        (
+            "CIFAR-10, own space",
+            "PNAS (paper)",
+            "NAS (paper)",
+            f"top {top}",
+            100 * mean,
+            pnas,
+            nas,
+            nas / pnas,
+        )
+        for top, mean, pnas, nas in PAPER
+    ]
+    both = pd.DataFrame(paper, columns=names)
+    if len(lines):
+        both = pd.concat([lines[[*names, "low", "high", "rival_made"]], both], ignore_index=True)
+    reached = np.isfinite(both["rival_needs"])
+    made = both["rival_made"] if "rival_made" in both else both["rival_needs"]
+    both["rival_needs"] = [
+        f"{needs:,.0f}" if there else f">{most:,.0f}"
+        for needs, there, most in zip(both["rival_needs"], reached, made, strict=True)
+    ]
+    both["speed_up"] = [
+        ("" if there else "≥") + f"{ratio:.2f}"
+        for ratio, there in zip(both["speed_up"], reached, strict=True)
+    ]
+    shown = [name for name in (*names, "low", "high") if name in both]
+    caption = (
+        "Evaluations of other searchers for the same accuracy, after Liu et al. (2018), Table 2, whose rows are last. "
+        "> and ≥: bounds, the other searcher did not reach it."
     )
-    both = pd.concat([part for part in (ours, paper) if len(part)], ignore_index=True)
-    text: str = both.to_latex(index=False, float_format="%.2f", na_rep="--", escape=True)
-    return text
+    return Table("efficiency", caption, both, shown=shown, caption=caption).latex
 
 
 def _curves(parts: Sequence[Steps]) -> dict[str, Array]:

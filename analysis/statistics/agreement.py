@@ -144,10 +144,12 @@ class Sample:
     """Dense ranks, (datasets, cells): all that is measured depends on ranks alone."""
     flops: NDArray[np.integer]
     """Dense ranks, (cells,)."""
+    size: int
+    """Number of cells by which it is decided whether figures among the best are measured; see `FEW`."""
 
-    def at(self, rows: Rows) -> "Sample":
+    def at(self, rows: Rows, size: int) -> "Sample":
         """The sample at these rows, which may repeat."""
-        return Sample(self.accuracies[:, rows], self.flops[rows])
+        return Sample(self.accuracies[:, rows], self.flops[rows], size)
 
     @cached_property
     def _with_flops(self) -> list[float]:
@@ -155,7 +157,7 @@ class Sample:
 
     def measure(self, score: Array) -> Array:
         """Each of `MEASURES` on each dataset, (datasets, measures), of a score of each cell, (cells,)."""
-        size, ranks = len(score), dense_ranks(score)
+        ranks = dense_ranks(score)
         with_flops = kendall(ranks, self.flops)
         found = []
         for truth, own in zip(self.accuracies, self._with_flops, strict=True):
@@ -167,10 +169,10 @@ class Sample:
                 kendall_within(ranks, truth, self.flops),
             ]
             shares = (0.1, 0.01)
-            enough = [size * share >= FEW for share in shares]
+            enough = [self.size * share >= FEW for share in shares]
             pairs = list(zip(shares, enough, strict=True))
             row += [kendall_among_best(ranks, truth, s) if ok else np.nan for s, ok in pairs]
-            row += [precision(ranks, truth, round(size * s)) if ok else np.nan for s, ok in pairs]
+            row += [precision(ranks, truth, round(len(ranks) * s)) if ok else np.nan for s, ok in pairs]
             found.append(row)
         return np.array(found)
 
@@ -198,7 +200,7 @@ def agreement(
     rows = np.unique(classes, return_index=True)[1] if over == "classes" else np.arange(len(classes))
     number = np.unique(classes[rows], return_inverse=True)[1]
     truths = np.stack([dense_ranks(figures[rows]) for figures in accuracies.values()])
-    sample = Sample(truths, dense_ranks(flops[rows]))
+    sample = Sample(truths, dense_ranks(flops[rows]), len(rows))
     bootstrap = _Bootstrap(sample, list(resamples(number, rng, count)))
     for proxy in proxies:
         scores = proxy.at(rows)
@@ -245,7 +247,7 @@ class _Bootstrap:
         key = cells.tobytes()
         if key not in self._kept:  # the same for all proxies
             parts = [rows[cells[rows]] for rows in (np.arange(len(cells)), *self.drawn)]
-            self._kept[key] = [(rows, self.sample.at(rows)) for rows in parts]
+            self._kept[key] = [(rows, self.sample.at(rows, int(cells.sum()))) for rows in parts]
         found = [np.stack([part.measure(score[rows]) for score in scores]) for rows, part in self._kept[key]]
         return found[0], np.stack(found[1:])
 

@@ -54,7 +54,8 @@ def crossed_interval(
 
     The deviation of each draw from the mean over draws is resampled with replacement. Two corrections make
     the variance right for few draws: a factor √(W / (W - 1)), and the removal of the part of the deviations that is
-    noise of single cells, because resampling cells has it already. A factor with one level adds nothing.
+    noise of single cells, because resampling cells has it already. A factor with one level adds nothing, and neither does
+    a figure that is NaN in `draws`: its `draws_sd` is NaN.
 
     >>> cells, draws = np.zeros((400, 1)), np.array([[[-1.0]], [[1.0]]])
     >>> found = crossed_interval(cells, draws, np.tile(draws, (400, 1, 1, 1)), np.random.default_rng(0))
@@ -71,7 +72,7 @@ def crossed_interval(
         noise = _deviations(draws_resampled, factor, first=1).var(axis=0).sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             common = np.where(squares > 0, np.clip(1 - noise / squares, 0.0, 1.0), 0.0)
-        scaled = deviations * np.sqrt(common * levels / (levels - 1))
+        scaled = np.nan_to_num(deviations * np.sqrt(common * levels / (levels - 1)))
         shifted += scaled[rng.integers(levels, size=(len(resampled), times))].mean(axis=1)
         variance += common * squares / (levels - 1) / times
     low, high = np.quantile(shifted, [(1 - level) / 2, (1 + level) / 2], axis=0)

@@ -13,7 +13,7 @@ from nasgauge.harness.engines.base import Engine, InvalidEngine, Lost
 from nasgauge.harness.engines.local import Local
 from nasgauge.spaces.errors import missing
 
-__all__ = ["ENGINES", "Engine", "InvalidEngine", "Local", "Lost", "engine_named"]
+__all__ = ["ENGINES", "Engine", "InvalidEngine", "Local", "Lost", "engine_named", "parse_engine"]
 
 ENGINES: Final[Mapping[str, str]] = {
     "local": "joblib",
@@ -52,6 +52,19 @@ def engine_named(name: str, options: Mapping[str, str] = {}) -> Engine:
             ) from None
     engine: Engine = kind(**values)
     return engine
+
+
+def parse_engine(text: str, more: Mapping[str, str] = {}) -> Engine:
+    """An engine from its name and options by comma, with further ones.
+
+    Raises InvalidEngine, MissingExtra.
+
+    >>> parse_engine("local,workers=2")
+    Local(workers=2, memory=False)
+    """
+    name, *pairs = text.split(",")
+    options = {key.strip(): value for key, _, value in (pair.partition("=") for pair in pairs)}
+    return engine_named(name.strip(), {**options, **more})
 
 
 def _engine(name: str) -> Any:

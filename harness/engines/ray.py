@@ -37,10 +37,11 @@ class Ray:
         if ours:
             self._connect(ray)
         try:
-            remote = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=RETRIES)
+            remote: Any = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=RETRIES)
             call, shared = remote(_call), ray.put(function)
             _check(ray, remote(versions))
-            window = max(2 * int(ray.cluster_resources().get("CPU", 1)), 2)
+            cores: float = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call] # its own has no types
+            window = max(2 * int(cores), 2)
             waiting, running = iter(tasks), dict[Any, T]()
             while True:
                 for task in islice(waiting, window - len(running)):

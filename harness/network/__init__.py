@@ -4,7 +4,8 @@
 candidate operations whose outputs it averages.
 """
 
-from nasgauge.harness.network.evaluation import CellNetwork, build_network, network_of
+from nasgauge.harness.network.cell_networks import CellNetwork
+from nasgauge.harness.network.evaluation import build_network, network_of
 from nasgauge.harness.network.initialise import INITIALISATIONS, UnknownInitialisation, initialise
 from nasgauge.harness.network.nb201 import Choices, InvalidChoices, Network, Skeleton, build, choices_of
 from nasgauge.harness.network.size import flops, parameters

@@ -13,11 +13,12 @@ one image depend on all images. Methods that compute per-sample gradients indepe
   channels for each source node. The mean(g) term is the same tensor for all images. The x̂ term is a linear
   combination of the fixed tensors W_c ᵀ∗ x̂_c, hence a matrix product with their coefficients.
 - x̂ is linear in the unfolded, centred inputs. Therefore mean(g x̂), the weight gradients and the scale gradients
-  all follow from one matrix product of g with these inputs.
+  all follow from one matrix product of g with these inputs. In the forward pass, so do x̂ and the batch statistics
+  of all convolutions that leave a node, from the inputs and their Gram matrix.
 
 Suffixes of names are shapes: N images, B cotangents (one per image, so B = N), C channels, H and W pixels, K rows
 of unfolded inputs, P weights or pixels. Cotangents are (N, B, C, H, W), so that the data of one image are contiguous
-and fit in the cache.
+and fit in the cache. No result is read back before the end, so a GPU is not synchronised.
 """
 
 import torch

@@ -103,7 +103,7 @@ class Branch:
             return self.xhat[:, :, None] * self.kernel
         kernel = by_phase(self.kernel) if self.stride == 2 else self.kernel.flip(2, 3)
         fixed = F.conv2d(self.xhat, kernel.flatten(0, 1)[:, None], padding=1, groups=C)
-        return fixed.unflatten(1, (C, -1))
+        return fixed.view(len(fixed), C, -1, *fixed.shape[2:])
 
     def coefficients(self) -> Tensor:
         """Coefficients of the fixed tensors of `span` for each cotangent, (B, C)."""
@@ -167,14 +167,15 @@ class Inputs:
         shift_R = -(exact_RK @ mean_K) / deviation_R
         deviation_R, shift_R = deviation_R.to(weight_RK), shift_R.to(weight_RK)
         scaled_RK = (weight_RK / deviation_R[:, None]).expand(len(rows_NKP), -1, -1)
-        xhat = torch.baddbmm(shift_R[None, :, None], scaled_RK, rows_NKP).unflatten(2, tuple(self.size))
+        flat = torch.baddbmm(shift_R[None, :, None], scaled_RK, rows_NKP)
+        xhat = flat.view(*flat.shape[:2], *self.size)
         parts = [c.out_channels for c, _, _ in arms]
         return [
             Branch(
                 conv.weight, conv.stride[0], share, norm, own, deviation_C, norm.weight * share / deviation_C
             )
             for (conv, norm, share), own, deviation_C in zip(
-                arms, xhat.split(parts, 1), deviation_R.split(parts), strict=True
+                arms, torch.split(xhat, parts, 1), torch.split(deviation_R, parts), strict=True
             )
         ]
 
@@ -243,7 +244,7 @@ class Pool:
     """3x3 average pooling that excludes padding, and its backward pass.
 
     >>> pool, out = Pool(torch.zeros(1, 1, 3, 3)), torch.zeros(1, 1, 3, 3)
-    >>> pool.back_([(torch.ones(1, 1, 3, 3), 1.0)], out)
+    >>> pool.back_(torch.ones(1, 1, 3, 3), out)
     >>> round(float(out.sum()), 4)
     9.0
     """
@@ -259,13 +260,9 @@ class Pool:
         ones = values.new_ones((values.shape[1], 1, 3, 3))
         return F.conv2d(values, ones, padding=1, groups=values.shape[1]) * self.share_HW
 
-    def back_(self, cotangents: Sequence[tuple[Tensor, float]], out: Tensor) -> None:
-        """Add the backward pass of pairs of cotangents (…, H, W) and weights of their edges to `out`."""
-        (first, share), *others = cotangents
-        total = first * (self.share_HW * share)
-        for cotangent, share in others:
-            total.addcmul_(cotangent, self.share_HW * share)
-        rows = total @ self.near_WW
+    def back_(self, cotangent: Tensor, out: Tensor) -> None:
+        """Add the backward pass of a cotangent (…, H, W) to `out`; the cotangent is overwritten."""
+        rows = cotangent.mul_(self.share_HW) @ self.near_WW
         out += rows
         out[..., 1:, :] += rows[..., :-1, :]
         out[..., :-1, :] += rows[..., 1:, :]

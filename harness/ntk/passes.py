@@ -144,12 +144,24 @@ class CellPass:
 
     def _past(self, node: int, ends: dict[int, Tensor], pool: Pool, out: Tensor) -> None:
         """Add the backward pass through skip connections and average pools to `out`."""
-        pooled = [(its, self.pools[node, end]) for end, its in ends.items() if (node, end) in self.pools]
-        if pooled:
+        pools = {end: self.pools[node, end] for end in ends if (node, end) in self.pools}
+        skips = {end: self.skips[node, end] for end in ends if (node, end) in self.skips}
+        pooled = _weighted(ends, pools) if pools else None
+        if pooled is not None and skips == pools:
+            out += pooled
+        else:
+            for end, share in skips.items():
+                out.add_(ends[end], alpha=share)
+        if pooled is not None:
             pool.back_(pooled, out)
-        for end, its in ends.items():
-            if (node, end) in self.skips:
-                out.add_(its, alpha=self.skips[node, end])
+
+
+def _weighted(cotangents: dict[int, Tensor], shares: dict[int, float]) -> Tensor:
+    (first, share), *others = shares.items()
+    total = cotangents[first] * share
+    for end, share in others:
+        total.add_(cotangents[end], alpha=share)
+    return total
 
 
 class BlockPass:

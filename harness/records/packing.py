@@ -1,11 +1,12 @@
 """Put the result files of a folder into one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from nasgauge.harness.records.lock import locked
 from nasgauge.harness.records.packed import PACKED, pack, packed_file
 from nasgauge.harness.records.results import each_record, settings_of
-from nasgauge.harness.records.steps import DamagedRecord
+from nasgauge.harness.records.steps import DamagedRecord, Record
 from nasgauge.harness.records.todo import remove
 
 
@@ -22,7 +23,7 @@ def pack_folder(folder: Path) -> int:
         problems: list[str] = []
         files: list[Path] = []
 
-        def records():  # type: ignore[no-untyped-def]  # what `pack` takes
+        def records() -> Iterator[Record]:
             for path, record in each_record(folder, problems):
                 if problems:
                     raise DamagedRecord(problems[0])

@@ -25,7 +25,7 @@ from nasgauge.harness.records.checksums import opened, sealed
 from nasgauge.harness.records.packed import packed_file, packed_headers, unpacked
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.steps import DamagedRecord, Header, Record, read, read_header
-from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.errors import NasgaugeError, reason
 
 FORMAT: Final = 1
 SETTINGS_FILE: Final = "campaign.json"
@@ -283,8 +283,7 @@ def _read_json(path: Path, model: type[_M]) -> _M:
             f"{path.parent} holds no campaign: it has no {path.name}; run nasgauge bench --out {path.parent}"
         ) from None
     except ValueError as error:
-        why = " ".join(str(error).split())
-        raise OtherCampaign(f"{path} is damaged ({why}); {_REMEDIES[path.name]}") from error
+        raise OtherCampaign(f"{path} is damaged ({reason(error)}); {_REMEDIES[path.name]}") from error
 
 
 _REMEDIES: Final = {

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
 from nasgauge.harness.records.checksums import checksum
+from nasgauge.spaces.errors import reason
 
 MEASURED: Final = "measured"
 """Subfolder of what was measured."""
@@ -155,5 +156,4 @@ def _read(path: Path, remedy: str) -> tuple[pa.Table, dict[str, Any], str]:
         header.pop(_BYTES, None)
         return table, header, header.pop("digest")
     except _DAMAGE as error:
-        why = (str(error).splitlines() or [""])[0]
-        raise Damaged(f"{path} is damaged ({why}); {remedy}") from error
+        raise Damaged(f"{path} is damaged ({reason(error)}); {remedy}") from error

@@ -235,7 +235,7 @@ def read(path: Path, check: Callable[[Header], None] = lambda _header: None) -> 
     >>> read(Path("nothing.parquet"))
     Traceback (most recent call last):
     ...
-    nasgauge.harness.records.steps.DamagedRecord: result file nothing.parquet is damaged (nothing.parquet); \
+    nasgauge.harness.records.steps.DamagedRecord: result file nothing.parquet is damaged (No such file or directory); \
 remove it and run the campaign again, which runs only the missing units
     """
     try:

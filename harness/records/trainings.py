@@ -143,7 +143,7 @@ def read(path: Path) -> TrainingRecord:
     >>> read(Path("nothing.parquet"))
     Traceback (most recent call last):
     ...
-    nasgauge.harness.records.trainings.DamagedTraining: nothing.parquet is damaged (nothing.parquet); \
+    nasgauge.harness.records.trainings.DamagedTraining: nothing.parquet is damaged (No such file or directory); \
 remove it to train this cell again
     """
     remedy = "remove it to train this cell again"

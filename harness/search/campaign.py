@@ -5,17 +5,15 @@ grows: seeds, datasets and searchers may be added to it later.
 """
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.tables import AccuracyTable
-from nasgauge.harness.engines import Engine, Local, Lost
+from nasgauge.harness.engines import Engine, Local
 from nasgauge.harness.records.claims import claimed, claiming
 from nasgauge.harness.records.lock import locked
 from nasgauge.harness.records.provenance import provenance
@@ -30,14 +28,15 @@ from nasgauge.harness.records.results import (
     settings_of,
 )
 from nasgauge.harness.records.todo import missing, remove, shorter
-from nasgauge.harness.search.failures import HANGS, TIME_LIMIT, Failure, UnitsFailed
+from nasgauge.harness.search.failures import TIME_LIMIT
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import reference
 from nasgauge.harness.search.runner import Budget, Repeats, check_least, cost, left_for_one
-from nasgauge.harness.search.schedule import Kind, Schedule
+from nasgauge.harness.search.running import Job, all_that_finish
+from nasgauge.harness.search.schedule import Kind
 from nasgauge.harness.search.specs import Searchable, Spec, open_space
-from nasgauge.harness.search.units import Place, generators, run_unit
+from nasgauge.harness.search.units import Place, generators
 from nasgauge.spaces.errors import NasgaugeError
 
 if TYPE_CHECKING:
@@ -251,66 +250,13 @@ class Campaign:
                 machine=self.machine,
                 time_limit=time_limit,
             )
-            yield from _all_that_finish(engine, place, self.settings, self._jobs(todo))
+            yield from all_that_finish(engine, place, self.settings, self._jobs(todo))
         for path in shorter(self.folder, self.settings, map(str, self.specs)):
             remove(path)
 
-    def _jobs(self, todo: Iterable[Unit]) -> Iterator[tuple[Kind, "_Job"]]:
+    def _jobs(self, todo: Iterable[Unit]) -> Iterator[tuple[Kind, Job]]:
         specs = {str(spec): spec for spec in self.specs}
-        return ((Kind(unit.searcher, unit.dataset), _Job(unit, specs[unit.searcher])) for unit in todo)
-
-
-class _Job(NamedTuple):
-    unit: Unit
-    spec: Spec
-
-
-class _Done(NamedTuple):
-    result: Unit | Failure
-    seconds: float
-
-
-def _run_some(place: Place, settings: Settings, jobs: Sequence[_Job]) -> list[_Done]:
-    """Run the units of a task."""
-    done: list[_Done] = []
-    for job in jobs:
-        start = time.perf_counter()
-        done.append(_Done(run_unit(place, settings, *job), time.perf_counter() - start))
-    return done
-
-
-def _all_that_finish(
-    engine: Engine, place: Place, settings: Settings, jobs: Iterable[tuple[Kind, _Job]]
-) -> Iterator[Unit]:
-    """Run all jobs; a searcher that hangs or ends its process is not tried again.
-
-    Raises UnitsFailed at the end.
-    """
-    failures: list[Failure] = []
-    schedule, kept = Schedule(jobs), 0
-    with closing(engine.run(partial(_run_some, place, settings), schedule)) as results:
-        for task, done in results:
-            kind, ended = Kind(task[0].unit.searcher, task[0].unit.dataset), False
-            if isinstance(done, Lost):
-                ended = True
-                done = [
-                    # those before the one that ended the process have their files
-                    _Done(unit if (place.folder / unit.file).exists() else Failure(unit, done.reason), 0.0)
-                    for unit, _ in task
-                ]
-            else:
-                schedule.took(kind, len(done), sum(seconds for _, seconds in done))
-            for result, _ in done:
-                if isinstance(result, Unit):
-                    kept += result.runs
-                    yield result
-                else:
-                    failures.append(result)
-                    ended = ended or HANGS in result.reason
-            if ended:
-                failures += [Failure(unit, "not tried again") for unit, _ in schedule.drop(kind.searcher)]
-    if failures:
-        raise UnitsFailed(failures, kept)
+        return ((Kind(unit.searcher, unit.dataset), Job(unit, specs[unit.searcher])) for unit in todo)
 
 
 def _specs(searchers: Iterable[Searchable]) -> tuple[Spec, ...]:

@@ -49,7 +49,7 @@ class Scores:
 
         Raises UnknownWarmStart.
 
-        >>> len(Scores.of("naswot").ranks_N) > 300
+        >>> len(Scores.of("naswot").ranks_N) >= 100
         True
         """
         return _shipped(proxy)
@@ -67,16 +67,18 @@ def _shipped(proxy: str) -> Scores:
             "with + for the sum of their ranks"
         )
     ranks, values, seconds = (table[name].to_numpy() for name in table.column_names)
+    ranks, first = np.unique(ranks, return_index=True)
     values = np.where(np.isnan(values), -np.inf, values.astype(np.float64))
-    return Scores(ranks.astype(np.intp), values, seconds.astype(np.float64))
+    return Scores(ranks.astype(np.intp), values[first], seconds[first].astype(np.float64))
 
 
 class WarmStart(Generic[C]):
     """A searcher of NAS-Bench-201 that begins with the cells that a proxy ranks highest.
 
-    The proxy scores `pool` cells, drawn from `rng` without replacement among the cells that have shipped scores.
-    The best `cells` of them are queried. The searcher is then told of these in ascending order of accuracy, before
-    its first `ask`, and goes on from there. Such a cell is not queried again when the searcher first asks for it.
+    The proxy scores `pool` cells, drawn from `rng` without replacement among the cells that have shipped scores; all
+    of these if there are fewer. The best `cells` of them are queried. The searcher is then told of these in ascending
+    order of accuracy, before its first `ask`, and goes on from there. Such a cell is not queried again when the
+    searcher first asks for it.
 
     `proxy` is the name of a proxy, or several joined with `+`, which are combined by the sum of their ranks. The
     seconds of scoring the whole pool are charged as `search_seconds`.
@@ -108,15 +110,12 @@ class WarmStart(Generic[C]):
         scored = scores[0].ranks_N
         for other in scores[1:]:
             scored = np.intersect1d(scored, other.ranks_N, assume_unique=True)
-        if not 1 <= cells <= pool:
+        if not 1 <= cells <= min(pool, len(scored)):
             raise UnknownWarmStart(
-                f"warm_cells must be at least 1 and at most warm_pool, not {cells} of {pool}"
+                f"warm_cells must be at least 1 and at most warm_pool and the {len(scored)} cells with scores of "
+                f"{proxy}, not {cells} of {pool}"
             )
-        if pool > len(scored):
-            raise UnknownWarmStart(
-                f"warm_pool is {pool}, but {len(scored)} cells have scores of {proxy}; give at most these"
-            )
-        drawn = rng.spawn(1)[0].choice(scored, pool, replace=False)
+        drawn = rng.spawn(1)[0].choice(scored, min(pool, len(scored)), replace=False)
         places = [np.searchsorted(each.ranks_N, drawn) for each in scores]
         ranks = sum(_ranks(each.values_N[where]) for each, where in zip(scores, places, strict=True))
         best = np.argsort(-np.asarray(ranks), kind="stable")[:cells]
@@ -137,13 +136,14 @@ class WarmStart(Generic[C]):
         if not self._asked:
             self._asked = True
             return list(self._first)
-        while not self._due:
+        while True:
             batch = self.searcher.ask()
-            if not batch:
-                return []
-            self._due.extend((cell, self._known.pop(cell, None)) for cell in batch)
+            new = [(cell, None if self._waiting else self._known.pop(cell, None)) for cell in batch]
+            self._due.extend(new)
             self._answer()
-        return [cell for cell, known in self._due if known is None]
+            fresh = [cell for cell, known in new if known is None]
+            if fresh or not batch:
+                return fresh
 
     def tell(self, cell: C, accuracy: float) -> None:
         """Keep the accuracy until the warm start is complete; then pass it to the searcher."""

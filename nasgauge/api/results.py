@@ -13,6 +13,7 @@ import pandas as pd
 from nasgauge.analysis.results.campaign import Campaign, load
 from nasgauge.analysis.results.recommendations import Recommendations, finals, recommendations
 from nasgauge.analysis.results.summary import comparison_table, final_table
+from nasgauge.analysis.statistics.curves import Clock
 from nasgauge.analysis.statistics.recommendations import Rule
 from nasgauge.harness.records.results import records_of
 from nasgauge.searchers.tenas import SearchFile
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from nasgauge.analysis.report.report import Report
-
-Clock = Literal["queries", "epochs", "seconds", "overhead"]
 
 
 class NoSuchRuns(NasgaugeError, LookupError):
@@ -181,7 +180,7 @@ class Results:
         """Write the report into `folder / "report"`: one HTML page, figures (PDF, PNG) and tables (CSV, TeX).
 
         `options` are those of `nasgauge.analysis.report.report.report`: `clock`, `average`, `recommend`,
-        `venue`, `figures`, `extras`. Results that are kept in memory only have no folder to write to.
+        `ours`, `venue`, `figures`, `extras`. Results that are kept in memory only have no folder to write to.
 
         Raises NoSuchRuns, UnknownCost, UnknownVenue.
 

@@ -12,8 +12,10 @@ from nasgauge.api.progress import Bar, progress_bar
 from nasgauge.api.results import Results
 from nasgauge.data.sources import DEFAULT_TABLE
 from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.engines import Engine, parse_engine
 from nasgauge.harness.records.results import TRAINED, Unit
 from nasgauge.harness.search.campaign import Campaign, InvalidCampaign, Rules
+from nasgauge.harness.search.failures import TIME_LIMIT
 from nasgauge.harness.search.runner import Budget, Repeats
 from nasgauge.harness.search.specs import Searchable
 
@@ -82,6 +84,7 @@ def bench(
     repeats: Repeats = "charge",
     out: str | Path | None = None,
     workers: int = -1,
+    engine: str = "local",
     progress: bool = True,
 ) -> Results:
     """Run several searchers on the same table, each with the same seeds and budget.
@@ -109,6 +112,9 @@ def bench(
         begin with the same queries. By default the results are kept in memory only.
     workers
         Processes; -1 for one a core. Results do not depend on it.
+    engine
+        Where searches run: `"local"`, `"ray"`, `"dask"` or `"slurm"`, with options by comma, such as
+        `"ray,address=auto"` or `"slurm,partition=cpu,minutes=60"`. Results do not depend on it.
     progress
         Show a progress bar.
 
@@ -136,7 +142,8 @@ def bench(
                 budget=Budget.parse(str(budget)), metric=metric, search_on=search_on, repeats=repeats
             ),
         )
-        run_campaign(campaign, workers=workers, progress=progress)
+        elsewhere = None if engine == "local" else parse_engine(engine)
+        run_campaign(campaign, workers=workers, engine=elsewhere, progress=progress)
         return Results(folder, temporary=out is None)
     except BaseException:
         if out is None:
@@ -152,11 +159,18 @@ def several(searchers: Searchable | Iterable[Searchable]) -> tuple[Searchable, .
 
 
 def run_campaign(
-    campaign: Campaign, todo: Sequence[Unit] | None = None, *, workers: int = -1, progress: bool = True
+    campaign: Campaign,
+    todo: Sequence[Unit] | None = None,
+    *,
+    workers: int = -1,
+    engine: Engine | None = None,
+    time_limit: float = TIME_LIMIT,
+    progress: bool = True,
 ) -> None:
     """Run what a campaign lacks, with a progress bar that counts runs.
 
-    `todo` is `campaign.missing()` where the caller has it already: to find it, every result file is read.
+    `todo` is `campaign.missing()` where the caller has it already: to find it, every result file is read. `engine`
+    and `time_limit` are those of `Campaign.run`.
 
     Raises what `Campaign.missing` and `Campaign.run` raise.
     """
@@ -168,7 +182,7 @@ def run_campaign(
     with progress_bar("runs", total, done=total - left, shown=progress) as bar:
         watched = campaign.settings.training is not None and todo
         with _count_trainings(campaign.folder / TRAINED, bar) if watched else nullcontext():
-            for unit in campaign.run(todo, workers=workers):
+            for unit in campaign.run(todo, workers=workers, engine=engine, time_limit=time_limit):
                 bar.advance(unit.runs)
 
 

@@ -1,5 +1,6 @@
 """`bench` and `search`: run searchers on a table, or on real training."""
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +39,7 @@ def bench(run: options.Run, searchers: options.Searchers = DEFAULT_SEARCHERS) ->
     from nasgauge.api.results import Results
 
     folder = run.folder("bench")
-    _run(_on_table(run, searchers, folder), run.workers)
+    _run(_on_table(run, searchers, folder), run)
     show(Results(folder).report())
 
 
@@ -99,7 +100,7 @@ def search(
                 f"{', '.join(unused)} does nothing where cells are looked up; leave it out, or add --oracle train"
             )
         folder = run.folder(f"search-{searcher}")
-        _run(_on_table(run, searcher, folder), run.workers)
+        _run(_on_table(run, searcher, folder), run)
     else:
         from nasgauge.harness.records.recipes import recipe_named
         from nasgauge.harness.search.campaign import Campaign
@@ -119,7 +120,7 @@ def search(
             rules=run.rules(),
             machine=Machine(device=device or "auto", precision=precision or "auto"),
         )
-        _run(campaign, max(run.workers, 1))
+        _run(campaign, replace(run, workers=max(run.workers, 1)))
     console.out().print(f"results are in {folder}; draw them with: nasgauge report {folder}", markup=False)
 
 
@@ -136,8 +137,9 @@ def _on_table(run: options.Run, searchers: str, folder: "Path") -> "Campaign":
     )
 
 
-def _run(campaign: "Campaign", workers: int) -> None:
+def _run(campaign: "Campaign", run: options.Run) -> None:
     from nasgauge.api.searching import run_campaign
+    from nasgauge.harness.engines import parse_engine
 
     say = console.err().print
     for note in campaign.notes:
@@ -149,4 +151,12 @@ def _run(campaign: "Campaign", workers: int) -> None:
         say(again)
     if kept := campaign.runs - sum(unit.runs for unit in todo):
         say(f"{kept} finished runs are kept")
-    run_campaign(campaign, todo, workers=workers)
+    options_of_engine = {"address": run.address} if run.address else {}
+    elsewhere = run.engine != "local" or run.address
+    run_campaign(
+        campaign,
+        todo,
+        workers=run.workers,
+        engine=parse_engine(run.engine, options_of_engine) if elsewhere else None,
+        time_limit=run.step_limit,
+    )

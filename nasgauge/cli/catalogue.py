@@ -8,7 +8,7 @@ import typer
 from nasgauge.cli import console
 
 if TYPE_CHECKING:
-    from nasgauge.harness.search.catalogue import Entry
+    from nasgauge.catalogue import Entry
 
 
 def searchers(
@@ -24,7 +24,7 @@ def searchers(
 
       nasgauge searchers pnas
     """
-    from nasgauge.harness.search import catalogue
+    from nasgauge import catalogue
 
     for entry in [catalogue.searcher(name)] if name else catalogue.searchers():
         _say(entry)
@@ -42,7 +42,7 @@ def proxies() -> None:
 
       nasgauge proxies
     """
-    from nasgauge.harness.search import catalogue
+    from nasgauge import catalogue
 
     for entry in catalogue.proxies():
         _say(entry)

@@ -24,7 +24,7 @@ def merge(
 
       nasgauge merge results/a results/b --out results/both
     """
-    from nasgauge.harness.records.merging import merge as merged
+    from nasgauge.merging import merge as merged
 
     settings = merged(folders, out)
     console.out().print(

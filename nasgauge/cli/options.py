@@ -70,6 +70,15 @@ FirstSeed = Annotated[int, FIRST_SEED]
 Workers = Annotated[
     int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.", callback=_workers)
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="Where work runs: local, ray, dask or slurm, with options by comma: ray,gpus=1 or slurm,partition=gpu,minutes=60."
+    ),
+]
+Address = Annotated[
+    str, typer.Option(help="Of a Ray or Dask cluster.", show_default="a cluster on this machine")
+]
 
 
 class Repeats(StrEnum):
@@ -127,6 +136,12 @@ class Run:
         typer.Option(help="Cost of a query of a cell, or of a structural duplicate, evaluated before."),
     ] = Repeats.charge
     workers: Workers = -1
+    engine: Engine = "local"
+    address: Address = ""
+    step_limit: Annotated[
+        float,
+        typer.Option(help="Seconds in which a searcher must make its next step; 0 for no limit.", min=0),
+    ] = 120.0
 
     def folder(self, what: str) -> Path:
         """The results folder: --out, or one named after `what` and each option that may not change in a folder."""

@@ -66,12 +66,14 @@ def cells(
     from nasgauge.harness.proxies.registry import proxies
     from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather, not_finite, read
     from nasgauge.harness.proxies.scores import Scorer, classes, members, score_cells
-    from nasgauge.spaces.cells import Cell
     from nasgauge.spaces.nb201 import NB201
 
     chosen = [Cell.parse(text) for text in texts or ()]
     if bool(chosen) == every:
         raise typer.BadParameter("give cells, or --all")
+    only = {"--resume": resume, "--count": count, "--crossed": crossed is not None, "--share": share != "1/1"}
+    if unused := [option for option, given in only.items() if given and not every]:
+        raise console.BadOption(f"{', '.join(unused)} does nothing without --all; leave it out, or add --all")
     part, parts = _share(share)
     torch.set_num_threads(1)  # the kernels are too small to profit from threads
     named = proxies(names.split(",") if names else ())

@@ -92,6 +92,10 @@ def report(
       nasgauge report results/bench --scores shipped
     """
     extras = None
+    if curves and not trained:
+        raise console.BadOption(
+            "--curves does nothing without --trained; leave it out, or add --trained FOLDER"
+        )
     if scores or predictors or pruning or trained:
         from nasgauge.cli.studies import gather
 

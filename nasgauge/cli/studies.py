@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import nasgauge.harness
 from nasgauge.searchers.tenas import SHIPPED as SHIPPED_SEARCHES
 from nasgauge.searchers.tenas import SearchFile, UnreadableSearches
-from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.errors import NasgaugeError, reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,9 +68,7 @@ def _frame(path: Path) -> "pd.DataFrame":
     try:
         return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except (ValueError, OSError, KeyError) as error:
-        raise UnreadableStudy(
-            f"{path} is not a .parquet or .csv table: {str(error).splitlines()[0]}"
-        ) from error
+        raise UnreadableStudy(f"{path} is not a .parquet or .csv table: {reason(error)}") from error
 
 
 def _studies(table: "AccuracyTable", datasets: tuple[str, ...], path: Path) -> "list[Study]":

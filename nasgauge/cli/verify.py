@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
 
 
 def verify(
@@ -15,7 +15,7 @@ def verify(
     trust: Annotated[
         str, typer.Option(help="Searchers module:Class that may be imported and run again, by comma.")
     ] = "",
-    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.")] = -1,
+    workers: options.Workers = -1,
 ) -> None:
     """Check the checksum of every file of a results folder: exit code 0 all fit, 1 not.
 
@@ -26,7 +26,7 @@ def verify(
       nasgauge verify results/bench --rerun 20
     """
     from nasgauge.harness.engines import Local
-    from nasgauge.harness.search.verify import verify
+    from nasgauge.verification import verify
 
     trusted = tuple(trust.split(",")) if trust else ()
     found = verify(folder, rerun=rerun, seed=seed, trusted=trusted, engine=Local(workers))

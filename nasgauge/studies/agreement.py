@@ -40,7 +40,7 @@ def study(
     Raises UnfitScores if there are no scores, NotInTable.
     """
     accuracies = {dataset: table.column(view.report) for dataset, view in table.views.items()}
-    trained = np.isfinite(np.stack(list(accuracies.values()))).all(axis=0)
+    trained: Mask = np.all(np.isfinite(np.stack(list(accuracies.values()))), axis=0)
     costs, numbers = of_every_cell(multiply_adds, "cifar10"), _first_cells()
 
     def measured(proxies: Sequence[Draws], scored: Mask, datasets: Sequence[str]) -> Iterator[Row]:

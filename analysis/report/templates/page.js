@@ -250,7 +250,9 @@ const number = (text) => {
 };
 const tables = [...document.querySelectorAll("table")];
 const whole = new Set();
-function rowsOf(table, all = false) {
+let before = null; // printing: what to restore
+function rowsOf(table) {
+  const all = before !== null;
   const rows = [...table.tBodies[0].rows];
   const wanted = rows.filter((row) => JSON.parse(row.dataset.of).every(visible));
   const long = wanted.length > FIRST + SPARED;
@@ -306,7 +308,7 @@ function choose() {
   const hidden = names.filter((name) => !visible(name)).length;
   const count = document.getElementById("shown");
   if (count) count.textContent = hidden ? `${names.length - hidden} of ${names.length}` : `${names.length}`;
-  tables.forEach((table) => rowsOf(table));
+  tables.forEach(rowsOf);
 }
 if (chooser) {
   for (const name of Object.keys(looks)) {
@@ -349,7 +351,7 @@ function follow() {
 }
 addEventListener("hashchange", follow);
 document.addEventListener("click", (event) => { if (event.target.closest?.('a[href^="#"]')) setTimeout(follow); });
-document.querySelectorAll(".fold").forEach((fold) => fold.addEventListener("toggle", () => { if (fold.open) { show(); tables.forEach((table) => rowsOf(table)); } }));
+document.querySelectorAll(".fold").forEach((fold) => fold.addEventListener("toggle", () => { if (fold.open) { show(); tables.forEach(rowsOf); } }));
 
 // A figure as large as the window.
 const large = document.getElementById("large"), stage = document.getElementById("large-figure");
@@ -368,18 +370,18 @@ document.addEventListener("click", (event) => {
 large.addEventListener("close", () => { stage.firstChild?.classList?.contains("js-plotly-plot") && Plotly.purge(stage.firstChild); stage.replaceChildren(); });
 
 // Print shows everything, on white: all sections, rows and figures.
-let before = null;
 addEventListener("beforeprint", () => {
   before = { chosen, folds: [...document.querySelectorAll("details:not([open])")] };
   before.folds.forEach((fold) => (fold.open = true));
   chosen = "light";
   root.dataset.theme = "light";
-  tables.forEach((table) => rowsOf(table, true));
+  tables.forEach(rowsOf);
   show();
 });
 addEventListener("afterprint", () => {
   before.folds.forEach((fold) => (fold.open = false));
   chosen = before.chosen;
+  before = null;
   choose(); show();
 });
 
@@ -399,7 +401,7 @@ document.addEventListener("scroll", () => (hover.hidden = true), { passive: true
 
 document.getElementById("theme").onclick = () => { chosen = theme() === "dark" ? "light" : "dark"; show(); choose(); };
 asked.addEventListener("change", () => { show(); choose(); });
-addEventListener("resize", () => tables.forEach((table) => rowsOf(table)));
+addEventListener("resize", () => tables.forEach(rowsOf));
 show();
 choose();
 follow();

@@ -1,0 +1,69 @@
+"""The units of a campaign handed out to an engine, and what becomes of those that fail."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from typing import NamedTuple
+
+from nasgauge.harness.engines import Engine, Lost
+from nasgauge.harness.records.results import Settings, Unit
+from nasgauge.harness.search.failures import HANGS, Failure, UnitsFailed
+from nasgauge.harness.search.schedule import Kind, Schedule
+from nasgauge.harness.search.specs import Spec
+from nasgauge.harness.search.units import Place, run_unit
+
+
+class Job(NamedTuple):
+    """A unit and its searcher."""
+
+    unit: Unit
+    spec: Spec
+
+
+class _Done(NamedTuple):
+    result: Unit | Failure
+    seconds: float
+
+
+def _run_some(place: Place, settings: Settings, jobs: Sequence[Job]) -> list[_Done]:
+    """Run the units of a task."""
+    done: list[_Done] = []
+    for job in jobs:
+        start = time.perf_counter()
+        done.append(_Done(run_unit(place, settings, *job), time.perf_counter() - start))
+    return done
+
+
+def all_that_finish(
+    engine: Engine, place: Place, settings: Settings, jobs: Iterable[tuple[Kind, Job]]
+) -> Iterator[Unit]:
+    """Run all jobs; a searcher that hangs or ends its process is not tried again.
+
+    Raises UnitsFailed at the end.
+    """
+    failures: list[Failure] = []
+    schedule, kept = Schedule(jobs), 0
+    with closing(engine.run(partial(_run_some, place, settings), schedule)) as results:
+        for task, done in results:
+            kind, ended = Kind(task[0].unit.searcher, task[0].unit.dataset), False
+            if isinstance(done, Lost):
+                ended = True
+                done = [
+                    # those before the one that ended the process have their files
+                    _Done(unit if (place.folder / unit.file).exists() else Failure(unit, done.reason), 0.0)
+                    for unit, _ in task
+                ]
+            else:
+                schedule.took(kind, len(done), sum(seconds for _, seconds in done))
+            for result, _ in done:
+                if isinstance(result, Unit):
+                    kept += result.runs
+                    yield result
+                else:
+                    failures.append(result)
+                    ended = ended or HANGS in result.reason
+            if ended:
+                failures += [Failure(unit, "not tried again") for unit, _ in schedule.drop(kind.searcher)]
+    if failures:
+        raise UnitsFailed(failures, kept)
