@@ -170,9 +170,10 @@ def test_names_that_look_like_markup_or_escapes_reach_the_terminal_as_text(
     benched: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     shutil.copytree(benched[0], tmp_path / "out")
-    path = next((tmp_path / "out").glob("*.parquet"))
+    path = next((tmp_path / "out").glob("local@*.parquet"))
     record = read(path)
-    write(path, record.header.model_copy(update={"searcher": "mine:A:s=[/x]\x1b[2J"}), record.steps)
+    header = record.header.model_copy(update={"searcher": "mine:A:s=[/x]\x1b[2J"})
+    write(path.with_name(Unit(header.searcher, header.dataset, *header.seeds).file), header, record.steps)
     done = nasgauge("report", str(tmp_path / "out"), "--no-figures")
     assert done.returncode == 0, done.stderr
     assert "[/x]" in done.stdout
