@@ -53,7 +53,6 @@ _KNOWN: Final = {
     "tpe": ("#332288", ">"),
     "nsga2": ("#661100", "8"),
     "nevergrad": ("#117733", "h"),
-    "smac": ("#CC6677", "*"),
     "evolution-published": ("#1B4F72", "H"),
     "reinforce-published": ("#B8860B", "x"),
 }
