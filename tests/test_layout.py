@@ -15,7 +15,7 @@ from matplotlib.transforms import Bbox
 from nasgauge.analysis.plots.cells import draw_preferences
 from nasgauge.analysis.plots.comparisons import draw_intervals, draw_profiles, draw_significance
 from nasgauge.analysis.plots.efficiency import draw_accuracy, draw_best_cells, draw_efficiency
-from nasgauge.analysis.plots.layout import key, labelled, legend_above, spread, title
+from nasgauge.analysis.plots.layout import key, labelled, legend_below, spread, title
 from nasgauge.analysis.plots.ranks import draw_heat, draw_sizes, draw_taus
 from nasgauge.analysis.plots.style import SMALLEST, looks, style, venues
 from nasgauge.analysis.results.efficiency_curves import Efficiency
@@ -91,7 +91,7 @@ def taus(figure: Figure, count: int) -> None:
     rows = [(name, 0.6 - k / 30, 0.55 - k / 30, 0.65 - k / 30) for k, name in enumerate(NAMES[:count])]
     draw_taus(ax, rows, ceiling=0.92, published={"random": 0.5}, legend=False)
     title(figure, "ImageNet16-120: agreement of scores with accuracy")
-    legend_above(ax, labelled(ax))
+    legend_below(figure, labelled(ax))
 
 
 def sizes(figure: Figure, count: int) -> None:

@@ -87,9 +87,9 @@ def draw_significance(ax: Axes, effect: pd.DataFrame, significant: pd.DataFrame)
             column, row, f"{100 * values[row, column]:.0f}", ha="center", va="center", fontsize=SMALLEST,
             color="black" if marked[row, column] else "#767676",
         )  # fmt: skip
-    names = [shortened(str(name), 22) for name in effect.index]
+    names = [shortened(str(name), 16) for name in effect.index]
     ax.set_yticks(range(len(names)), [f"{name}  {place}" for place, name in enumerate(names, 1)])
-    ax.set_xticks(range(len(names)), [str(place) for place in range(1, len(names) + 1)])
+    ax.set_xticks(range(len(names)), [str(place) for place in range(1, len(names) + 1)], fontsize=SMALLEST)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.grid(visible=False)

@@ -200,7 +200,7 @@ def draw_best_cells(
     axes = list(figure.subplots(1, len(counts)))
     draw_top(axes, grid, curves, shown=shown, only=best)
     axes[len(axes) // 2].set_xlabel(AXES["queries"])
-    axes[0].set_ylabel("mean test accuracy, %")
+    axes[0].set_ylabel("test accuracy, %")
     rest = len(curves) - len(best)
     others = f"; grey: {rest} other searcher{'s' * (rest > 1)}" if rest else ""
     title(figure, f"{of}: mean over runs of the best cells by search metric{others}")

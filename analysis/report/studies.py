@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nasgauge.analysis.plots.cells import Choices, draw_preferences, draw_shrinking, operation_handles, shares
 from nasgauge.analysis.plots.figures import Inks
-from nasgauge.analysis.plots.layout import key, labelled, legend_above, pictures_of, title
+from nasgauge.analysis.plots.layout import key, labelled, legend_below, pictures_of, title
 from nasgauge.analysis.plots.ranks import draw_heat, draw_ranks, draw_sizes, draw_taus
 from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES
 from nasgauge.analysis.report.page import Chart, Picture, Section
@@ -114,7 +114,7 @@ def _taus(study: Study, part: pd.DataFrame, noise: float, inks: Inks, files: lis
         ax.set(xlabel="Kendall's tau with reported accuracy")
         title(figure, f"{dataset_name(study.dataset)}: agreement of scores with accuracy, 95 % interval")
         if labelled(ax):
-            legend_above(ax, labelled(ax))
+            legend_below(figure, labelled(ax))
 
     saved = inks.save(f"tau-{study.dataset}", draw, part, aspect=(1.0, 0.35 + 0.06 * len(rows)))
     files += saved
