@@ -13,9 +13,11 @@ from nasgauge.harness.network import (
     Skeleton,
     build_network,
     flops,
+    initialise,
     network_of,
     parameters,
 )
+from nasgauge.harness.network.operators import operator
 from nasgauge.harness.records.recipes import RECIPES
 from nasgauge.harness.training.pools import convolve_pools
 from nasgauge.harness.training.units import skeleton_of
@@ -212,6 +214,25 @@ def test_every_published_architecture_learns() -> None:
             lacking = [name for name, weight in network.named_parameters() if weight.grad is None]
             # a node that nothing reads, and that is not concatenated, has no gradient
             assert not lacking, (found, lacking)
+
+
+@pytest.mark.parametrize("name", ["dil_conv_3x3", "dil_conv_5x5", "sep_conv_5x5"])
+def test_gradients_in_bfloat16_are_those_of_float32(name: str) -> None:
+    """On a CPU, with channels last: PyTorch's own are wrong for dilated depthwise convolutions."""
+    images = torch.randn(16, 8, 32, 32, generator=seeded()).to(memory_format=torch.channels_last)
+    gradients = []
+    for mixed in (False, True):
+        module = operator(name, 8, 8)
+        initialise(module, "default", seeded())
+        module = module.to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            output = module(images)
+        output.float().square().mul(images).sum().backward()
+        gradients.append([weight.grad for weight in module.parameters() if weight.ndim == 4])
+    for exact, rounded in zip(*gradients, strict=True):
+        assert exact is not None
+        assert rounded is not None
+        assert (rounded - exact).norm() < 0.1 * exact.norm()
 
 
 def test_pools_become_convolutions_in_any_network() -> None:

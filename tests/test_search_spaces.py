@@ -145,7 +145,9 @@ def test_a_space_is_searched_by_real_training_and_its_best_cell_trained(
 
 
 def test_a_table_has_cells_of_one_space() -> None:
-    with pytest.raises(BadOption, match="--space does nothing where cells are looked up; leave it out, or add --oracle train"):
+    with pytest.raises(
+        BadOption, match="--space does nothing where cells are looked up; leave it out, or add --oracle train"
+    ):
         run("search", "random", "--space", "pnas")
 
 
