@@ -43,7 +43,6 @@ EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
         "lightgbm": "surrogates",
         "optuna": "surrogates",
         "nevergrad": "optimizers",
-        "smac": "optimizers",
         "sklearn": "surrogates",
         "analog-nasbench": "bundled",
         "ray": "ray",

@@ -115,11 +115,11 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: tuple[
 def test_a_folder_of_another_campaign_is_left_as_it_is(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert nasgauge("search", "random", "-n", "2", "-b", "5", "--out", str(out)).returncode == 0
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     done = nasgauge("search", "random", "-n", "2", "-b", "4", "--out", str(out))
     assert done.returncode == 2
     assert "holds runs of 5 queries, more than 4 queries; give that budget, or another folder" in done.stderr
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 def test_a_damaged_table_is_one_line(toy_file: Path, tmp_path: Path) -> None:
@@ -170,9 +170,10 @@ def test_names_that_look_like_markup_or_escapes_reach_the_terminal_as_text(
     benched: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     shutil.copytree(benched[0], tmp_path / "out")
-    path = next((tmp_path / "out").glob("*.parquet"))
+    path = next((tmp_path / "out").glob("local@*.parquet"))
     record = read(path)
-    write(path, record.header.model_copy(update={"searcher": "mine:A:s=[/x]\x1b[2J"}), record.steps)
+    header = record.header.model_copy(update={"searcher": "mine:A:s=[/x]\x1b[2J"})
+    write(path.with_name(Unit(header.searcher, header.dataset, *header.seeds).file), header, record.steps)
     done = nasgauge("report", str(tmp_path / "out"), "--no-figures")
     assert done.returncode == 0, done.stderr
     assert "[/x]" in done.stdout

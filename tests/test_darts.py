@@ -149,7 +149,7 @@ def test_a_stored_search_is_trained_from_its_file(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("nasgauge.harness.proxies.judge.Judge", Instant)
     out = tmp_path / "searches.json"
-    command = ["score", "tenas", "--space", "darts", "--images", "noise", "--out", str(out)]
+    command = ["score", "tenas", "--space", "darts", "--images", "noise", "--out", str(tmp_path)]
     printed = CliRunner().invoke(app, command, catch_exceptions=False).stdout
     assert "parameters with tenas-cifar, the published genotype 4,137,526" in printed
     kept = SearchFile.read(out)
@@ -161,7 +161,7 @@ def test_a_stored_search_is_trained_from_its_file(tmp_path: Path, monkeypatch: p
     assert f"is in {out}" in again.stderr
     with pytest.raises(OtherSearches, match="space 'darts', not 'nb201'"):
         CliRunner().invoke(
-            app, ["score", "tenas", "--images", "noise", "--out", str(out)], catch_exceptions=False
+            app, ["score", "tenas", "--images", "noise", "--out", str(tmp_path)], catch_exceptions=False
         )
 
 

@@ -55,7 +55,6 @@ def nasgauge(bare: dict[str, str], cwd: Path, *arguments: str) -> subprocess.Com
         ("surrogates", ["search", "smbo:surrogate=lightgbm", "-t", "TOY", "-n", "1", "-b", "2"]),
         ("surrogates", ["search", "smbo:surrogate=forest", "-t", "TOY", "-n", "1", "-b", "2"]),
         ("optimizers", ["search", "nevergrad", "-t", "TOY", "-n", "1", "-b", "2"]),
-        ("optimizers", ["search", "smac", "-t", "TOY", "-n", "1", "-b", "2"]),
         ("bundled", ["bench", "-t", "bundled", "-s", "random", "-n", "1", "-b", "2"]),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value[:3])[:40],

@@ -632,7 +632,7 @@ def test_exit_codes_of_the_command_line(tmp_path: Path) -> None:
         (("--budgets", "50"), "was made with budgets (100,), not (50,)"),
         (("--budgets", "fifty"), "--budgets 'fifty' is not understood"),
         (("-n", "5"), "5 seeds are too few to decide anything; give at least 20"),
-        (("-j", "0"), "--workers 0 does nothing"),
+        (("-j", "0"), "--workers 0 runs nothing"),
         (("--time-limit", "0"), "--time-limit 0 is too short"),
     ):
         done = nasgauge(*common, *arguments, cwd=tmp_path)

@@ -317,7 +317,11 @@ def test_exit_codes_of_verify(copy: Path) -> None:
 # --- packed folders
 
 
-def test_a_packed_folder_is_read_as_before(copy: Path, toy_file: Path) -> None:
+@pytest.mark.parametrize("group", [250, 100_000])
+def test_a_packed_folder_is_read_as_before(
+    group: int, copy: Path, toy_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nasgauge.harness.records.packed._GROUP", group)
     before = {record.header.digest: record for record in records_of(copy)[0]}
     assert pack_folder(copy) == 4
     assert not list(copy.glob("*.parquet"))

@@ -124,7 +124,7 @@ def test_a_searcher_of_another_package_is_an_equal(
     assert asked(Spec.of("first:rank=9")) == 9
     assert "first" in declared("nasgauge.searchers")
     assert "first" not in built_in("nasgauge.searchers")
-    with pytest.raises(UnknownSearcher, match="evolution, first, local"):
+    with pytest.raises(UnknownSearcher, match="evolution-published, first, local"):
         Spec.of("frist")
     done = nasgauge("search", "first:rank=9", "-t", "TOY", "-n", "2", "-b", "3", "-j", "2", "-o", "out")
     assert done.returncode == 0, done.stderr
@@ -178,7 +178,7 @@ def test_a_package_that_cannot_be_imported_is_named_and_the_others_work(
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
-        UnknownName, match=r"unknown proxy 'sinflow'; choose from fisher, .*; did you mean synflow\?"
+        UnknownName, match=r"unknown proxy 'sinflow'; choose from epe_nas, fisher, .*; did you mean synflow\?"
     ):
         load("nasgauge.proxies", "sinflow")
 

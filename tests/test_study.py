@@ -1,6 +1,5 @@
 """The predictor study and the efficiency study: their statistics by hand, and their commands on the toy."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from nasgauge.analysis.statistics.correlation import agreement, kendall_interval
 from nasgauge.analysis.statistics.efficiency import evaluations_for, incumbents, matrices, speed_up, top_means
 from nasgauge.cli import app
 from nasgauge.data.tables import AccuracyTable, Column
-from nasgauge.harness.records.results import Curve
+from nasgauge.harness.records.results import Curve, Settings, write_json
 from nasgauge.harness.records.steps import Evaluation, Step, gather
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
@@ -277,7 +276,7 @@ def test_score_efficiency_compares_two_results_folders(toy_file: Path, tmp_path:
     assert last.index.tolist() == ["top 1", "top 5", "top 25", "reported", "answer"]
     assert (last.loc["top 1":"top 25", "speed_up"] > 3).all()
     assert pd.read_csv(tmp_path / "out" / "answers.csv")["queries"].tolist() == [30, 60]
-    assert "5808" in (tmp_path / "out" / "efficiency.tex").read_text()
+    assert "5,808" in (tmp_path / "out" / "efficiency.tex").read_text()
 
 
 def test_a_search_that_is_refused_leaves_no_result_file(toy_file: Path, tmp_path: Path) -> None:
@@ -304,6 +303,6 @@ def test_a_search_that_is_refused_leaves_no_result_file(toy_file: Path, tmp_path
 
 def test_an_empty_results_folder_is_told(tmp_path: Path) -> None:
     settings = {"table": "t", "table_sha256": "", "limits": "", "datasets": ["a"], "seeds": 1, "budget": "5"}
-    (tmp_path / "campaign.json").write_text(json.dumps(settings))
+    write_json(tmp_path / "campaign.json", Settings.model_validate(settings))
     done = CliRunner().invoke(app, ["score", "efficiency", str(tmp_path), str(tmp_path)])
     assert "has no result files" in str(done.exception)

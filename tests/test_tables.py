@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasgauge.analysis.plots.figures import Inks
 from nasgauge.analysis.report.report import report
 from nasgauge.analysis.results.campaign import Campaign, load
 from nasgauge.analysis.results.files import MADE, NotOurFolder, save_csv
@@ -30,6 +31,8 @@ from nasgauge.analysis.statistics.comparisons import (
     one_sample_p,
 )
 from nasgauge.analysis.statistics.runs import sd
+from nasgauge.harness.records.checksums import opened, sealed
+from nasgauge.harness.records.results import Unit
 from nasgauge.harness.records.steps import read, write
 
 NASTY = '$x_1 & 50% #{}~^\\ [y] *z* "q" <b> | ± ≥ † `t`'
@@ -169,27 +172,44 @@ def test_names_are_shown_on_one_line_without_escapes() -> None:
     assert len(shortened("x" * 100)) == 40
 
 
-@pytest.mark.parametrize("dataset", ["/../../../victim", "../up", "a/b", "..", "<b>", "\x1b[2J"])
-def test_a_dataset_named_like_a_path_stays_in_the_report(
+@pytest.mark.parametrize("name", ["/../../../victim", "../up", "a/b", "..", "/etc/x"])
+def test_a_figure_named_like_a_path_stays_in_its_folder(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "deep" / "deeper"
+    folder.mkdir(parents=True)
+    inks = Inks(folder)
+    files = inks.save(f"efficiency-{name}", lambda figure: None, pd.DataFrame({"x": [1.0]}))  # noqa: ARG005 - empty
+    assert {path.parent for path in files} == {folder}
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(files)
+
+
+@pytest.mark.parametrize("dataset", ["..", "<b>", "\x1b[2J", "=1+1"])
+def test_a_dataset_of_any_name_is_drawn_inside_the_report(
     campaign_folder: Path, tmp_path: Path, dataset: str
 ) -> None:
-    out = tmp_path / "deep" / "deeper" / "out"
+    out = tmp_path / "deep" / "out"
     shutil.copytree(campaign_folder, out)
     for name in ("campaign.json", "reference.json"):
-        text = (out / name).read_text().replace('"toy"', '"' + dataset.replace("\x1b", "\\u001b") + '"')
-        (out / name).write_text(text)
+        content = opened((out / name).read_bytes())
+        text = json.dumps(content).replace('"toy"', json.dumps(dataset))
+        (out / name).write_text(json.dumps(sealed(json.loads(text))))
     for path in sorted(out.glob("*@toy@*.parquet")):
-        record = read(path)
-        write(path, record.header.model_copy(update={"dataset": dataset}), record.steps)
-    victim = tmp_path / "victim-results.csv"
-    victim.write_text("untouched")
+        renamed(path, dataset=dataset)
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
-    made = report(out)
-    assert all((out / "report") in path.parents for path in made.files)
+    made = report(out, figures=False)
+    assert dataset in set(made.final.frame["dataset"])
     new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
-    assert all((out / "report") in path.parents for path in new)
-    assert victim.read_text() == "untouched"
+    assert all((out / "report") in path.parents for path in (*new, *made.files))
     assert "<b>:" not in made.page.read_text()
+
+
+def renamed(path: Path, **changes: str) -> None:
+    """A result file with another searcher or dataset, as a stranger could make it."""
+    record = read(path)
+    header = record.header.model_copy(update=changes)
+    unit = Unit(header.searcher, header.dataset, *header.seeds)
+    for old in path.parent.glob(f"{path.stem}*"):
+        old.unlink()
+    write(path.parent / unit.file, header, record.steps)
 
 
 def test_a_report_that_is_a_link_is_not_followed(campaign_folder: Path, tmp_path: Path) -> None:
@@ -213,8 +233,7 @@ def test_options_with_brackets_and_dollars_crash_neither_figures_nor_page(
     shutil.copytree(campaign_folder, tmp_path / "out")
     odd = ["mine:A:s=[/x]", r"mine:A:s=$\foo$", "=1+1"]
     for searcher, path in zip(odd, sorted((tmp_path / "out").glob("*@toy@00000*.parquet")), strict=True):
-        record = read(path)
-        write(path, record.header.model_copy(update={"searcher": searcher}), record.steps)
+        renamed(path, searcher=searcher)
     made = report(tmp_path / "out")
     assert {path.suffix for path in made.files} >= {".pdf", ".png", ".tex", ".md"}
     assert any(r"\$" in path.read_text() for path in made.files if path.suffix == ".tex")

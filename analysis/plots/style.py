@@ -51,12 +51,16 @@ _KNOWN: Final = {
     "bananas": ("#999933", "p"),
     "smbo": ("#44AA99", "<"),
     "tpe": ("#332288", ">"),
+    "nsga2": ("#661100", "8"),
+    "nevergrad": ("#117733", "h"),
+    "evolution-published": ("#1B4F72", "H"),
+    "reinforce-published": ("#B8860B", "x"),
 }
 """Colour and marker of the built-in searchers, the same in every campaign."""
 _SPARE: Final = (
-    "#56B4E9", "#661100", "#117733", "#CC6677", "#8C6BB1", "#B8860B", "#1B4F72", "#F06292", "#7CB342", "#6D4C41",
+    "#56B4E9", "#8C6BB1", "#F06292", "#7CB342", "#6D4C41", "#DDAA33", "#2E86AB", "#A23B72", "#5D6D7E", "#C0392B",
 )  # fmt: skip
-_SPARE_MARKERS: Final = ("*", "h", "8", "H", "x", "+", "1", "2", "3", "4")
+_SPARE_MARKERS: Final = ("+", "1", "2", "3", "4")
 _DASHES: Final = ("", "6,2", "2,2", "6,2,2,2", "10,3", "6,2,2,2,2,2", "1,1", "12,2,2,2")
 
 FAINT: Final = "#c4c4c4"

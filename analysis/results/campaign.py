@@ -1,6 +1,5 @@
 """A results folder in memory: its runs, its references, and what is missing from it."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -10,7 +9,7 @@ import numpy as np
 
 from nasgauge.analysis.statistics.curves import Runs, align
 from nasgauge.harness.records.results import Reference, Settings, each_record, references_of, settings_of
-from nasgauge.harness.records.steps import Header, Record, Steps, read
+from nasgauge.harness.records.steps import Header, Record, Steps
 from nasgauge.spaces.errors import NasgaugeError
 
 
@@ -103,14 +102,19 @@ def _groups(folder: Path, notes: list[str]) -> Iterator[tuple[tuple[str, str], l
 
     A group that turns up again, under other file names, is given again with all its files.
     """
-    paths: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for key, part in groupby(
-        each_record(folder, notes), lambda item: (item[1].header.dataset, item[1].header.searcher)
-    ):
-        found = list(part)
-        earlier = [read(path) for path in paths[key]]
-        paths[key] += [path for path, _ in found]
-        yield key, [*earlier, *(record for _, record in found)]
+    seen: set[tuple[str, str]] = set()
+    for key, part in groupby((record for _, record in each_record(folder, notes)), _key):
+        found = (
+            [record for _, record in each_record(folder, []) if _key(record) == key]
+            if key in seen
+            else list(part)
+        )
+        seen.add(key)
+        yield key, found
+
+
+def _key(record: Record) -> tuple[str, str]:
+    return record.header.dataset, record.header.searcher
 
 
 def _name(key: tuple[str, str]) -> str:

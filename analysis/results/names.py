@@ -26,7 +26,6 @@ _SEARCHERS: Final = {
     "reinforce-published": "REINFORCE (published)",
     "nevergrad": "Nevergrad (1+1)",
     "nsga2": "NSGA-II",
-    "smac": "SMAC3",
 }
 
 

@@ -110,10 +110,10 @@ def corrected_interval(ours: Array, theirs: Array, tests: int, *, level: float =
     difference = float(ours.mean() - theirs.mean())
     if sd(ours) == sd(theirs) == 0:
         return difference, difference
-    found = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(
-        1 - (1 - level) / max(tests, 1)
-    )
-    return float(found.low), float(found.high)
+    squares = np.array([sd(ours) ** 2 / len(ours), sd(theirs) ** 2 / len(theirs)])
+    freedom = squares.sum() ** 2 / (squares**2 / (len(ours) - 1, len(theirs) - 1)).sum()
+    half = stats.t.ppf(1 - (1 - level) / max(tests, 1) / 2, freedom) * np.sqrt(squares.sum())
+    return difference - float(half), difference + float(half)
 
 
 def one_sample_p(ours: Array, mean: float) -> float:

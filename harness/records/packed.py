@@ -26,7 +26,7 @@ from nasgauge.harness.records.steps import COLUMNS, DamagedRecord, Header, Recor
 PACKED: Final = "packed"
 FILE: Final = "results.parquet"
 FORMAT: Final = 1
-_GROUP: Final = 1_000_000
+_GROUP: Final = 100_000
 """Rows of a group, about: what is in memory at once."""
 _HEADER: Final = b"nasgauge-packed"
 _BYTES: Final = "bytes"

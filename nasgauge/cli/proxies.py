@@ -66,7 +66,6 @@ def cells(
     from nasgauge.harness.proxies.registry import proxies
     from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather, not_finite, read
     from nasgauge.harness.proxies.scores import Scorer, classes, members, score_cells
-    from nasgauge.spaces.cells import Cell
     from nasgauge.spaces.nb201 import NB201
 
     chosen = [Cell.parse(text) for text in texts or ()]
