@@ -14,8 +14,8 @@ class Depthwise(nn.Conv2d):
     """
 
     def __init__(self, channels: int, kernel: int, stride: int, dilation: int) -> None:
-        padding = dilation * (kernel // 2)
-        super().__init__(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False)
+        pad = dilation * (kernel // 2)
+        super().__init__(channels, channels, kernel, stride, pad, dilation, groups=channels, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, ⌈H / stride⌉, ⌈W / stride⌉)."""

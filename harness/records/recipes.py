@@ -24,7 +24,6 @@ class Recipe:
 
     The defaults are those of NAS-Bench-201 (Dong and Yang, 2020, table 1): SGD with Nesterov momentum, a learning
     rate that falls from 0.1 to 0 along a cosine, one step an epoch. The last batch of an epoch may be smaller.
-
     Raises InvalidRecipe.
 
     >>> Recipe(name="mine", epochs=3, batch=128).learning_rate
@@ -87,8 +86,7 @@ class Recipe:
     """Name in `nasgauge.harness.network.INITIALISATIONS`."""
 
     side: int = 0
-    """Side in pixels of the training crops of photographs; 0 for images that are used at their own size, with flips and
-    padded crops."""
+    """Side in pixels of the training crops of photographs; 0 for images of their own size, with flips and padded crops."""
     test_side: int = 0
     """Side in pixels of the central crops in evaluation; 0 for `side`."""
     evaluation_crop: float = 0.875
