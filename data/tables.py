@@ -182,8 +182,7 @@ class AccuracyTable:
         """
         import pandas as pd
 
-        inside = np.array([cell.rank for cell in SPACES[self.space]()])
-        order = inside if self.official is None else np.argsort(self.official)
+        order = SPACES[self.space]().ranks if self.official is None else np.argsort(self.official)
         columns = {str(column): values for column, values in self.columns.items()}
         for dataset in self.views:
             if dataset in TASKS:

@@ -14,11 +14,11 @@ from nasgauge.harness.records.results import (
     OtherCampaign,
     Settings,
     Unit,
-    read_unit,
+    every_record,
     references_of,
     settings_of,
 )
-from nasgauge.harness.records.steps import Record, Steps, write
+from nasgauge.harness.records.steps import DamagedRecord, Record, Steps, write
 from nasgauge.harness.records.todo import stretches
 
 
@@ -44,9 +44,10 @@ def merge(folders: Sequence[Path], out: Path) -> Settings:
         settings = joined(settings, found)
     if claimed(out, settings) is not None:
         raise OtherCampaign(f"{out} holds a campaign; give a new folder")
-    cut = _distinct(
-        [(path, read_unit(path)) for folder in folders for path in sorted(folder.glob("*.parquet"))]
-    )
+    damaged: list[str] = []
+    cut = _distinct([found for folder in folders for found in every_record(folder, damaged)])
+    if damaged:
+        raise DamagedRecord(damaged[0])
     claim(out, settings, {name: one for folder in folders for name, one in references_of(folder).items()})
     for unit, record in cut:
         write(out / unit.file, record.header, record.steps)

@@ -19,6 +19,7 @@ from nasgauge.harness.records.results import (
     read_unit,
     references_of,
     settings_of,
+    unit_of,
 )
 from nasgauge.harness.records.trainings import DamagedTraining
 from nasgauge.harness.search.campaign import OWN_TABLE
@@ -111,7 +112,7 @@ def _read_all(folder: Path, verdict: Verdict) -> Iterator[_Stored]:
     seen: dict[tuple[str, str], set[int]] = {}
     for _, record in each_record(folder, verdict.problems):
         header = record.header
-        unit = Unit(header.searcher, header.dataset, *header.seeds)
+        unit = unit_of(header)
         seeds = seen.setdefault((unit.searcher, unit.dataset), set())
         if again := seeds & set(range(unit.first, unit.last + 1)):
             verdict.problems.append(f"result file {unit.file} repeats {len(again)} seeds of another file")

@@ -1,12 +1,14 @@
 """Discrete evolution strategies of Nevergrad (Rapin and Teytaud, 2018), through its ask-and-tell interface."""
 
+import random
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 
-from nasgauge.searchers.foreign import global_generators_restored
 from nasgauge.spaces.errors import missing
 from nasgauge.spaces.nb201 import Space
 
@@ -50,7 +52,7 @@ class Nevergrad(Generic[C]):
     def ask(self) -> list[C]:
         """The next cell that the strategy suggests."""
         if self._optimizer is None:
-            with global_generators_restored():
+            with _global_generators_restored():
                 self._optimizer = self._new()
         suggestion = self._optimizer.ask()
         self._open.append(suggestion)
@@ -69,3 +71,14 @@ class Nevergrad(Generic[C]):
         """Report the accuracy of the oldest open suggestion."""
         if self._optimizer is not None and self._open:
             self._optimizer.tell(self._open.popleft(), -accuracy)
+
+
+@contextmanager
+def _global_generators_restored() -> Iterator[None]:
+    """Nevergrad draws from the global generators when it is imported and when parameters are made."""
+    before, numpy_before = random.getstate(), np.random.get_state()  # noqa: NPY002 - only kept
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(numpy_before)  # noqa: NPY002 - only put back

@@ -110,6 +110,11 @@ class NB201:
         """The cell at a place of that order."""
         return self._cells[place]
 
+    @property
+    def ranks(self) -> NDArray[np.intp]:
+        """`Cell.rank` of every cell, ascending."""
+        return _ranks_of(len(self.operations))
+
     def __contains__(self, cell: object) -> bool:
         return isinstance(cell, Cell) and set(cell.ops) <= set(self.operations)
 
@@ -212,6 +217,13 @@ def _cells_of(operations: int) -> tuple[Cell, ...]:
     """The cells of the first `operations` operations, by `Cell.rank`."""
     kept = set(OPERATIONS[:operations])
     return tuple(cell for cell in all_cells() if kept.issuperset(cell.ops))
+
+
+@cache
+def _ranks_of(operations: int) -> NDArray[np.intp]:
+    ranks = np.array([cell.rank for cell in _cells_of(operations)], dtype=np.intp)
+    ranks.flags.writeable = False
+    return ranks
 
 
 @lru_cache(maxsize=2 * N_CELLS)

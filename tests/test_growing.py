@@ -13,6 +13,7 @@ from test_campaign import campaign_in, digests
 
 from nasgauge.analysis.results.campaign import load
 from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.packing import pack_folder
 from nasgauge.harness.records.results import OtherCampaign, Settings, records_of, references_of, settings_of
 from nasgauge.harness.records.steps import read
 from nasgauge.harness.search import units
@@ -254,6 +255,15 @@ def test_folders_are_merged_and_each_run_is_kept_once(toy_file: Path, tmp_path: 
     assert np.array_equal(campaign.runs["toy", "random"].validation, whole.validation)
     grown = on_toy(tmp_path / "c", toy_file, ["random", "evolution", "local"], 10, 15)
     assert sum(unit.runs for unit in grown.missing()) == 8 + 3  # seeds 0-7 of local, 12-14 of evolution
+
+
+def test_packed_runs_are_merged_too(toy_file: Path, tmp_path: Path) -> None:
+    folders = parts(tmp_path, toy_file)
+    merge(folders, tmp_path / "c")
+    pack_folder(folders[0])
+    merge(folders, tmp_path / "d")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "c").glob("*.parquet")}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "d").glob("*.parquet")} == files
 
 
 @pytest.mark.parametrize(

@@ -147,12 +147,12 @@ def test_a_seed_in_two_files_counts_once_and_a_searcher_without_runs_is_listed(c
         )
     found = report(copy, figures=False)
     assert "local on toy: no runs" in found.notes
-    rows = found.final.frame
-    row = rows[(rows["dataset"] == "toy") & (rows["searcher"] == "local")].iloc[0]
+    table = found.final.frame
+    row = table[(table["dataset"] == "toy") & (table["searcher"] == "local")].iloc[0]
     assert row["n"] == 0
     assert np.isnan(row["mean"])
     assert "no runs" in found.final.markdown
-    assert np.isfinite(rows["mean"]).sum() == len(rows) - 1
+    assert np.isfinite(table["mean"]).sum() == len(table) - 1
 
 
 def test_runs_of_one_query_are_flat_and_fewer_than_ten_have_no_p_value(copy: Path) -> None:

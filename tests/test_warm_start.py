@@ -11,7 +11,7 @@ from nasgauge.harness.search.specs import InvalidOption, Spec
 from nasgauge.harness.search.units import generators
 from nasgauge.harness.search.warm_start import Scores, WarmStart
 from nasgauge.spaces.cells import Cell
-from nasgauge.spaces.nb201 import NB201
+from nasgauge.spaces.nb201 import NB201, TransNAS
 
 SPACE = NB201()
 
@@ -111,6 +111,13 @@ def test_a_warm_start_changes_what_a_searcher_does_next() -> None:
         best = max(warm, key=lambda step: step.evaluation[0]).cell
         parents = [best] if text == "local" else [step.cell for step in warm]
         assert any(after.cell in SPACE.neighbours(parent) for parent in parents)
+
+
+def test_a_warm_start_stays_in_a_space_that_has_a_part_of_the_cells() -> None:
+    space = TransNAS()
+    rng, _ = generators(0)
+    searcher = Spec.parse("local:warm=params:warm_cells=20").make(space, rng)
+    assert set(searcher.ask()) <= set(space)
 
 
 @pytest.mark.parametrize(

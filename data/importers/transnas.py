@@ -61,7 +61,7 @@ def import_transnas(paths: Mapping[str, Path]) -> AccuracyTable:
                     figures[found[1]][_cell(record).rank] = value * _SCALES.get(found[1], 1.0)
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ImportFailed(f"{path} is not the export {path.name}: {error!r}") from error
-    inside = np.array([cell.rank for cell in TransNAS()])
+    inside = TransNAS().ranks
     for task, values in figures.items():
         missing = int(np.isnan(values[inside]).sum())
         if missing:

@@ -182,11 +182,7 @@ def zen(network: nn.Module, batch: Batch) -> float:
     True
     """
     seen = batch.once(perturbed, network)
-    return (
-        math.log(seen.change) + float(seen.batch[seen.batch > 0].log().sum()) / 2
-        if seen.change
-        else -math.inf
-    )
+    return _zen_score(seen, seen.batch)
 
 
 def zen_running(network: nn.Module, batch: Batch) -> float:
@@ -207,11 +203,14 @@ def zen_running(network: nn.Module, batch: Batch) -> float:
     True
     """
     seen = batch.once(perturbed, network)
-    return (
-        math.log(seen.change) + float(seen.running[seen.batch > 0].log().sum()) / 2
-        if seen.change
-        else -math.inf
-    )
+    return _zen_score(seen, seen.running)
+
+
+def _zen_score(seen: Perturbed, variances: Tensor) -> float:
+    """With these variances of the batch normalisations; those without variance in the batch are left out."""
+    if not seen.change:
+        return -math.inf
+    return math.log(seen.change) + float(variances[seen.batch > 0].log().sum()) / 2
 
 
 def relu_codes(network: nn.Module, images: Tensor) -> Tensor:

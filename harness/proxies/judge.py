@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from nasgauge.data.images import ImageSet, augmented, crops
 from nasgauge.harness.network import Choices, Network, Skeleton, initialise
 from nasgauge.harness.network.darts import BlockNetwork
 from nasgauge.harness.ntk import Workspace
+from nasgauge.harness.proxies.batch import generator_of
 from nasgauge.harness.proxies.tenas import kappa, regions
 from nasgauge.searchers.pruning import Comparison, Settings
 
@@ -196,8 +196,7 @@ class Judge:
         return crops(self.images, self.settings.region_samples, generator)
 
     def _generator(self, *role: int) -> torch.Generator:
-        entropy = np.random.SeedSequence([self.seed, self._round, *role]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(entropy[0] >> 1))
+        return generator_of(self.seed, self._round, *role)
 
     def _spread(self, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
         with _one_thread_each(), ThreadPoolExecutor(self.workers) as pool:

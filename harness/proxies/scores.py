@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nasgauge.data.images import ImageSet, augmented, crops
 from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
-from nasgauge.harness.proxies.batch import Batch, Passes
+from nasgauge.harness.proxies.batch import Batch, Passes, generator_of
 from nasgauge.harness.proxies.judge import KAPPA, REGIONS
 from nasgauge.harness.proxies.registry import Proxy, proxies
 from nasgauge.harness.proxies.score_files import Recipe, Score, UnfitScores, difference, read, write
@@ -151,8 +151,7 @@ class Scorer:
         return build(choices_of(cell), skeleton, generator, initialisation=how, device=self.device)
 
     def _generator(self, *role: int) -> torch.Generator:
-        entropy = np.random.SeedSequence([self.recipe.seed, *role]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(entropy[0] >> 1))
+        return generator_of(self.recipe.seed, *role)
 
 
 def live(cell: Cell) -> Cell:

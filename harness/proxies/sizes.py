@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -17,6 +16,7 @@ from nasgauge.data.atomic import replacing
 from nasgauge.data.images import ImageSet, augmented, crops
 from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
+from nasgauge.harness.proxies.batch import generator_of
 from nasgauge.harness.proxies.judge import KAPPA, REGIONS
 from nasgauge.harness.proxies.score_files import UnfitScores
 from nasgauge.harness.proxies.scores import live
@@ -74,8 +74,10 @@ def measure(ranks: Sequence[int], images: ImageSet, plan: Plan, path: Path) -> I
     kept = list(read(path, plan)) if path.is_file() else []
     done = {value.rank for value in kept}
     workspace = Workspace()
-    pixels = [augmented(images, max(plan.batches), _generator(plan, 0, r))[0] for r in range(plan.repeats)]
-    pieces = [crops(images, max(plan.samples), _generator(plan, 1, r)) for r in range(plan.repeats)]
+    pixels = [
+        augmented(images, max(plan.batches), generator_of(plan.seed, 0, r))[0] for r in range(plan.repeats)
+    ]
+    pieces = [crops(images, max(plan.samples), generator_of(plan.seed, 1, r)) for r in range(plan.repeats)]
     for place, rank in enumerate(ranks, 1):
         if rank not in done:
             for repeat in range(plan.repeats):
@@ -90,7 +92,9 @@ def _measured(
     cell = NB201()[rank]
 
     def made(skeleton: Skeleton, role: int, how: str) -> Network:
-        return build(choices_of(live(cell)), skeleton, _generator(plan, role, repeat), initialisation=how)
+        return build(
+            choices_of(live(cell)), skeleton, generator_of(plan.seed, role, repeat), initialisation=how
+        )
 
     def value(proxy: Proxy, size: int, score: Callable[[], float]) -> Value:
         start = time.process_time()
@@ -132,8 +136,3 @@ def _write(path: Path, values: Sequence[Value], plan: Plan) -> None:
 
 def _text(plan: Plan) -> str:
     return json.dumps(asdict(plan) | {"torch": torch.__version__})
-
-
-def _generator(plan: Plan, *role: int) -> torch.Generator:
-    entropy = np.random.SeedSequence([plan.seed, *role]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(entropy[0] >> 1))

@@ -82,13 +82,9 @@ def check_comparable(folder: Path, found: Settings, wanted: Settings) -> None:
 
 
 def _first_difference(then: TrainingSettings, now: TrainingSettings) -> tuple[str, object, object]:
-    both = [(vars(then.recipe) | vars(then), vars(now.recipe) | vars(now))]
-    return next(
-        (name, one[name], other[name])
-        for one, other in both
-        for name in one
-        if name != "recipe" and one[name] != other[name]
-    )
+    one, other = vars(then.recipe) | vars(then), vars(now.recipe) | vars(now)
+    name = next(name for name in one if name != "recipe" and one[name] != other[name])
+    return name, one[name], other[name]
 
 
 def _amount(budget: str) -> float:

@@ -197,7 +197,7 @@ def records_of(folder: Path) -> tuple[list[Record], list[str]]:
 def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
     """As `records_of`, one file at a time; lines about files left out are appended to `left_out`."""
     settings = settings_of(folder)
-    for path, record in _every_record(folder, left_out):
+    for path, record in every_record(folder, left_out):
         header = record.header
         if header.table_sha256 != settings.table_sha256:
             left_out.append(
@@ -213,8 +213,11 @@ def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Recor
             yield path, record
 
 
-def _every_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
-    """In order of the names of units, whether they are packed or not."""
+def every_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
+    """The records of all units in order of their names, whether they are packed or not, of any table and budget.
+
+    Lines about damaged files, which are left out, are appended to `left_out`.
+    """
 
     def packed() -> Iterator[tuple[Path, Record]]:
         if (pack := packed_file(folder)).exists():

@@ -38,6 +38,7 @@ from nasgauge.harness.search.schedule import Kind
 from nasgauge.harness.search.specs import Searchable, Spec, open_space
 from nasgauge.harness.search.units import Place, generators
 from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.nb201 import SPACES
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
@@ -108,7 +109,7 @@ class Campaign:
             one = oracle.for_run(generators(0)[1])
             cost(one.evaluate(oracle.space[0]), rules.budget.clock)
             left_for_one(one, rules.budget)
-            _check_least(specs, rules.budget, oracle.space)
+        _check_least(specs, rules.budget, SPACES[opened.space]())
         settings = Settings(
             table=name,
             table_sha256=opened.sha256,

@@ -169,7 +169,7 @@ class Table:
         self.test: Final[NDArray[np.float64]] = table.column(self.view.report)
         """The reported accuracy of every cell, (15625,) by `Cell.rank`, percent."""
         self.space: Final = SPACES[table.space]()
-        inside = np.array([cell.rank for cell in self.space])
+        inside = self.space.ranks
         self.draws: Final = _equally_likely(runs_SC[:, inside], self.test[inside])
         """Search metric and reported accuracy of the equally likely outcomes of querying a random cell,
         (outcomes,) each: the cells, or, where a seed is drawn, the seeds of every cell."""

@@ -68,9 +68,9 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
     for seed in range(unit.first, unit.last + 1):
         try:
             done.append(next(runs))
-            steps = gather(done)
+            cells = gather(done[-1:]).cells  # which checks what the run recommends
             if settings.training is None:
-                for text in steps.cells:
+                for text in cells:
                     Cell.parse(text)  # the cells may be forged
         except (InvalidBudget, KeyboardInterrupt):
             raise
@@ -93,7 +93,7 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
             }
         )
         path = place.folder / replace(unit, last=seed).file
-        write(path, header, steps)
+        write(path, header, gather(done))
         if before is not None:  # the longer file holds its runs
             remove(before)
         before, clock = path, time.perf_counter()

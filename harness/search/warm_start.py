@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import nasgauge.harness
+from nasgauge.spaces.cells import all_cells
 from nasgauge.spaces.errors import NasgaugeError
 
 C = TypeVar("C")
@@ -73,9 +74,9 @@ def _shipped(proxy: str) -> Scores:
 
 
 class WarmStart(Generic[C]):
-    """A searcher of NAS-Bench-201 that begins with the cells that a proxy ranks highest.
+    """A searcher of NAS-Bench-201, or a part of it, that begins with the cells that a proxy ranks highest.
 
-    The proxy scores `pool` cells, drawn from `rng` without replacement among the cells that have shipped scores; all
+    The proxy scores `pool` cells, drawn from `rng` without replacement among the cells of the space that have shipped scores; all
     of these if there are fewer. The best `cells` of them are queried. The searcher is then told of these in ascending
     order of accuracy, before its first `ask`, and goes on from there. Such a cell is not queried again when the
     searcher first asks for it.
@@ -107,9 +108,9 @@ class WarmStart(Generic[C]):
         pool: int = 1000,
     ) -> None:
         scores = [Scores.of(name) for name in proxy.split("+")]
-        scored = scores[0].ranks_N
-        for other in scores[1:]:
-            scored = np.intersect1d(scored, other.ranks_N, assume_unique=True)
+        scored = space.ranks
+        for each in scores:
+            scored = np.intersect1d(scored, each.ranks_N, assume_unique=True)
         if not 1 <= cells <= min(pool, len(scored)):
             raise UnknownWarmStart(
                 f"warm_cells must be at least 1 and at most warm_pool and the {len(scored)} cells with scores of "
@@ -120,7 +121,7 @@ class WarmStart(Generic[C]):
         ranks = sum(_ranks(each.values_N[where]) for each, where in zip(scores, places, strict=True))
         best = np.argsort(-np.asarray(ranks), kind="stable")[:cells]
         self.searcher = searcher
-        self._first: list[C] = [space[rank] for rank in drawn[best].tolist()]
+        self._first: list[Any] = [all_cells()[rank] for rank in drawn[best].tolist()]
         self._seconds = float(
             sum(each.seconds_N[where].sum() for each, where in zip(scores, places, strict=True))
         )

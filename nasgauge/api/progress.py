@@ -103,7 +103,7 @@ class _Html:
 
         self.what, self.total, self.done, self.before = what, total, done, done
         self.start = self.drawn = time.monotonic()
-        self.handle: Any = display(self, display_id=True)
+        self.handle: Any = cast(Any, display)(self, display_id=True)  # IPython has no types
 
     def advance(self, amount: float) -> None:
         self.done += amount

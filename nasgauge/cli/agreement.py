@@ -9,7 +9,7 @@ from nasgauge.cli import console, options
 from nasgauge.data import DEFAULT_TABLE
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 def agreement(
@@ -71,7 +71,7 @@ def agreement(
     save_text(out / "agreement.md", page(found_tables, notes))
     for title, shown in found_tables.items():
         console.out().print(f"\n{title}", markup=False)
-        _print(shown.drop(columns="conditions", errors="ignore"))
+        console.numbers(shown.drop(columns="conditions", errors="ignore"))
     names = [*(file.name for file in files), "agreement.tex", "agreement.md"]
     console.out().print(f"written to {out}: {', '.join(names)}", markup=False)
 
@@ -117,10 +117,5 @@ def settings(
     kept = [value for value in read(path, plan) if value.rank in ranks]
     frame = pd.DataFrame(taus(kept, accuracies, np.random.default_rng(seed)))
     files = Inks(out).save("settings", lambda figure: draw_settings(figure, frame), frame, aspect=(1.25, 0.9))
-    _print(frame)
+    console.numbers(frame)
     console.out().print(f"written to {out}: {', '.join(file.name for file in files)}", markup=False)
-
-
-def _print(numbers: "pd.DataFrame") -> None:
-    text = numbers.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="")
-    console.out().print(text, markup=False)

@@ -10,6 +10,7 @@ from nasgauge.spaces.errors import NasgaugeError
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    import pandas as pd
     from rich.console import Console
     from rich.progress import Progress
 
@@ -102,6 +103,12 @@ def named(cell: "Cell") -> str:
     from nasgauge.spaces.architectures import short_name
 
     return f"{index_of(cell)} {short_name(cell)} {cell}"
+
+
+def numbers(frame: "pd.DataFrame") -> None:
+    """Print a frame with three decimals."""
+    text = frame.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="")
+    out().print(text, markup=False)
 
 
 def progress() -> "Progress":

@@ -147,16 +147,16 @@ class Run:
         """The results folder: --out, or one named after `what` and each option that may not change in a folder."""
         if self.out is not None:
             return self.out
-        named = {
-            "": what,
-            "table": Path(self.table).stem if self.table != DEFAULT_TABLE else "",
-            "protocol": self.protocol.value if self.protocol is not ProtocolName.default else "",
-            "metric": self.metric,
-            "search on": f"search-on-{self.search_on}" if self.search_on else "",
-            "budget": self.budget,
-            "repeats": self.repeats.value if self.repeats is not Repeats.charge else "",
-        }
-        return RESULTS / "-".join(filter(None, map(_plain, named.values())))
+        parts = (
+            what,
+            Path(self.table).stem if self.table != DEFAULT_TABLE else "",
+            self.protocol.value if self.protocol is not ProtocolName.default else "",
+            self.metric,
+            f"search-on-{self.search_on}" if self.search_on else "",
+            self.budget,
+            self.repeats.value if self.repeats is not Repeats.charge else "",
+        )
+        return RESULTS / "-".join(filter(None, map(_plain, parts)))
 
     @property
     def chosen_seeds(self) -> range:

@@ -10,7 +10,7 @@ from nasgauge.cli import console, options
 from nasgauge.data import DEFAULT_TABLE
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 class Target(StrEnum):
@@ -87,7 +87,7 @@ def predictors(
     columns = ["surrogate", "size", "tested", "fitted", "cells", "spearman", "kendall", "kendall_low"]
     columns += ["kendall_high", "weighted_tau", "precision", "regret"]
     columns += [str(name) for name in means if str(name).startswith(("ceiling", "paper"))]
-    _print(means[columns])
+    console.numbers(means[columns])
     console.out().print(f"written to {out}: trials.parquet, predictors.csv, predictors.tex", markup=False)
 
 
@@ -131,11 +131,6 @@ def efficiency(
     save_csv(out / "efficiency.csv", lines)
     save_csv(out / "answers.csv", chosen)
     save_text(out / "efficiency.tex", latex(lines))
-    _print(lines)
-    _print(chosen)
+    console.numbers(lines)
+    console.numbers(chosen)
     console.out().print(f"written to {out}: efficiency.csv, efficiency.tex, answers.csv", markup=False)
-
-
-def _print(numbers: "pd.DataFrame") -> None:
-    text = numbers.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="")
-    console.out().print(text, markup=False)

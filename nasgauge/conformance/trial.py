@@ -49,9 +49,6 @@ class Broken(Exception):
         self.evidence = evidence
 
 
-_NUMERICAL: Final = frozenset({"scipy", "sklearn"})  # their own data files, such as the numbers of Sobol
-
-
 @dataclass
 class Trial:
     """A searcher under test: how to make it, and what is watched while its code runs."""
@@ -103,7 +100,7 @@ class Trial:
             return
         if event == "open" and isinstance(arguments[0], (str, bytes)):
             path = os.fsdecode(arguments[0])
-            if Path(path).suffix.lower() in _DATA and not _NUMERICAL & set(Path(path).parts):
+            if Path(path).suffix.lower() in _DATA:
                 self.read.append(f"{self.watching} opened {path}")
         elif event == "socket.connect":
             self.read.append(f"{self.watching} connected to {arguments[1]}")
