@@ -184,13 +184,24 @@ class Spec:
         parameters = (p for p in signature.parameters.values() if p.name not in taken)
         return {p.name: p.default for p in parameters if isinstance(p.default, Option)}
 
-    def make(self, space: Any, rng: np.random.Generator) -> CellSearcher:
-        """A new searcher.
+    @property
+    def asks_epochs(self) -> bool:
+        """Whether it is a multi-fidelity searcher: its constructor has the keyword `fidelities`."""
+        return "fidelities" in inspect.signature(self.factory).parameters
+
+    def make(self, space: Any, rng: np.random.Generator, fidelities: Sequence[int] = ()) -> CellSearcher:
+        """A new searcher; one that asks for epochs is given those that there are, or keeps its default.
 
         Raises InvalidOption if its constructor raises ValueError.
         """
-        own, options = self._own(), dict(self.options)
+        own, options = self._own(), dict[str, Any](self.options)
         warm = {key: options.pop(key) for key in _WARM.keys() - own.keys() if key in options}
+        if self.asks_epochs and fidelities:
+            options["fidelities"] = fidelities
+        if self.asks_epochs and "warm" in warm:
+            raise InvalidOption(
+                f"searcher {self.name} chooses how long cells are trained, a warm start does not; leave warm out"
+            )
         try:
             searcher = self.factory(space, rng, **options)
             if "warm" not in warm:
