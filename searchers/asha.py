@@ -44,7 +44,9 @@ class ASHA(Generic[C]):
         self.rng = rng
         self.rungs = rungs(fidelities, eta, lowest)
         self._cells: list[C] = []  # one for each training from its beginning
-        self._results: list[list[tuple[float, int]]] = [[] for _ in self.rungs]  # best first: place in `_cells`
+        self._results: list[list[tuple[float, int]]] = [
+            [] for _ in self.rungs
+        ]  # best first: place in `_cells`
         self._promoted: list[set[int]] = [set() for _ in self.rungs]
         self._open: list[tuple[int, int]] = []  # asked for, not told yet: rung and place
 

@@ -1,1 +1,2 @@
-class NPENAS: pass
+class NPENAS:
+    pass

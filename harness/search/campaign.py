@@ -155,6 +155,11 @@ class Campaign:
         Raises InvalidCampaign, UnknownSearcher, UnknownSpace, InvalidOption, InvalidBudget, NothingToSearchOn,
         ImagesUnavailable.
         """
+        specs, chosen = _specs(searchers), _seeds(seeds)
+        if many := [str(spec) for spec in specs if spec.asks_epochs]:
+            raise InvalidCampaign(
+                f"{', '.join(many)} asks for several training lengths, a recipe has one; look cells up in a table"
+            )
         from nasgauge.harness.training.trainer import open_trainer
 
         if rules.metric:
@@ -164,11 +169,6 @@ class Campaign:
         if rules.search_on:
             raise InvalidCampaign(
                 "another dataset to search on needs a table; cells are trained here: give that dataset alone"
-            )
-        specs, chosen = _specs(searchers), _seeds(seeds)
-        if many := [str(spec) for spec in specs if spec.asks_epochs]:
-            raise InvalidCampaign(
-                f"{', '.join(many)} asks for several training lengths, a recipe has one; look cells up in a table"
             )
         opened = open_space(space)
         training = TrainingSettings(recipe=recipe, space=space, images=images)

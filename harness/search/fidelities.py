@@ -109,7 +109,9 @@ class _Continued:
     def __init__(self, ladder: Ladder, rng: np.random.Generator) -> None:
         self._ladder = ladder
         self._rng = rng
-        self._left: dict[int, tuple[float, Evaluation]] = {}  # by rank: what chose the seed, and the whole cost
+        self._left: dict[
+            int, tuple[float, Evaluation]
+        ] = {}  # by rank: what chose the seed, and the whole cost
 
     def evaluate(self, asked: At[Cell]) -> Evaluation:
         if not isinstance(asked, At):

@@ -182,9 +182,7 @@ def _table_evaluator(folder: Path, settings: Settings, dataset: str, spec: Spec)
         "report": str(oracle.view.report),
         "warning": oracle.view.warning,
     }
-    return _Evaluator(
-        header, oracle.space, (ladder or oracle).for_run, ladder.fidelities if ladder else ()
-    )
+    return _Evaluator(header, oracle.space, (ladder or oracle).for_run, ladder.fidelities if ladder else ())
 
 
 def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Evaluator:
