@@ -54,7 +54,9 @@ class NPENAS(Generic[C]):
                 f"initial={initial}, batch={batch}, parents={parents}, epochs={epochs} and candidates={candidates}"
             )
         if "graph" not in space.layouts:
-            raise ValueError("the cells of this space have no graphs; give it the code `graph`, or choose smbo")
+            raise ValueError(
+                "the cells of this space have no graphs; give it the code `graph`, or choose smbo"
+            )
         self.space = space
         self.rng = rng
         self.initial = initial

@@ -66,7 +66,9 @@ def test_the_network_is_what_torch_computes() -> None:
     assert outputs == pytest.approx(theirs.detach().numpy(), rel=1e-4, abs=1e-5)
     for name, gradient in net.gradients.items():
         expected = w[name].grad.numpy()
-        assert gradient == pytest.approx(expected, rel=1e-3, abs=1e-4 * max(1.0, float(np.abs(expected).max()))), name
+        assert gradient == pytest.approx(
+            expected, rel=1e-3, abs=1e-4 * max(1.0, float(np.abs(expected).max()))
+        ), name
 
 
 def test_it_learns_a_landscape_that_edges_decide() -> None:
@@ -110,7 +112,7 @@ def test_other_spaces_are_searched_too(where: TransNAS) -> None:
 
 
 def test_bad_input_is_told() -> None:
-    with pytest.raises(InvalidOption, match="candidates at least batch, not .* candidates=5"):
+    with pytest.raises(InvalidOption, match=r"candidates at least batch, not .* candidates=5"):
         Spec.of("npenas:candidates=5")
 
     class Bare(NB201):

@@ -178,9 +178,8 @@ def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
         lengths.append(len(steps))
     cells, evaluations, charged, overhead, answers = zip(*rows, strict=True) if rows else ((),) * 5
     fidelity = np.zeros(len(rows), dtype=np.int32)
-    if any(isinstance(cell, At) for cell in cells):
-        fidelity[:] = [asked.epochs for asked in cells]
-        cells = tuple(asked.cell for asked in cells)
+    if cells and isinstance(cells[0], At):
+        cells, fidelity[:] = zip(*cells, strict=True)
     figures = np.array(evaluations, dtype=np.float64).reshape(-1, len(Evaluation._fields))
     return Steps(
         seed=np.repeat(np.array(seeds, dtype=np.int32), lengths),

@@ -99,7 +99,7 @@ class _Anew:
     def evaluate(self, asked: At[Cell]) -> Evaluation:
         try:
             return self._at[asked.epochs](asked.cell)
-        except (AttributeError, KeyError):
+        except (AttributeError, KeyError):  # no At, or a length that the table does not have
             raise _refused(self._ladder, asked) from None
 
 

@@ -179,7 +179,9 @@ class GraphSurrogate:
         labels, sums = self._encoded(X)
         with one_thread():
             found = [
-                self._net.forward(labels[start : start + _CHUNK], sums[start : start + _CHUNK], training=False)
+                self._net.forward(
+                    labels[start : start + _CHUNK], sums[start : start + _CHUNK], training=False
+                )
                 for start in range(0, len(labels), _CHUNK)
             ]
         return 100 * sigmoid(np.concatenate(found)).astype(np.float64)
