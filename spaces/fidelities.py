@@ -1,6 +1,7 @@
 """Trainings of a chosen length: what a searcher asks for that trains many cells briefly and few of them fully."""
 
-from typing import Final, Generic, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 C = TypeVar("C")
 
@@ -15,6 +16,18 @@ class At(NamedTuple, Generic[C]):
     cell: C
     epochs: int
     """Those of the whole training, not of its continuation."""
+
+
+class LengthSearcher(Protocol[C]):
+    """A searcher that chooses training lengths; its constructor has the keyword `fidelities`, the lengths that there are."""
+
+    def ask(self) -> Sequence[At[C]]:
+        """The next trainings; none when the search is over."""
+        ...
+
+    def tell(self, asked: At[C], accuracy: float) -> None:
+        """The validation accuracy after a training that was asked for, in percent, in the order asked."""
+        ...
 
 
 EVERY_EPOCH: Final = range(1, 201)

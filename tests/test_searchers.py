@@ -128,7 +128,7 @@ def test_reinforce_settles_on_what_is_rewarded(toy: AccuracyTable) -> None:
     ("text", "error", "message"),
     [
         ("evolutoin", UnknownSearcher, "did you mean evolution"),
-        ("", UnknownSearcher, "choose from bananas"),
+        ("", UnknownSearcher, "choose from asha, bananas"),
         ("evolution:pop=3", InvalidOption, "its options: population, tournament"),
         ("evolution:population=many", InvalidOption, "population takes a value like 10, not 'many'"),
         ("evolution:population=0", InvalidOption, "must be at least 1"),

@@ -1,6 +1,7 @@
 """The table `transnas` and its space: rebuilt from its source, known answers, and searched by every searcher."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,5 +129,6 @@ def test_every_searcher_searches_it_unchanged(name: str, table: AccuracyTable) -
     steps = list(run(searcher, AtAnyLength(table, "class_scene"), Budget(60)))
 
     assert len(steps) == 60
-    assert {step.cell.cell if isinstance(step.cell, At) else step.cell for step in steps} <= set(space)
+    asked: list[Any] = [step.cell for step in steps]
+    assert {one.cell if isinstance(one, At) else one for one in asked} <= set(space)
     assert max(step.evaluation.validation for step in steps) > 53.5

@@ -23,6 +23,7 @@ from nasgauge.harness.search.failures import TIME_LIMIT, Hangs, SearcherFailed, 
 from nasgauge.harness.search.warm_start import WarmStart
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.fidelities import LengthSearcher
 from nasgauge.spaces.nb201 import NB201, Space
 
 Option = int | float | str | bool
@@ -55,7 +56,7 @@ class CellSearcher(Protocol):
         ...
 
 
-Factory = Callable[..., CellSearcher]
+Factory = Callable[..., CellSearcher | LengthSearcher[Cell]]
 """A searcher's class, or a `functools.partial` of one."""
 
 
@@ -203,9 +204,9 @@ class Spec:
                 f"searcher {self.name} chooses how long cells are trained, a warm start does not; leave warm out"
             )
         try:
-            searcher = self.factory(space, rng, **options)
+            searcher: Any = self.factory(space, rng, **options)
             if "warm" not in warm:
-                return searcher
+                return searcher  # type: ignore[no-any-return]  # of whichever protocol
             proxy, cells, pool = (_WARM | warm).values()
             return WarmStart(searcher, space, rng, proxy=str(proxy), cells=int(cells), pool=int(pool))
         except ValueError as error:

@@ -155,7 +155,7 @@ class Watched:
         if not _valid(cell):
             raise Broken("valid cells", f"{where}, no cell")
 
-    def tell(self, cell: Cell, accuracy: float) -> None:
+    def tell(self, cell: Any, accuracy: float) -> None:
         """Pass a result on.
 
         Raises Broken.

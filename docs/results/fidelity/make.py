@@ -35,6 +35,7 @@ def figure(campaign: Campaign) -> Figure:
         draw_accuracy(ax, grid, bands, references=best, shown=shown, legend=False)
         ax.set_title(dataset_name(dataset))
         ax.set_xlabel("training epochs")
+        ax.set_xticks([500, 2_000, 10_000, 40_000])
     axes[0].set_ylabel("test accuracy of the incumbent (%)")
     lines = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
     drawn.legend(
