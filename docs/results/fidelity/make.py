@@ -45,18 +45,17 @@ def figure(campaign: Campaign) -> Figure:
 
 
 def table(campaign: Campaign) -> pd.DataFrame:
-    """Mean and 95 % bootstrap interval after so many epochs, and the searcher's own CPU seconds of a run."""
+    """Mean and 95 % bootstrap interval after so many epochs."""
     rows = []
     for dataset in campaign.datasets:
         for name, runs in campaign.on(dataset).items():
             values = on_grid(runs, "epochs", np.array(AT, dtype=float))
             low, high = bootstrap_mean(values, np.random.default_rng(0))
-            own = runs.spent["overhead"][np.arange(len(runs.lengths)), runs.lengths - 1].mean()
             for place, epochs in enumerate(AT):
                 rows.append(
                     {
                         "dataset": dataset, "searcher": name, "n": len(values), "epochs": epochs,
-                        "mean": values[:, place].mean(), "low": low[place], "high": high[place], "own seconds": own,
+                        "mean": values[:, place].mean(), "low": low[place], "high": high[place],
                     }
                 )  # fmt: skip
     return pd.DataFrame(rows)
@@ -74,7 +73,7 @@ def main(folder: Path) -> None:
         cells = " | ".join(
             f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" for row in _tuples(rows)
         )
-        sys.stdout.write(f"| `{name}` | {rows['n'].iloc[0]} | {cells} | {rows['own seconds'].mean():.1f} |\n")
+        sys.stdout.write(f"| `{name}` | {rows['n'].iloc[0]} | {cells} |\n")
     for name, rows in numbers.groupby("searcher"):
         cells = " | ".join(
             " / ".join(f"{row['mean']:.2f}" for row in _tuples(rows[rows["epochs"] == epochs]))
