@@ -109,7 +109,7 @@ class Campaign:
             one = oracle.for_run(generators(0)[1])
             cost(one.evaluate(oracle.space[0]), rules.budget.clock)
             left_for_one(one, rules.budget)
-        _check_least(specs, rules.budget, SPACES[opened.space]())
+        _check_least(specs, rules, SPACES[opened.space](), oracles)
         settings = Settings(
             table=name,
             table_sha256=opened.sha256,
@@ -166,7 +166,7 @@ class Campaign:
         here = machine.resolved()
         trainer = open_trainer(folder / TRAINED, dataset, training, here, json.dumps(provenance()))
         left_for_one(trainer, rules.budget)
-        _check_least(specs, rules.budget, opened)
+        _check_least(specs, rules, opened, (dataset,))
         settings = Settings(
             table=f"trained by {recipe.name}" + ("" if space == "nb201" else f", space {space}"),
             table_sha256=trainer.sha256,
@@ -290,10 +290,12 @@ def _notes(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
         yield f"{name}: search metric {oracle.metric}, reported {oracle.view.report}{warning}"
 
 
-def _check_least(specs: Iterable[Spec], budget: Budget, space: object) -> None:
-    """Make each searcher of the space, and see whether the budget is enough for it."""
+def _check_least(specs: Iterable[Spec], rules: Rules, space: object, datasets: Iterable[str]) -> None:
+    """Make each searcher of the space, for each dataset if that matters, and see whether the budget is enough for it."""
+    searched = [rules.search_on] if rules.search_on else [*datasets]
     for spec in specs:
-        check_least(spec.make(space, generators(0)[0]), budget, str(spec))
+        for dataset in searched if spec.aims else searched[:1]:
+            check_least(spec.make(space, generators(0)[0], dataset), rules.budget, str(spec))
 
 
 def _beyond(budget: Budget, oracles: Mapping[str, Table]) -> Iterator[str]:

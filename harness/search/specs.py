@@ -17,18 +17,24 @@ from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nasgauge.data.figures import figures, met
 from nasgauge.data.plugins import load
 from nasgauge.harness.search.failures import TIME_LIMIT, Hangs, SearcherFailed, reason_of, time_limit
 from nasgauge.harness.search.warm_start import WarmStart
-from nasgauge.spaces.cells import Cell
+from nasgauge.searchers.aims import Aimed, CostSearcher
+from nasgauge.spaces.cells import N_CELLS, Cell
 from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201, Space
+from nasgauge.spaces.objectives import constraints, objectives
 
 Option = int | float | str | bool
 
 _WARM: Final[dict[str, Option]] = {"warm": "", "warm_cells": 10, "warm_pool": 1000}
 """The options of a warm start, which every searcher has."""
+_AIMS: Final[dict[str, Option]] = {"objective": "", "constraint": ""}
+"""Objectives beside accuracy, which a `CostSearcher` has, and constraints, which every searcher has."""
 
 
 class UnknownSearcher(NasgaugeError, LookupError):
@@ -86,7 +92,8 @@ class Spec:
 
     As text: `evolution`, `evolution:population=50:tournament=10`, `my_module:MyClass:population=50`. Equal
     texts are equal specs. Every searcher has the options of a warm start by a zero-cost proxy, `warm`,
-    `warm_cells` and `warm_pool`; see `nasgauge.harness.search.warm_start.WarmStart`.
+    `warm_cells` and `warm_pool` (see `nasgauge.harness.search.warm_start.WarmStart`), and `constraint`, such as
+    `params<=0.5`; one that minimises costs has `objective`, such as `latency@edgegpu` (see `nasgauge.searchers.aims`).
 
     A spec can be pickled, and made into a searcher in any process: modules are found there as here, and joblib
     (which uses cloudpickle) also carries classes of `__main__` and of notebooks.
@@ -145,12 +152,13 @@ class Spec:
 
     def _with(self, given: Mapping[str, object]) -> "Spec":
         """The same searcher with further options, which are tried."""
-        defaults, options = _WARM | self.settings(), dict(self.options)
+        defaults, options = _WARM | _AIMS | self.settings(), dict(self.options)
         for key, value in given.items():
             if key not in defaults:
                 known = ", ".join(self.settings()) or "none"
                 raise InvalidOption(
-                    f"searcher {self.name} has no option {key!r}; its options: {known}, and {', '.join(_WARM)}"
+                    f"searcher {self.name} has no option {key!r}; its options: {known}, and "
+                    f"{', '.join(_WARM | _AIMS)}"
                 )
             options[key] = _convert(f"searcher {self.name}", key, value, defaults[key])
         if "warm" not in options and (idle := sorted(options.keys() & _WARM.keys() - self._own().keys())):
@@ -160,13 +168,19 @@ class Spec:
         spec = replace(self, options=tuple(sorted(options.items())))
         try:
             with time_limit(TIME_LIMIT, lambda: None):
-                spec.make(NB201(), np.random.default_rng(0))
+                searcher = spec._made(NB201(), np.random.default_rng(0), None, {})
         except NasgaugeError:
             raise
         except (Exception, SystemExit, Hangs) as error:
             raise SearcherFailed(
                 f"searcher {spec} cannot be made: {reason_of(error, spec.factory)}"
             ) from error
+        constraints(str(options.get("constraint", "")))
+        if objectives(str(options.get("objective", ""))) and not isinstance(searcher, CostSearcher):
+            raise InvalidOption(
+                f"searcher {self.name} takes no objective beside accuracy, for it has no minimise and tell_costs; "
+                "choose nsga2, or give a constraint"
+            )
         return spec
 
     def __str__(self) -> str:
@@ -184,21 +198,55 @@ class Spec:
         parameters = (p for p in signature.parameters.values() if p.name not in taken)
         return {p.name: p.default for p in parameters if isinstance(p.default, Option)}
 
-    def make(self, space: Any, rng: np.random.Generator) -> CellSearcher:
-        """A new searcher.
+    @property
+    def aims(self) -> dict[str, Option]:
+        """Its objectives and constraints, as text; those that are its searcher's own options apart."""
+        return {
+            key: value for key, value in self.options if key in _AIMS.keys() - self._own().keys() and value
+        }
 
-        Raises InvalidOption if its constructor raises ValueError.
+    def make(self, space: Any, rng: np.random.Generator, dataset: str = "") -> CellSearcher:
+        """A new searcher; `dataset` is the one whose networks have the figures of its objectives and constraints.
+
+        Raises InvalidOption if its constructor raises ValueError, or if there are objectives or constraints and the
+        space has no figures; InvalidConstraint if no cell meets the constraints, NoCosts.
         """
+        aims = self.aims
+        if not aims:
+            return self._made(space, rng, None, aims)
+        if not isinstance(space, NB201):
+            raise InvalidOption(f"searcher {self}: objectives and constraints need cells of nb201")
+        return self._made(space, rng, dataset, aims)
+
+    def _made(
+        self, space: Any, rng: np.random.Generator, dataset: str | None, aims: Mapping[str, Option]
+    ) -> CellSearcher:
         own, options = self._own(), dict(self.options)
         warm = {key: options.pop(key) for key in _WARM.keys() - own.keys() if key in options}
+        for key in self.aims:
+            del options[key]
+        allowed = None
         try:
             searcher = self.factory(space, rng, **options)
+            if dataset is not None:
+                allowed = met(constraints(str(aims.get("constraint", ""))), dataset)
+                searcher = Aimed(searcher, allowed, _costs(str(aims.get("objective", "")), dataset))
             if "warm" not in warm:
                 return searcher
             proxy, cells, pool = (_WARM | warm).values()
-            return WarmStart(searcher, space, rng, proxy=str(proxy), cells=int(cells), pool=int(pool))
+            return WarmStart(
+                searcher, space, rng, proxy=str(proxy), cells=int(cells), pool=int(pool), allowed=allowed
+            )
+        except NasgaugeError:
+            raise
         except ValueError as error:
             raise InvalidOption(f"searcher {self.name}: {error}") from error
+
+
+def _costs(text: str, dataset: str) -> NDArray[np.float64]:
+    """The figures of objectives as costs, (15625, objectives): lower is better, infinite where there is none."""
+    found = [figures(one, dataset) * one.sign for one in objectives(text)]
+    return np.nan_to_num(np.stack(found, axis=1), nan=np.inf) if found else np.empty((N_CELLS, 0))
 
 
 Searchable = Spec | str | Factory

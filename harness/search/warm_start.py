@@ -106,9 +106,10 @@ class WarmStart(Generic[C]):
         proxy: str,
         cells: int = 10,
         pool: int = 1000,
+        allowed: NDArray[np.bool_] | None = None,
     ) -> None:
         scores = [Scores.of(name) for name in proxy.split("+")]
-        scored = space.ranks
+        scored = space.ranks if allowed is None else space.ranks[allowed[space.ranks]]
         for each in scores:
             scored = np.intersect1d(scored, each.ranks_N, assume_unique=True)
         if not 1 <= cells <= min(pool, len(scored)):
