@@ -18,6 +18,7 @@ from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES
 from nasgauge.analysis.report.page import Chart, Picture, Section
 from nasgauge.analysis.report.retraining import bridge_section
 from nasgauge.analysis.results.names import dataset_name, shortened, slug
+from nasgauge.analysis.results.pareto import Known
 from nasgauge.analysis.results.published import TENAS_CORRELATIONS
 from nasgauge.analysis.results.retraining import Bridge
 from nasgauge.analysis.results.tables import Table
@@ -284,6 +285,8 @@ class Extras:
     prunings: Sequence[Pruning] = ()
     bridge: Bridge | None = None
     """Retrained cells."""
+    pareto: Sequence[Known] = ()
+    """Objectives beside accuracy; see `nasgauge.analysis.report.pareto`."""
 
 
 def extra_sections(extras: Extras, inks: Inks, rng: np.random.Generator, files: list[Path]) -> list[Section]:

@@ -168,7 +168,7 @@ class Spec:
         spec = replace(self, options=tuple(sorted(options.items())))
         try:
             with time_limit(TIME_LIMIT, lambda: None):
-                searcher = spec._made(NB201(), np.random.default_rng(0), None, {})
+                spec._made(NB201(), np.random.default_rng(0), None, {})
         except NasgaugeError:
             raise
         except (Exception, SystemExit, Hangs) as error:
@@ -176,7 +176,7 @@ class Spec:
                 f"searcher {spec} cannot be made: {reason_of(error, spec.factory)}"
             ) from error
         constraints(str(options.get("constraint", "")))
-        if objectives(str(options.get("objective", ""))) and not isinstance(searcher, CostSearcher):
+        if objectives(str(options.get("objective", ""))) and not self.takes_objectives:
             raise InvalidOption(
                 f"searcher {self.name} takes no objective beside accuracy, for it has no minimise and tell_costs; "
                 "choose nsga2, or give a constraint"
@@ -197,6 +197,12 @@ class Spec:
         taken = signature.bind(None, None).arguments  # the space and the generator
         parameters = (p for p in signature.parameters.values() if p.name not in taken)
         return {p.name: p.default for p in parameters if isinstance(p.default, Option)}
+
+    @property
+    def takes_objectives(self) -> bool:
+        """Whether it minimises costs beside accuracy; see `nasgauge.searchers.aims.CostSearcher`."""
+        found = self.factory.func if isinstance(self.factory, partial) else self.factory
+        return isinstance(found, type) and issubclass(found, CostSearcher)
 
     @property
     def aims(self) -> dict[str, Option]:
