@@ -176,6 +176,23 @@ class Results:
         axes.set_ylabel(f"{chosen} test accuracy (%)")
         return axes
 
+    def transfer(self, *, recommend: Rule = "incumbent") -> pd.DataFrame:
+        """One row for each searcher, source and target: searched on one dataset, reported on another.
+
+        The cells that runs recommend are looked up on every dataset of the table; nothing is searched again. `change` is
+        the mean less that of the searches on the target itself, with its 95 % bootstrap interval.
+
+        Raises NoTransfer where cells are trained or the table has one dataset.
+
+        >>> import nasgauge as ng
+        >>> results = ng.search("random", dataset=["cifar10", "cifar100"], seeds=3, budget=20, progress=False)
+        >>> len(results.transfer().query("searcher == 'random'"))
+        6
+        """
+        from nasgauge.transfer import transfer_of
+
+        return transfer_of(self.folder, self._campaign, recommend)
+
     def pareto(self, objective: str) -> pd.DataFrame:
         """One row for each dataset and searcher, and the table's exact front: accuracy against one objective.
 

@@ -26,6 +26,7 @@ from nasgauge.cli import (
     report,
     score,
     train,
+    transfer,
     verify,
 )
 from nasgauge.harness.search.processes import installed_modules_first
@@ -46,6 +47,7 @@ app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(train.train)
 app.command()(report.report)
+app.command()(transfer.transfer)
 app.command()(merge.merge)
 app.command()(pack.pack)
 app.command()(verify.verify)
