@@ -20,6 +20,7 @@ from nasgauge.cli import (
     data,
     final,
     gate,
+    latency,
     merge,
     pack,
     proxies,
@@ -64,6 +65,7 @@ score.app.command()(agreement.settings)
 score.app.command()(proxies.tenas)
 score.app.command()(bridge.bridge)
 score.app.command()(final.final)
+score.app.command()(latency.latency)
 app.add_typer(score.app, name="score")
 
 

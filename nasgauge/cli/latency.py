@@ -1,0 +1,78 @@
+"""`nasgauge score latency`: latency of cells on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nasgauge.cli import console
+from nasgauge.spaces.cells import Cell
+
+
+def latency(
+    texts: Annotated[list[str], typer.Argument(help="Cells as official strings.", metavar="CELL…")],
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="Whose classes and image sides the network has.")
+    ] = "cifar10",
+    batch: Annotated[int, typer.Option(help="Images of a forward pass.")] = 1,
+    warm_up: Annotated[int, typer.Option(help="Passes before any is measured.")] = 10,
+    repeats: Annotated[int, typer.Option(help="Passes that are measured.")] = 100,
+    threads: Annotated[int, typer.Option(help="Of PyTorch on the CPU.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="CSV file of the same figures.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Measure the latency of cells on this machine: the median of many forward passes after a warm-up, in ms.
+
+    Beside it stands the table's latency on its six devices. Measure on a machine that does nothing else.
+
+    Example:
+
+      nasgauge score latency "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|" --repeats 200
+    """
+    import pandas as pd
+
+    from nasgauge.analysis.results.files import save_csv
+    from nasgauge.data.figures import figures
+    from nasgauge.spaces.objectives import DEVICES, Objective
+    from nasgauge.studies.latency import Measurement, latencies, machine
+
+    cells = [Cell.parse(text) for text in texts]
+    how = Measurement(
+        dataset=dataset, batch=batch, warm_up=warm_up, repeats=repeats, threads=threads, device=device
+    )
+    devices = DEVICES["latency"]
+    table = {name: figures(Objective("latency", name), dataset) for name in devices}
+    rows = [
+        {
+            "cell": str(one.cell),
+            "median": one.median,
+            "low": one.low,
+            "high": one.high,
+            "fastest": one.fastest,
+        }
+        | {name: float(table[name][one.cell.rank]) for name in devices}
+        for one in latencies(cells, how)
+    ]
+    frame = pd.DataFrame(rows)
+    console.table(
+        "Latency of a forward pass, ms",
+        list(frame.columns),
+        [[str(row["cell"]), *(_text(float(row[name])) for name in frame.columns[1:])] for row in rows],
+        left=("cell",),
+        optional=devices,
+    )
+    console.out().print(
+        f"median, low, high, fastest: measured on {machine(how)}, {how.repeats} passes of {how.batch} "
+        f"image{'s' * (how.batch > 1)} after {how.warm_up}; low, high: 95 % interval of the median. Others: table hw, batch as "
+        "its authors measured",
+        markup=False,
+    )
+    if out is not None:
+        save_csv(out, frame)
+        console.out().print(f"written to {out}", markup=False)
+
+
+def _text(value: float) -> str:
+    return f"{value:.3f}" if value == value else "–"
