@@ -1,8 +1,8 @@
 """Searches under constraints, and with several objectives, for any searcher.
 
 A figure beside accuracy is known before a cell is trained, so a cell that breaks a constraint is refused before its
-query and costs nothing. A searcher that has `refuse` is called with it, in its turn. Any other is told that the cell is as
-bad as the worst one so far: the death penalty of evolutionary search (Coello Coello, 2002, section 2.1).
+query and costs nothing. The searcher is told of a refused cell that it is as bad as the worst one so far: the death
+penalty of evolutionary search (Coello Coello, 2002, section 2.1).
 """
 
 from collections import deque
@@ -114,12 +114,8 @@ class Aimed(Generic[C]):
     def _answer(self) -> None:
         """Tell the searcher of the refused cells whose turn it is."""
         while self._due and not self._allowed[self._due[0].rank]:
-            cell, refuse = self._due.popleft(), getattr(self.searcher, "refuse", None)
-            if refuse is not None:
-                refuse(cell)
-            else:
-                lowest = self._lowest if np.isfinite(self._lowest) else 0.0
-                self._pass_on(cell, lowest, self._dearest)
+            lowest = self._lowest if np.isfinite(self._lowest) else 0.0
+            self._pass_on(self._due.popleft(), lowest, self._dearest)
 
     def _pass_on(self, cell: Cell, accuracy: float, costs: tuple[float, ...]) -> None:
         if self._count:

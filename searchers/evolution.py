@@ -56,9 +56,6 @@ class Evolution(Generic[C]):
         """Add the cell to the population, from which the oldest is removed when it is full."""
         self._alive.append((accuracy, cell))
 
-    def refuse(self, cell: C) -> None:
-        """A cell that breaks a constraint does not live; another child is made in its place."""
-
 
 EVOLUTION_PUBLISHED = partial(Evolution, population=10, tournament=3)
 """Evolution with the settings of NAS-Bench-201's baseline (Dong and Yang, 2020, appendix)."""

@@ -66,16 +66,6 @@ def test_refused_cells_are_not_queried_and_told_in_their_turn_as_the_worst_so_fa
     ]  # fmt: skip
 
 
-def test_a_searcher_that_can_refuse_is_told_so_in_its_turn() -> None:
-    class Refuses(Listener):
-        def refuse(self, cell: Cell) -> None:
-            self.told.append((cell.rank, -1.0, ()))
-
-    searcher = Refuses(cells(1, 2000, 2))
-    list(run(Aimed(searcher, allowing(2000), NO_COSTS), ByRank(), Budget(9)))
-    assert searcher.told == [(1, -1.0, ()), (2000, 10.0, ()), (2, -1.0, ())]
-
-
 def test_a_search_that_asks_for_nothing_that_is_allowed_ends() -> None:
     class Stubborn(Listener):
         asked = 0

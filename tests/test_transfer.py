@@ -63,9 +63,7 @@ def test_a_search_on_one_dataset_has_one_source(tmp_path: Path) -> None:
     assert own == pytest.approx(results.summary().set_index("dataset").loc["cifar100", "mean"])
 
 
-def test_the_command_writes_the_matrix(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_writes_the_matrix(folder: Path, tmp_path: Path) -> None:
     app(["transfer", str(folder), "--out", str(tmp_path / "t")], standalone_mode=False)
 
     assert {path.name for path in (tmp_path / "t").iterdir()} == {
