@@ -16,6 +16,10 @@ from nasgauge.data.tables import DamagedTable
 from nasgauge.spaces.cells import N_CELLS
 
 FORMAT: Final = 1
+ABOUT: Final = (
+    "HW-NAS-Bench (Li et al., 2021): latency on six devices and energy on three of all 15,625 cells, on three datasets; for "
+    "objectives and constraints, not to search on"
+)
 DATASETS: Final = ("cifar10", "cifar100", "ImageNet16-120")
 
 
