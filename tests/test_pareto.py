@@ -149,7 +149,7 @@ def test_the_api_has_the_frame_and_the_figure(folder: Path) -> None:
 
 
 def test_the_report_has_a_section_with_its_files(folder: Path) -> None:
-    made = ng.open_results(folder).report()
+    made = ng.open_results(folder).report(figures=False)
     names = {path.name for path in made.files}
     for objective in ("flops", "params"):
         stem = f"pareto-cifar10-{objective}"

@@ -19,7 +19,8 @@ def front(accuracy: Array, cost: Array) -> NDArray[np.intp]:
     order = order[np.isfinite(cost[order]) & np.isfinite(accuracy[order])]
     best = np.maximum.accumulate(accuracy[order])
     enters = np.concatenate([np.ones(min(len(order), 1), dtype=bool), best[1:] > best[:-1]])
-    return order[enters]
+    kept: NDArray[np.intp] = order[enters]
+    return kept
 
 
 def hypervolume(accuracy: Array, cost: Array, worst: tuple[float, float]) -> float:
