@@ -84,7 +84,7 @@ class Aimed(Generic[C]):
             batch = list(self.searcher.ask())
             self._due.extend(batch)
             self._answer()
-            kept = [cell for cell in batch if self._allowed[cell.rank]]
+            kept = [cell for cell in batch if self._allowed[_rank(cell)]]
             if kept or not batch:
                 return kept
             refused += len(batch)
@@ -92,7 +92,7 @@ class Aimed(Generic[C]):
 
     def tell(self, cell: Cell, accuracy: float) -> None:
         """Pass the accuracy on, with the costs where there are any."""
-        costs = tuple(self._costs[cell.rank].tolist())
+        costs = tuple(self._costs[_rank(cell)].tolist())
         self._lowest = min(self._lowest, accuracy) if accuracy == accuracy else self._lowest
         self._dearest = tuple(map(max, self._dearest, costs))
         if self._due and self._due[0] == cell:
@@ -104,7 +104,7 @@ class Aimed(Generic[C]):
         """The cell that the searcher recommends if it is allowed; otherwise None, the incumbent."""
         own = getattr(self.searcher, "recommend", None)
         found: Cell | None = None if own is None else own()
-        return found if found is not None and self._allowed[found.rank] else None
+        return found if found is not None and self._allowed[_rank(found)] else None
 
     @property
     def search_seconds(self) -> float:
@@ -113,7 +113,7 @@ class Aimed(Generic[C]):
 
     def _answer(self) -> None:
         """Tell the searcher of the refused cells whose turn it is."""
-        while self._due and not self._allowed[self._due[0].rank]:
+        while self._due and not self._allowed[_rank(self._due[0])]:
             lowest = self._lowest if np.isfinite(self._lowest) else 0.0
             self._pass_on(self._due.popleft(), lowest, self._dearest)
 
@@ -122,3 +122,9 @@ class Aimed(Generic[C]):
             self.searcher.tell_costs(cell, accuracy, tuple(c if c > -np.inf else np.inf for c in costs))
         else:
             self.searcher.tell(cell, accuracy)
+
+
+def _rank(asked: Any) -> int:
+    """The rank of a cell, or of the cell of what holds one and how long to train it."""
+    rank: int = getattr(asked, "cell", asked).rank
+    return rank

@@ -114,7 +114,9 @@ QUICK = ("evolution", "local", "random", "reinforce", "nsga2")
 )
 def test_every_searcher_keeps_a_constraint(name: str) -> None:
     text = "latency@fpga<=4+params>=0.2"
-    searcher = Spec.parse(f"{name}:constraint={text}").make(SPACE, np.random.default_rng(0), "cifar10")
+    searcher = Spec.parse(f"{name}:constraint={text}").make(
+        SPACE, np.random.default_rng(0), dataset="cifar10"
+    )
     steps = list(run(searcher, ByRank(), Budget(60)))
 
     assert len(steps) == 60
@@ -124,7 +126,7 @@ def test_every_searcher_keeps_a_constraint(name: str) -> None:
 def test_nsga2_finds_better_trade_offs_with_the_objective_than_without() -> None:
     def median_cost(text: str) -> float:
         values = figures(Objective.parse("params"), "cifar10")
-        made = Spec.parse(text).make(SPACE, np.random.default_rng(1), "cifar10")
+        made = Spec.parse(text).make(SPACE, np.random.default_rng(1), dataset="cifar10")
         steps = list(run(made, ByRank(), Budget(300)))
         return float(np.median([values[step.cell.rank] for step in steps[-100:]]))
 
@@ -136,7 +138,7 @@ def test_nsga2_finds_better_trade_offs_with_the_objective_than_without() -> None
 
 def test_warm_starts_draw_among_the_cells_that_are_allowed() -> None:
     text = "random:warm=naswot:warm_cells=5:constraint=params<=0.3"
-    searcher = Spec.parse(text).make(SPACE, np.random.default_rng(0), "cifar10")
+    searcher = Spec.parse(text).make(SPACE, np.random.default_rng(0), dataset="cifar10")
     steps = list(run(searcher, ByRank(), Budget(12)))
     assert met(constraints("params<=0.3"), "cifar10")[[step.cell.rank for step in steps]].all()
     assert len(steps) == 12

@@ -16,7 +16,7 @@ CELLS = (NB201()[0], NB201()[7_000])
 
 def test_every_cell_has_a_median_within_its_interval_and_threads_are_put_back() -> None:
     before = torch.get_num_threads()
-    found = list(latencies(CELLS, Measurement(dataset="ImageNet16-120", repeats=12, warm_up=1, batch=2)))
+    found = list(latencies(CELLS, Measurement(dataset="ImageNet16-120", passes=12, warm_up=1, batch=2)))
 
     assert [one.cell for one in found] == list(CELLS)
     for one in found:
@@ -28,13 +28,13 @@ def test_every_cell_has_a_median_within_its_interval_and_threads_are_put_back() 
 def test_warm_up_passes_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([time for n in range(8) for time in (n, n + (9.0 if n < 3 else 0.001 * n))])
     monkeypatch.setattr("nasgauge.studies.latency.perf_counter", lambda: next(clock))
-    (one,) = latencies(CELLS[:1], Measurement(repeats=5, warm_up=3))
+    (one,) = latencies(CELLS[:1], Measurement(passes=5, warm_up=3))
     assert (one.median, one.fastest) == (pytest.approx(5.0), pytest.approx(3.0))
 
 
 def test_bad_measurements_are_refused() -> None:
-    with pytest.raises(InvalidMeasurement, match="repeats 0"):
-        Measurement(repeats=0)
+    with pytest.raises(InvalidMeasurement, match="passes 0"):
+        Measurement(passes=0)
     with pytest.raises(UnknownDataset, match="unknown dataset 'svhn'"):
         Measurement(dataset="svhn")
     with pytest.raises(InvalidBatch, match="no device 'npu'"):
@@ -46,7 +46,7 @@ def test_the_command_prints_the_table_beside_it_and_writes_a_file(
 ) -> None:
     out = tmp_path / "latency.csv"
     app(
-        ["score", "latency", str(CELLS[1]), "--repeats", "8", "--warm-up", "1", "-o", str(out)],
+        ["score", "latency", str(CELLS[1]), "--passes", "8", "--warm-up", "1", "--csv", str(out)],
         standalone_mode=False,
     )
 

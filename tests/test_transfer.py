@@ -116,7 +116,7 @@ def test_the_first_queries_are_the_best_cells_of_one_run_and_its_seconds_are_cha
 
 def test_a_warm_start_keeps_a_constraint(folder: Path) -> None:
     text = f"random:warm={folder}@cifar100:constraint=params<=0.4"
-    made = Spec.parse(text).make(NB201(), np.random.default_rng(0), "cifar10")
+    made = Spec.parse(text).make(NB201(), np.random.default_rng(0), dataset="cifar10")
     from nasgauge.data.figures import met
     from nasgauge.spaces.objectives import constraints
 

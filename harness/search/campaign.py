@@ -295,7 +295,7 @@ def _check_least(specs: Iterable[Spec], rules: Rules, space: object, datasets: I
     searched = [rules.search_on] if rules.search_on else [*datasets]
     for spec in specs:
         for dataset in searched if spec.aims else searched[:1]:
-            check_least(spec.make(space, generators(0)[0], dataset), rules.budget, str(spec))
+            check_least(spec.make(space, generators(0)[0], dataset=dataset), rules.budget, str(spec))
 
 
 def _beyond(budget: Budget, oracles: Mapping[str, Table]) -> Iterator[str]:

@@ -6,15 +6,11 @@ the entry-point group `nasgauge.searchers`. A class that no package declares is 
 or passed as it is.
 """
 
-import importlib
 import inspect
-import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +18,26 @@ from numpy.typing import NDArray
 from nasgauge.data.figures import figures, met
 from nasgauge.data.plugins import load
 from nasgauge.harness.search.failures import TIME_LIMIT, Hangs, SearcherFailed, reason_of, time_limit
+from nasgauge.harness.search.lookup import (
+    CellSearcher,
+    Factory,
+    Folders,
+    UnknownSearcher,
+    at_place,
+    checked,
+    import_folders,
+    named,
+)
 from nasgauge.harness.search.warm_start import WarmStart
 from nasgauge.searchers.aims import Aimed, CostSearcher
-from nasgauge.spaces.cells import N_CELLS, Cell
+from nasgauge.spaces.cells import N_CELLS
 from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201, Space
 from nasgauge.spaces.objectives import constraints, objectives
+
+__all__ = (
+    "CellSearcher", "InvalidOption", "Option", "Searchable", "Spec", "UnknownSearcher", "UnknownSpace", "open_space", "text_of",
+)  # fmt: skip
 
 Option = int | float | str | bool
 
@@ -37,53 +47,12 @@ _AIMS: Final[dict[str, Option]] = {"objective": "", "constraint": ""}
 """Objectives beside accuracy, which a `CostSearcher` has, and constraints, which every searcher has."""
 
 
-class UnknownSearcher(NasgaugeError, LookupError):
-    """A name, a place or an object that stands for no searcher, or that cannot be imported."""
-
-
 class InvalidOption(NasgaugeError, ValueError):
     """An option that the searcher does not have, or a value that it does not take."""
 
 
 class UnknownSpace(NasgaugeError, LookupError):
     """A text that names no search space, or options that it does not have."""
-
-
-class CellSearcher(Protocol):
-    """A searcher of NAS-Bench-201 cells."""
-
-    def ask(self) -> Sequence[Cell]:
-        """The next cells to evaluate; none when the search is over."""
-        ...
-
-    def tell(self, cell: Cell, accuracy: float) -> None:
-        """The validation accuracy of a cell that was asked for, in percent."""
-        ...
-
-
-Factory = Callable[..., CellSearcher]
-"""A searcher's class, or a `functools.partial` of one."""
-
-
-class Folders(tuple[str, ...]):
-    """Folders that modules are imported from.
-
-    Wherever it is unpickled it appends to `sys.path` those that are missing there.
-    """
-
-    def __reduce__(self) -> tuple[Callable[[tuple[str, ...]], "Folders"], tuple[tuple[str, ...]]]:
-        return _on_the_path, (tuple(self),)
-
-
-def _on_the_path(folders: Sequence[str]) -> Folders:
-    """Append folders to `sys.path`: last, so that nothing in them shadows an installed package."""
-    sys.path.extend(folder for folder in folders if folder not in sys.path)
-    return Folders(folders)
-
-
-def _import_folders() -> Folders:
-    """The folders that this process imports from."""
-    return Folders(dict.fromkeys(os.path.abspath(entry) for entry in sys.path))
 
 
 @dataclass(frozen=True)
@@ -143,12 +112,12 @@ class Spec:
         name, *pairs = text.strip().split(":")
         if pairs and "=" not in pairs[0]:
             name = f"{name}:{pairs.pop(0)}"
-        spec = cls._from(name, _at(name) if ":" in name else _named(name))
+        spec = cls._from(name, at_place(name) if ":" in name else named(name))
         return spec._with({key: value for key, _, value in (pair.partition("=") for pair in pairs)})
 
     @classmethod
     def _from(cls, name: str, found: object) -> "Spec":
-        return cls(name, (), _import_folders(), _checked(name, found))
+        return cls(name, (), import_folders(), checked(name, found))
 
     def _with(self, given: Mapping[str, object]) -> "Spec":
         """The same searcher with further options, which are tried."""
@@ -211,7 +180,7 @@ class Spec:
             key: value for key, value in self.options if key in _AIMS.keys() - self._own().keys() and value
         }
 
-    def make(self, space: Any, rng: np.random.Generator, dataset: str = "") -> CellSearcher:
+    def make(self, space: Any, rng: np.random.Generator, *, dataset: str = "") -> CellSearcher:
         """A new searcher; `dataset` is the one whose networks have the figures of its objectives and constraints.
 
         Raises InvalidOption if its constructor raises ValueError, or if there are objectives or constraints and the
@@ -307,51 +276,6 @@ def text_of(searcher: Searchable) -> str:
     if text.startswith("__main__:") or "<locals>" in text:
         raise UnknownSearcher(f"{text} cannot be imported by another process; move the class to a module")
     return text
-
-
-def _named(name: str) -> object:
-    """The object that an installed package declares."""
-    try:
-        return load("nasgauge.searchers", name)
-    except NasgaugeError as error:
-        raise UnknownSearcher(str(error)) from error
-
-
-def _at(place: str) -> object:
-    """The object at `module:Class`."""
-    module, _, name = place.partition(":")
-    _on_the_path([os.getcwd()])
-    try:
-        return attrgetter(name)(importlib.import_module(module))
-    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
-        raise UnknownSearcher(
-            f"there is no searcher {place} ({type(error).__name__}: {error}); write module:Class, the module "
-            "installed or in the current folder, and options as name:option=value"
-        ) from error
-
-
-def _checked(name: str, found: object) -> Factory:
-    """The object itself if it is a searcher's class, or a `functools.partial` of one; nothing is called."""
-    searcher = found.func if isinstance(found, partial) else found
-    if not isinstance(searcher, type):
-        raise UnknownSearcher(
-            f"{name} is no searcher: it is a {type(searcher).__name__}, not a class with ask and tell"
-        )
-    missing = [verb for verb in ("ask", "tell") if not callable(getattr(searcher, verb, None))]
-    if missing:
-        raise UnknownSearcher(
-            f"{name} is no searcher: it has no {' and no '.join(missing)}; write ask(self) and "
-            "tell(self, cell, accuracy)"
-        )
-    assert callable(found)  # a class, or a partial
-    try:
-        inspect.signature(found).bind(None, None)
-    except (TypeError, ValueError) as error:
-        raise UnknownSearcher(
-            f"{name} is no searcher: it is not made from a space and a generator ({error}); "
-            "write __init__(self, space, rng, *, option=value)"
-        ) from error
-    return found
 
 
 def _convert(owner: str, key: str, value: object, default: Option) -> Option:

@@ -120,7 +120,7 @@ def _runs(
             return len(steps), isinstance(oracle, _Watched) and oracle.busy and time.monotonic()
 
         with time_limit(place.time_limit, progress):
-            searcher = spec.make(space, searcher_rng, settings.search_on or unit.dataset)
+            searcher = spec.make(space, searcher_rng, dataset=settings.search_on or unit.dataset)
             for step in run(searcher, oracle, budget, repeats=settings.repeats, canonical=structure):
                 steps.append(step)
         yield seed, steps

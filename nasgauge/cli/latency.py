@@ -16,11 +16,11 @@ def latency(
     ] = "cifar10",
     batch: Annotated[int, typer.Option(help="Images of a forward pass.")] = 1,
     warm_up: Annotated[int, typer.Option(help="Passes before any is measured.")] = 10,
-    repeats: Annotated[int, typer.Option(help="Passes that are measured.")] = 100,
+    passes: Annotated[int, typer.Option(help="Passes that are measured.")] = 100,
     threads: Annotated[int, typer.Option(help="Of PyTorch on the CPU.")] = 1,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="CSV file of the same figures.", metavar="FILE")
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the same figures to this file.", metavar="FILE")
     ] = None,
 ) -> None:
     """Measure the latency of cells on this machine: the median of many forward passes after a warm-up, in ms.
@@ -29,7 +29,7 @@ def latency(
 
     Example:
 
-      nasgauge score latency "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|" --repeats 200
+      nasgauge score latency "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|" --passes 200
     """
     import pandas as pd
 
@@ -40,7 +40,7 @@ def latency(
 
     cells = [Cell.parse(text) for text in texts]
     how = Measurement(
-        dataset=dataset, batch=batch, warm_up=warm_up, repeats=repeats, threads=threads, device=device
+        dataset=dataset, batch=batch, warm_up=warm_up, passes=passes, threads=threads, device=device
     )
     devices = DEVICES["latency"]
     table = {name: figures(Objective("latency", name), dataset) for name in devices}
@@ -64,14 +64,14 @@ def latency(
         optional=devices,
     )
     console.out().print(
-        f"median, low, high, fastest: measured on {machine(how)}, {how.repeats} passes of {how.batch} "
+        f"median, low, high, fastest: measured on {machine(how)}, {how.passes} passes of {how.batch} "
         f"image{'s' * (how.batch > 1)} after {how.warm_up}; low, high: 95 % interval of the median. Others: table hw, batch as "
         "its authors measured",
         markup=False,
     )
-    if out is not None:
-        save_csv(out, frame)
-        console.out().print(f"written to {out}", markup=False)
+    if csv is not None:
+        save_csv(csv, frame)
+        console.out().print(f"written to {csv}", markup=False)
 
 
 def _text(value: float) -> str:

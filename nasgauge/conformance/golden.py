@@ -44,7 +44,7 @@ def trajectory(searcher: Searchable, length: int | None = None) -> list[str]:
     160
     """
     spec = Spec.of(searcher)
-    made = spec.make(NB201(), np.random.default_rng(SEED), DATASET)
+    made = spec.make(NB201(), np.random.default_rng(SEED), dataset=DATASET)
     if length is None:
         options = spec.settings()
         blind = [int(options.get(name, 0)) for name in _BEGINNINGS] + [getattr(made, "least", 0)]

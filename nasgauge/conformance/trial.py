@@ -80,7 +80,7 @@ class Trial:
     def make(self) -> CellSearcher:
         """A new searcher of the seed of all trials."""
         with self.watched("the constructor"):
-            return self.spec.make(NB201(), np.random.default_rng(SEED), DATASET)
+            return self.spec.make(NB201(), np.random.default_rng(SEED), dataset=DATASET)
 
     @contextmanager
     def watched(self, doing: str) -> Iterator[None]:

@@ -34,7 +34,7 @@ class Measurement:
     """Images of a forward pass."""
     warm_up: int = 10
     """Passes before any is measured."""
-    repeats: int = 100
+    passes: int = 100
     """Passes that are measured, one by one."""
     threads: int = 1
     """Of PyTorch on the CPU."""
@@ -42,9 +42,9 @@ class Measurement:
 
     def __post_init__(self) -> None:
         task(self.dataset)
-        if min(self.batch, self.repeats, self.threads) < 1 or self.warm_up < 0:
+        if min(self.batch, self.passes, self.threads) < 1 or self.warm_up < 0:
             raise InvalidMeasurement(
-                f"batch {self.batch}, repeats {self.repeats} and threads {self.threads} must be at least 1, "
+                f"batch {self.batch}, passes {self.passes} and threads {self.threads} must be at least 1, "
                 f"warm-up {self.warm_up} at least 0"
             )
 
@@ -70,7 +70,7 @@ def latencies(cells: Sequence[Cell], how: Measurement) -> Iterator[Latency]:
     Raises InvalidBatch for a device that this machine does not have; MissingExtra without torch.
 
     >>> from nasgauge.spaces.nb201 import NB201
-    >>> (one,) = latencies([NB201()[0]], Measurement(repeats=9, warm_up=1))
+    >>> (one,) = latencies([NB201()[0]], Measurement(passes=9, warm_up=1))
     >>> 0 < one.fastest <= one.low <= one.median <= one.high
     True
     """
@@ -89,11 +89,11 @@ def latencies(cells: Sequence[Cell], how: Measurement) -> Iterator[Latency]:
             network = build(choices_of(cell), skeleton, generator).to(device).eval()
             pixels = torch.randn(how.batch, 3, images.side, images.side, generator=generator).to(device)
             with torch.inference_mode():
-                spent = [_pass(network, pixels, device) for _ in range(how.warm_up + how.repeats)]
+                spent = [_pass(network, pixels, device) for _ in range(how.warm_up + how.passes)]
             times = 1e3 * np.array(spent[how.warm_up :])
             low, high = median_interval(times[:, None])[:, 0]
             yield Latency(
-                cell, float(np.median(times)), float(low), float(high), float(times.min()), how.repeats
+                cell, float(np.median(times)), float(low), float(high), float(times.min()), how.passes
             )
     finally:
         torch.set_num_threads(threads)
