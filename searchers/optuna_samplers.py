@@ -41,7 +41,8 @@ class _Sampled(ABC, Generic[C]):
 
         if self._study is None:
             optuna.logging.set_verbosity(optuna.logging.WARNING)
-            directions = ["maximize", *["minimize"] * self._costs]
+            most, least = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
+            directions = [most, *[least] * self._costs]
             self._study = optuna.create_study(directions=directions, sampler=self._sampler())
         trial = self._study.ask()
         self._trials.append(trial)

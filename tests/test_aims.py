@@ -171,7 +171,7 @@ def test_what_no_cell_meets_is_refused_before_anything_is_written(tmp_path: Path
 def test_other_spaces_have_no_figures() -> None:
     with pytest.raises(InvalidOption, match="need cells of nb201"):
         Spec.parse("random:constraint=params<=1").make(
-            open_space("pnas"), np.random.default_rng(0), "cifar10"
+            open_space("pnas"), np.random.default_rng(0), dataset="cifar10"
         )
 
 

@@ -154,7 +154,6 @@ def test_the_report_has_a_section_with_its_files(folder: Path) -> None:
     for objective in ("flops", "params"):
         stem = f"pareto-cifar10-{objective}"
         for name in (
-            f"{stem}-curves.png",
             f"{stem}-curves.csv",
             f"{stem}-front.csv",
             f"{stem}.csv",

@@ -3,7 +3,7 @@
 What is transferred is the cell, not its weights: it is trained anew on the target.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Final
 
 import numpy as np
@@ -110,6 +110,6 @@ def _row(
     }
 
 
-def _figure(row: Mapping[str, object]) -> str:
+def _figure(row: Mapping[Hashable, object]) -> str:
     mean, spread = float(str(row["mean"])), float(str(row["sd"]))
     return f"{mean:.2f}" + (f" ± {spread:.2f}" if np.isfinite(spread) else "")

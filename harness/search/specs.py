@@ -200,11 +200,10 @@ class Spec:
         warm = {key: options.pop(key) for key in _WARM.keys() - own.keys() if key in options}
         for key in self.aims:
             del options[key]
-        allowed = None
+        allowed = None if dataset is None else met(constraints(str(aims.get("constraint", ""))), dataset)
         try:
             searcher = self.factory(space, rng, **options)
-            if dataset is not None:
-                allowed = met(constraints(str(aims.get("constraint", ""))), dataset)
+            if dataset is not None and allowed is not None:
                 searcher = Aimed(searcher, allowed, _costs(str(aims.get("objective", "")), dataset))
             if "warm" not in warm:
                 return searcher
@@ -212,8 +211,6 @@ class Spec:
             return WarmStart(
                 searcher, space, rng, proxy=str(proxy), cells=int(cells), pool=int(pool), allowed=allowed
             )
-        except NasgaugeError:
-            raise
         except ValueError as error:
             raise InvalidOption(f"searcher {self.name}: {error}") from error
 

@@ -59,7 +59,7 @@ def latency(
     console.table(
         "Latency of a forward pass, ms",
         list(frame.columns),
-        [[str(row["cell"]), *(_text(float(row[name])) for name in frame.columns[1:])] for row in rows],
+        [[str(cell), *map(_text, values)] for cell, *values in frame.itertuples(index=False, name=None)],
         left=("cell",),
         optional=devices,
     )

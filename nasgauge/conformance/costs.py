@@ -43,7 +43,7 @@ def costs(trial: Trial, base: Sequence[Step[Cell]]) -> None:  # noqa: ARG001 - o
 
 def _cells(trial: Trial, figures: Array, how: str) -> list[Cell]:
     try:
-        aimed = Aimed(Watched(trial, trial.make()), np.ones(N_CELLS, dtype=bool), figures)
+        aimed: Aimed[Cell] = Aimed(Watched(trial, trial.make()), np.ones(N_CELLS, dtype=bool), figures)
         return [step.cell for step in run(aimed, Landscape(), Budget(trial.queries))]
     except Broken as broken:
         raise Broken(LAW, f"{how}: {broken.evidence}") from broken
