@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from nasgauge.analysis.results.campaign import Campaign
 from nasgauge.analysis.results.pareto import Known
 from nasgauge.data.figures import NoCosts, figures
 from nasgauge.data.shipped import HARDWARE
 from nasgauge.data.sources import open_table
-from nasgauge.harness.records.results import headers_of, settings_of
 from nasgauge.harness.search.campaign import OWN_TABLE
 from nasgauge.harness.search.specs import Searchable, Spec
 from nasgauge.spaces.objectives import Objective, constraints, objectives
@@ -41,21 +41,21 @@ def aimed(searchers: Iterable[Searchable], objective: str = "", constraint: str 
     ]
 
 
-def known_of(folder: Path, objective: str = "") -> tuple[Known, ...]:
-    """What is known of all cells, for each dataset of a results folder and each objective.
+def known_of(folder: Path, campaign: Campaign, objective: str = "") -> tuple[Known, ...]:
+    """What is known of all cells, for each dataset of a results folder and its campaign, and each objective.
 
     `objective`: one or several, joined with `+`; by default those of the folder's searchers and of their constraints.
     Where cells are trained, and for tasks whose networks have no figures, there is nothing.
 
-    Raises NoCosts if objectives are given and nothing is known, UnknownObjective, OtherCampaign, and what `open_table` raises.
+    Raises NoCosts if objectives are given and nothing is known, UnknownObjective, and what `open_table` raises.
     """
-    settings = settings_of(folder)
-    chosen = objectives(objective) or tuple(dict.fromkeys(_of_searchers(folder)))
+    settings = campaign.settings
+    chosen = objectives(objective) or tuple(dict.fromkeys(_of_searchers(campaign)))
     found: list[Known] = []
     if chosen and settings.training is None:
         own = settings.table == OWN_TABLE
         table = open_table(folder / OWN_TABLE if own else settings.table)
-        for dataset in settings.datasets:
+        for dataset in campaign.datasets:
             for one in chosen:
                 try:
                     values = figures(one, dataset)
@@ -76,7 +76,8 @@ def known_of(folder: Path, objective: str = "") -> tuple[Known, ...]:
     return tuple(found)
 
 
-def _of_searchers(folder: Path) -> Iterator[Objective]:
-    for _, header in headers_of(folder):
-        yield from objectives(str(header.settings.get("objective", "")))
-        yield from (one.objective for one in constraints(str(header.settings.get("constraint", ""))))
+def _of_searchers(campaign: Campaign) -> Iterator[Objective]:
+    for headers in campaign.headers.values():
+        settings = headers[0].settings
+        yield from objectives(str(settings.get("objective", "")))
+        yield from (one.objective for one in constraints(str(settings.get("constraint", ""))))

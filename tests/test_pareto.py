@@ -111,12 +111,14 @@ def test_objectives_go_to_those_that_take_them_and_constraints_to_all() -> None:
 
 
 def test_a_folder_knows_its_own_objectives_and_those_of_its_constraints(folder: Path) -> None:
-    assert [str(known.objective) for known in known_of(folder)] == ["params", "flops"]
-    assert [str(known.objective) for known in known_of(folder, "energy@fpga/max")] == ["energy@fpga/max"]
+    assert [str(known.objective) for known in known_of(folder, load(folder))] == ["params", "flops"]
+    assert [str(known.objective) for known in known_of(folder, load(folder), "energy@fpga/max")] == [
+        "energy@fpga/max"
+    ]
 
 
 def test_the_exact_front_and_its_reference_point(folder: Path) -> None:
-    (known,) = known_of(folder, "latency@edgetpu")
+    (known,) = known_of(folder, load(folder), "latency@edgetpu")
     found = trade_off(load(folder), known, np.random.default_rng(0))
     cost = figures(Objective.parse("latency@edgetpu"), "cifar10")
     exact = found.front
@@ -131,7 +133,7 @@ def test_the_exact_front_and_its_reference_point(folder: Path) -> None:
 
 
 def test_runs_are_below_the_exact_front(folder: Path) -> None:
-    for known in known_of(folder, "params+params/max"):
+    for known in known_of(folder, load(folder), "params+params/max"):
         found = trade_off(load(folder), known, np.random.default_rng(0))
         for name, volume in found.volumes.items():
             assert (volume.centre[np.isfinite(volume.centre)] <= 100).all()
@@ -174,8 +176,8 @@ def test_a_report_without_objectives_has_no_such_section(tmp_path: Path) -> None
 def test_tasks_without_figures_are_refused(tmp_path: Path) -> None:
     ng.search("random", "transnas", dataset="jigsaw", seeds=2, budget=8, out=tmp_path, progress=False)
     with pytest.raises(NoCosts, match="no figures are known on jigsaw"):
-        known_of(tmp_path, "params")
-    assert known_of(tmp_path) == ()
+        known_of(tmp_path, load(tmp_path), "params")
+    assert known_of(tmp_path, load(tmp_path)) == ()
 
 
 @pytest.mark.parametrize(

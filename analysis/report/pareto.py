@@ -17,10 +17,12 @@ from nasgauge.analysis.results.names import slug
 from nasgauge.analysis.results.pareto import Known, TradeOff, trade_off, trade_off_table
 
 
-def pareto_section(
+def pareto_sections(
     campaign: Campaign, studies: Sequence[Known], inks: Inks, rng: np.random.Generator, files: list[Path]
-) -> Section:
-    """A figure and a table for each objective on each dataset, and the cells of the exact front as CSV."""
+) -> list[Section]:
+    """A figure and a table for each objective on each dataset, and the cells of the exact front as CSV; none for none."""
+    if not studies:
+        return []
     shown = looks(campaign.searchers)
     pictures, tables, notes = [], [], []
     for known in studies:
@@ -50,14 +52,19 @@ def pareto_section(
             and (note := f"Latency and energy: table hw, sha256 {known.sha256[:16]}.") not in notes
         ):
             notes.append(note)
-    return Section(
-        "pareto",
-        "Accuracy and objectives beside it",
-        "Searchers without an objective only maximise accuracy; what they evaluated on the way has costs too.",
-        pictures=pictures,
-        tables=tables,
-        notes=notes,
+    intro = (
+        "Searchers without an objective only maximise accuracy; what they evaluated on the way has costs too."
     )
+    return [
+        Section(
+            "pareto",
+            "Accuracy and objectives beside it",
+            intro,
+            pictures=pictures,
+            tables=tables,
+            notes=notes,
+        )
+    ]
 
 
 def _numbers(found: TradeOff) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from nasgauge.analysis.plots.figures import Inks
 from nasgauge.analysis.plots.style import OWN, style
 from nasgauge.analysis.report.incumbents import cells_section, named_cells
 from nasgauge.analysis.report.page import Card, Page, render
-from nasgauge.analysis.report.pareto import pareto_section
+from nasgauge.analysis.report.pareto import pareto_sections
 from nasgauge.analysis.report.sections import (
     curves_section,
     papers_section,
@@ -96,6 +96,7 @@ def report(
     """
     rc = style(venue)
     campaign = load(folder)
+    known = extras.pareto(campaign)  # before anything is written
     rng = np.random.default_rng(seed)
     for dataset in campaign.datasets:
         if why := known_clocks(campaign, dataset)[clock]:
@@ -124,7 +125,7 @@ def report(
         cells_section(campaign, inks, files),
         papers_section(campaign),
         *extra_sections(extras, inks, rng, files),
-        *([pareto_section(campaign, extras.pareto, inks, rng, files)] if extras.pareto else []),
+        *pareto_sections(campaign, known, inks, rng, files),
         runs_section(campaign),
     ]
     for section in sections:

@@ -4,7 +4,7 @@ import shutil
 import weakref
 from collections import Counter
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -238,7 +238,10 @@ class Results:
         from nasgauge.pareto import known_of
 
         rng = np.random.default_rng(0)
-        return [trade_off(self._campaign, known, rng) for known in known_of(self.folder, objective)]
+        return [
+            trade_off(self._campaign, known, rng)
+            for known in known_of(self.folder, self._campaign, objective)
+        ]
 
     def _chosen(self, dataset: str | None) -> str:
         chosen = dataset or (self.datasets[0] if len(self.datasets) == 1 else "")
@@ -267,8 +270,10 @@ class Results:
 
         if self._temporary:
             raise NoSuchRuns('these results have no folder; search with out="results/NAME" to write a report')
-        extras = replace(options.pop("extras", None) or Extras(), pareto=known_of(self.folder, objective))
-        return report(self.folder, extras=extras, **options)
+        known = partial(known_of, self.folder, objective=objective)
+        return report(
+            self.folder, extras=replace(options.pop("extras", None) or Extras(), pareto=known), **options
+        )
 
     def __repr__(self) -> str:
         runs = sum(len(found.seeds) for found in self._campaign.runs.values())

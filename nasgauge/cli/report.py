@@ -137,20 +137,25 @@ def draw(
     objective: str = "",
 ) -> "Report":
     """Make the report of a folder."""
+    from dataclasses import replace
+    from functools import partial
+
+    from nasgauge.analysis.report.report import report as make
+    from nasgauge.analysis.report.studies import Extras
     from nasgauge.analysis.statistics.curves import CLOCKS
-    from nasgauge.api.results import Results
+    from nasgauge.pareto import known_of
 
     for known in CLOCKS:
         if clock == known:
-            return Results(folder).report(
-                objective,
+            return make(
+                folder,
                 clock=known,
                 average=average,
                 recommend=recommend,
                 ours=ours,
                 venue=venue,
                 figures=figures,
-                extras=extras,
+                extras=replace(extras or Extras(), pareto=partial(known_of, folder, objective=objective)),
             )
     raise console.BadOption(f"--clock {clock} is unknown; choose from {', '.join(CLOCKS)}")
 
