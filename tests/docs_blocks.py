@@ -1,7 +1,8 @@
 """What a page of Markdown asks the reader to run: its blocks, and the commands within its lines.
 
-A block is run, unless a comment `<!-- not run: REASON -->` stands before it. A Python block with `title="FILE"` is written
-to that file. A block without a language is shell; one that is neither to be run nor a file is `text`.
+A block is run, unless a comment `<!-- not run: REASON -->` stands before it. What a reader has and a test has not, such as
+results, is made by a comment `<!-- run first: COMMANDS -->`. A block with `title="FILE"` is written to that file. A
+block without a language is shell; one that is no command is `text`.
 """
 
 import re
@@ -16,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 SHELL = ("", "bash", "sh", "shell")
 SHOWN = ("text", "yaml", "toml", "json", "latex", "tex", "bibtex", "sql", "mermaid", "diff", "csv", "html")
 NOT_RUN = re.compile(r"<!--\s*not run\b:?\s*(.*?)\s*-->", re.DOTALL)
-CONTAINER = re.compile(r"(!!!|\?\?\?\+?|===\+?)\s")  # admonitions and tabs of mkdocs, whose contents are indented
+RUN_FIRST = re.compile(r"<!--\s*run first:\s*(.*?)\s*-->", re.DOTALL)
+CONTAINER = re.compile(
+    r"(!!!|\?\?\?\+?|===\+?)\s"
+)  # admonitions and tabs of mkdocs, whose contents are indented
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,12 @@ class Block:
 
 def pages() -> list[Path]:
     """Every page whose commands are run."""
-    found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+    found = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("examples/**/*.md"),
+    ]
     return sorted(found)
 
 
@@ -68,6 +77,9 @@ def blocks(page: str, text: str, first: int = 0) -> Iterator[Block]:
         if token.type == "html_block":
             mark = NOT_RUN.search(token.content)
             reason = mark[1] if mark else reason
+            if before := RUN_FIRST.search(token.content):
+                assert token.map is not None
+                yield Block(page, first + token.map[0] + 1, "bash", before[1])
         elif token.type == "code_block" and container:
             assert token.map is not None
             yield from blocks(page, token.content, first + token.map[0])

@@ -59,7 +59,9 @@ def shorter(arguments: list[str]) -> list[str]:
     given = [word for word in words if not word.startswith("-")]
     if "--help" in words or "-h" in words or (not given and not words and name == ""):
         return arguments
-    return arguments + [word for option, value in fewer.items() if option in takes for word in (option, value)]
+    return arguments + [
+        word for option, value in fewer.items() if option in takes for word in (option, value)
+    ]
 
 
 def nasgauge(arguments: list[str]) -> None:
@@ -140,7 +142,9 @@ def run(page: Path) -> int:
         if block.title or not block.is_run:
             continue
         start = time.monotonic()
-        act = partial(shell, block.text) if block.is_shell else partial(python, block.text, block.place, scope)
+        act = (
+            partial(shell, block.text) if block.is_shell else partial(python, block.text, block.place, scope)
+        )
         try:
             act()
         except MissingExtra as missing:

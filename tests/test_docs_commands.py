@@ -37,7 +37,9 @@ def run_page(found: list[Block], folder: Path, python: str = sys.executable) -> 
     """Run blocks in a folder by a Python; gives what they print."""
     todo = folder / "blocks.json"
     todo.write_text(json.dumps([asdict(block) for block in found]))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))
+    }
     done = subprocess.run(
         [python, str(RUNNER), todo.name], cwd=folder, env=environment | {"COLUMNS": "120", "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
@@ -75,7 +77,9 @@ def test_a_block_that_is_not_run_says_why() -> None:
     assert [block.place for block in marked if not block.is_shell and block.language != "python"] == []
 
 
-@pytest.mark.parametrize("block", [b for b in all_blocks if b.language in ("yaml", "toml", "json")], ids=lambda b: b.place)
+@pytest.mark.parametrize(
+    "block", [b for b in all_blocks if b.language in ("yaml", "toml", "json")], ids=lambda b: b.place
+)
 def test_files_that_are_shown_can_be_read(block: Block) -> None:
     {"yaml": yaml.safe_load, "toml": tomllib.loads, "json": json.loads}[block.language](block.text)
 
@@ -118,7 +122,9 @@ def test_the_parser_refuses_what_it_should() -> None:
 
 def test_commands_in_sentences_and_tables_are_known() -> None:
     found = [
-        (name_of(page), command) for page in pages() for command in commands_within_lines(page.read_text(encoding="utf-8"))
+        (name_of(page), command)
+        for page in pages()
+        for command in commands_within_lines(page.read_text(encoding="utf-8"))
     ]
     unknown = refused(found)  # a sentence may name a command without its arguments
     assert {place: says for place, says in unknown.items() if "Missing" not in says} == {}

@@ -5,10 +5,11 @@ import math
 import pytest
 
 torch = pytest.importorskip("torch")
-import nasgauge as ng  # noqa: E402
-from nasgauge.harness.proxies import Batch, proxy_named  # noqa: E402
 from nasgauge_annealing.proxy import effective_rank  # noqa: E402
 from torch import nn  # noqa: E402
+
+import nasgauge as ng  # noqa: E402
+from nasgauge.harness.proxies import Batch, proxy_named  # noqa: E402
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
@@ -21,7 +22,9 @@ def test_the_rank_of_known_features():
 
 
 def test_it_leaves_the_network_as_it_was():
-    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)).eval()
+    network = nn.Sequential(
+        nn.Flatten(), nn.Linear(12, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)
+    ).eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     images = torch.randn(6, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     batch = Batch(images, torch.arange(6), torch.Generator())

@@ -1,11 +1,12 @@
 """The searcher: the laws of nasgauge, its trajectory, its quality, and what is its own."""
 
-import nasgauge as ng
 import numpy as np
 import pytest
+from nasgauge_annealing.searcher import Annealing
+
+import nasgauge as ng
 from nasgauge.pytest_plugin import conformance
 from nasgauge.spaces.nb201 import NB201
-from nasgauge_annealing.searcher import Annealing
 
 test_it_keeps_the_laws = conformance("annealing")  # one test case for each law
 
@@ -35,6 +36,8 @@ def test_options_that_make_no_sense_are_refused(options):
 
 
 def test_it_is_found_by_its_name():
-    results = ng.bench(["random", "annealing"], dataset="cifar10", seeds=10, budget=100, workers=1, progress=False)
+    results = ng.bench(
+        ["random", "annealing"], dataset="cifar10", seeds=10, budget=100, workers=1, progress=False
+    )
     ends = results.summary().set_index("searcher")
     assert set(ends.index) == {"annealing", "random"}
