@@ -1,8 +1,8 @@
 """What a page of Markdown asks the reader to run: its blocks, and the commands within its lines.
 
 A block is run, unless a comment `<!-- not run: REASON -->` stands before it. What a reader has and a test has not, such as
-results, is made by a comment `<!-- run first: COMMANDS -->`. A block with `title="FILE"` is written to that file. A
-block without a language is shell; one that is no command is `text`.
+results, is made by a comment `<!-- run first: COMMANDS -->`. The block after "Save this as `FILE`:" is written to that file,
+and not run. A block without a language is shell; one that is no command is `text`.
 """
 
 import re
@@ -18,6 +18,7 @@ SHELL = ("", "bash", "sh", "shell")
 SHOWN = ("text", "yaml", "toml", "json", "latex", "tex", "bibtex", "sql", "mermaid", "diff", "csv", "html")
 NOT_RUN = re.compile(r"<!--\s*not run\b:?\s*(.*?)\s*-->", re.DOTALL)
 RUN_FIRST = re.compile(r"<!--\s*run first:\s*(.*?)\s*-->", re.DOTALL)
+SAVED = re.compile(r"Save this as `([\w./-]+)`:$")
 CONTAINER = re.compile(
     r"(!!!|\?\?\?\+?|===\+?)\s"
 )  # admonitions and tabs of mkdocs, whose contents are indented
@@ -31,7 +32,8 @@ class Block:
     line: int
     language: str
     text: str
-    title: str = ""
+    file: str = ""
+    """Where the reader saves it."""
     reason: str | None = None
     """Why it is not run; empty if a mark gives none."""
 
@@ -72,7 +74,7 @@ def blocks(page: str, text: str, first: int = 0) -> Iterator[Block]:
     3 nasgauge bench None
     7 wait() an hour
     """
-    reason, container = None, False
+    reason, container, file = None, False, ""
     for token in MarkdownIt("commonmark").enable("table").parse(text):
         if token.type == "html_block":
             mark = NOT_RUN.search(token.content)
@@ -85,19 +87,20 @@ def blocks(page: str, text: str, first: int = 0) -> Iterator[Block]:
             yield from blocks(page, token.content, first + token.map[0])
             reason = None
         elif token.type in ("fence", "code_block"):
-            yield _block(page, token, reason, first)
-            reason = None
+            yield _block(page, token, reason, first, file)
+            reason, file = None, ""
         elif token.type == "inline":
             reason = None
+            saved = SAVED.search(token.content)
+            file = saved[1] if saved else ""
             container = bool(CONTAINER.match(token.content))
 
 
-def _block(page: str, token: Token, reason: str | None, first: int) -> Block:
+def _block(page: str, token: Token, reason: str | None, first: int, file: str) -> Block:
     assert token.map is not None
-    language, _, rest = token.info.strip().partition(" ")
-    title = re.search(r'title="([^"]+)"', rest)
+    language = token.info.strip().partition(" ")[0]
     line = first + token.map[0] + (2 if token.type == "fence" else 1)
-    return Block(page, line, language, token.content, title[1] if title else "", reason)
+    return Block(page, line, language, token.content, file, reason)
 
 
 def commands_within_lines(text: str) -> Iterator[str]:

@@ -16,10 +16,13 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial, wraps
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 SEEDS, QUERIES = 2, 20
+ENOUGH = {"--seeds": 12, "--budget": 60}
+"""Numbers of a page up to these are used as they stand."""
 SHORTER: dict[str, dict[str, str]] = {
     "": {"--workers": "1"},
     "bench": {"--seeds": str(SEEDS), "--budget": str(QUERIES)},
@@ -27,12 +30,12 @@ SHORTER: dict[str, dict[str, str]] = {
     "check": {"--queries": str(QUERIES)},
     "gate --update": {"--seeds": "20", "--budgets": "10,20"},
     "train": {"--epochs": "1", "--seeds": "1"},
+    "score agreement": {"--resamples": "20"},
     "score tenas": {"--seeds": "1"},
     "score predictors": {"--trials": "1"},
     "score efficiency": {"--at": "5,10"},
-    "verify": {"--rerun": "1"},
 }
-"""Options that are set for each command: fewer seeds, queries, epochs and trials, and one worker."""
+"""Options that are set for each command: fewer seeds, queries, epochs, trials and resamples, and one worker."""
 SHELL_SYNTAX = set("|&;<>$`(){}*?~")
 
 
@@ -52,13 +55,11 @@ def shorter(arguments: list[str]) -> list[str]:
         name = "gate --update"
     takes = {option for parameter in command.params for option in parameter.opts}
     fewer = SHORTER[""] | SHORTER.get(name, {})
-    if name == "verify" and "--rerun" not in words:
-        fewer = {}
+    for option, value in pairwise(words):
+        if option in ENOUGH and value.isdigit() and int(value) <= ENOUGH[option]:
+            fewer.pop(option, None)
     if name == "search" and "train" in words:
         fewer["--budget"] = "2"
-    given = [word for word in words if not word.startswith("-")]
-    if "--help" in words or "-h" in words or (not given and not words and name == ""):
-        return arguments
     return arguments + [
         word for option, value in fewer.items() if option in takes for word in (option, value)
     ]
@@ -103,7 +104,11 @@ def shorten_the_api() -> None:
     def fewer(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
-            return function(*arguments, **options | {"seeds": SEEDS, "budget": QUERIES, "workers": 1})
+            for name, short in (("seeds", SEEDS), ("budget", QUERIES)):
+                given = options.get(name)
+                if not isinstance(given, int) or given > ENOUGH[f"--{name}"]:
+                    options[name] = short
+            return function(*arguments, **options | {"workers": 1})
 
         return call
 
@@ -136,10 +141,10 @@ def run(page: Path) -> int:
     sys.path.insert(0, "")
     scope: dict[str, Any] = {"__name__": "__main__"}
     for block in (Block(**one) for one in json.loads(page.read_text())):
-        if block.title:
-            Path(block.title).parent.mkdir(parents=True, exist_ok=True)
-            Path(block.title).write_text(block.text)
-        if block.title or not block.is_run:
+        if block.file:
+            Path(block.file).parent.mkdir(parents=True, exist_ok=True)
+            Path(block.file).write_text(block.text)
+        if block.file or not block.is_run:
             continue
         start = time.monotonic()
         act = (

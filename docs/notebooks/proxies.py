@@ -29,7 +29,7 @@ from scipy.stats import kendalltau
 
 import nasgauge as ng
 
-table = ng.open_table().frame().set_index("cell")
+table = ng.open_table().frame()
 cells = table.sample(24, random_state=0).index
 scores = ng.score(cells, proxies=["naswot", "synflow", "flops"], progress=False)
 scores.head(3)
