@@ -20,7 +20,8 @@ import nasgauge
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_mkdocs = pytest.mark.skipif(
-    find_spec("mkdocs") is None or find_spec("mkdocstrings") is None, reason="pip install 'nasgauge[docs]' to build the site"
+    find_spec("mkdocs") is None or find_spec("mkdocstrings") is None,
+    reason="pip install 'nasgauge[docs]' to build the site",
 )
 LOOKED_AT = ("index", "tutorials/own-searcher", "reference/api")
 OUTSIDE = re.compile(r"(?:https?:|mailto:)")
@@ -33,7 +34,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "documentation-site"
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
-            command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(ROOT / "mkdocs.yml"), "-d", str(folder)]
+            command = [
+                sys.executable,
+                "-m",
+                "mkdocs",
+                "build",
+                "--strict",
+                "-f",
+                str(ROOT / "mkdocs.yml"),
+                "-d",
+                str(folder),
+            ]
             environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
             done = subprocess.run(command, capture_output=True, text=True, cwd=base, env=environment)
             assert done.returncode == 0, done.stderr
@@ -127,7 +138,9 @@ def test_the_page_of_files_has_every_column_and_schema(site: Path, campaign_fold
 
     text = (site / "reference" / "files.html").read_text(encoding="utf-8")
     assert "fields:" not in text
-    unit = next((campaign_folder / "results").glob("*.parquet"), None) or next(campaign_folder.glob("*.parquet"))
+    unit = next((campaign_folder / "results").glob("*.parquet"), None) or next(
+        campaign_folder.glob("*.parquet")
+    )
     columns = pq.read_schema(unit).names + pq.read_schema(unit.parent / "measured" / unit.name).names
     assert not [name for name in columns if f"<code>{name}</code>" not in text]
     settings = json.loads((unit.parent / "campaign.json").read_bytes())
@@ -156,11 +169,18 @@ def visit(browser: Any, page: Path, width: int, scheme: str) -> tuple[Any, list[
 @needs_mkdocs
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 800, 390])
-def test_pages_work_from_disk_fit_the_screen_and_can_be_read(site: Path, browser: Any, width: int, scheme: str) -> None:
+def test_pages_work_from_disk_fit_the_screen_and_can_be_read(
+    site: Path, browser: Any, width: int, scheme: str
+) -> None:
     for name in LOOKED_AT:
         tab, wrong = visit(browser, site / f"{name}.html", width, scheme)
-        assert tab.evaluate("document.body.dataset.mdColorScheme") == {"light": "default", "dark": "slate"}[scheme]
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than the screen"
+        assert (
+            tab.evaluate("document.body.dataset.mdColorScheme")
+            == {"light": "default", "dark": "slate"}[scheme]
+        )
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, (
+            f"{name} is wider than the screen"
+        )
         assert tab.evaluate(CONTRAST) == [], name
         assert not wrong
         tab.context.close()
@@ -170,7 +190,7 @@ def test_pages_work_from_disk_fit_the_screen_and_can_be_read(site: Path, browser
 def test_what_can_be_clicked_has_a_name_and_can_be_reached_by_key(site: Path, browser: Any) -> None:
     tab, _ = visit(browser, site / "reference/api.html", 1400, "light")
     unreached = (
-        "[...document.querySelectorAll('a[href], button, input, select')].filter((e) => e.checkVisibility() &&"
+        "[...document.querySelectorAll('a[href], button:not([type=reset]), input, select')].filter((e) => e.checkVisibility() &&"
         " (e.tabIndex < 0 || !(e.textContent.trim() || e.ariaLabel || e.title || e.labels?.length))).map((e) => e.outerHTML)"
     )
     assert tab.evaluate(unreached) == []

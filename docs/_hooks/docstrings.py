@@ -24,7 +24,9 @@ def prepared(text: str) -> str:
     <BLANKLINE>
     """
     before, heading, section = text.partition("\nExamples\n--------\n")
-    before = _TOGETHER.sub(lambda found: "".join(f"{name}\n{found[2]}" for name in found[1].split(", ")), before)
+    before = _TOGETHER.sub(
+        lambda found: "".join(f"{name}\n{found[2]}" for name in found[1].split(", ")), before
+    )
     return _EXAMPLE.sub(lambda found: f"```pycon\n{found[0]}\n```", before) + heading + section
 
 
