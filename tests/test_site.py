@@ -190,7 +190,7 @@ def test_pages_work_from_disk_fit_the_screen_and_can_be_read(
 def test_what_can_be_clicked_has_a_name_and_can_be_reached_by_key(site: Path, browser: Any) -> None:
     tab, _ = visit(browser, site / "reference/api.html", 1400, "light")
     unreached = (
-        "[...document.querySelectorAll('a[href], button, input, select')].filter((e) => e.checkVisibility() &&"
+        "[...document.querySelectorAll('a[href], button:not([type=reset]), input, select')].filter((e) => e.checkVisibility() &&"
         " (e.tabIndex < 0 || !(e.textContent.trim() || e.ariaLabel || e.title || e.labels?.length))).map((e) => e.outerHTML)"
     )
     assert tab.evaluate(unreached) == []
