@@ -1,8 +1,8 @@
 """What a page of Markdown asks the reader to run: its blocks, and the commands within its lines.
 
 A block is run, unless a comment `<!-- not run: REASON -->` stands before it. What a reader has and a test has not, such as
-results, is made by a comment `<!-- run first: COMMANDS -->`. The block after "Save this as `FILE`:" is written to that file,
-and not run. A block without a language is shell; one that is no command is `text`.
+results, is made by a comment `<!-- run first: COMMANDS -->`. A block with `title="FILE"` is written to that file, and not
+run. A block without a language is shell; one that is no command is `text`.
 """
 
 import re
@@ -18,7 +18,7 @@ SHELL = ("", "bash", "sh", "shell")
 SHOWN = ("text", "yaml", "toml", "json", "latex", "tex", "bibtex", "sql", "mermaid", "diff", "csv", "html")
 NOT_RUN = re.compile(r"<!--\s*not run\b:?\s*(.*?)\s*-->", re.DOTALL)
 RUN_FIRST = re.compile(r"<!--\s*run first:\s*(.*?)\s*-->", re.DOTALL)
-SAVED = re.compile(r"Save this as `([\w./-]+)`:$")
+FILE = re.compile(r'title="([^"]+)"')
 CONTAINER = re.compile(
     r"(!!!|\?\?\?\+?|===\+?)\s"
 )  # admonitions and tabs of mkdocs, whose contents are indented
@@ -74,7 +74,7 @@ def blocks(page: str, text: str, first: int = 0) -> Iterator[Block]:
     3 nasgauge bench None
     7 wait() an hour
     """
-    reason, container, file = None, False, ""
+    reason, container = None, False
     for token in MarkdownIt("commonmark").enable("table").parse(text):
         if token.type == "html_block":
             mark = NOT_RUN.search(token.content)
@@ -87,20 +87,19 @@ def blocks(page: str, text: str, first: int = 0) -> Iterator[Block]:
             yield from blocks(page, token.content, first + token.map[0])
             reason = None
         elif token.type in ("fence", "code_block"):
-            yield _block(page, token, reason, first, file)
-            reason, file = None, ""
+            yield _block(page, token, reason, first)
+            reason = None
         elif token.type == "inline":
             reason = None
-            saved = SAVED.search(token.content)
-            file = saved[1] if saved else ""
             container = bool(CONTAINER.match(token.content))
 
 
-def _block(page: str, token: Token, reason: str | None, first: int, file: str) -> Block:
+def _block(page: str, token: Token, reason: str | None, first: int) -> Block:
     assert token.map is not None
     language = token.info.strip().partition(" ")[0]
+    file = FILE.search(token.info)
     line = first + token.map[0] + (2 if token.type == "fence" else 1)
-    return Block(page, line, language, token.content, file, reason)
+    return Block(page, line, language, token.content, file[1] if file else "", reason)
 
 
 def commands_within_lines(text: str) -> Iterator[str]:

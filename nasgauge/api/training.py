@@ -110,7 +110,7 @@ def train(
         )
         pace = _Pace(bar, amount)
         with _watched(bar, folder, todo, alone=len(places) == 1):
-            trained = train_units(
+            for unit, record in train_units(
                 folder,
                 todo,
                 places,
@@ -120,8 +120,7 @@ def train(
                 habits=habits or Habits(),
                 on_step=pace.step,
                 on_epoch=lambda epoch: bar.say(_line(epoch)),
-            )
-            for unit, record in trained if todo else ():
+            ):
                 records[unit] = record
                 bar.say(f"{unit.name} is done")
     return pd.concat([_frame(record) for record in records.values()], ignore_index=True)
