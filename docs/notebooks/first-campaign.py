@@ -49,7 +49,6 @@ for split in ("valid", "test"):
 results = ng.bench(
     ["random", "evolution", "local"], dataset="cifar10", seeds=20, budget=100, workers=2, progress=False
 )
-results
 
 # %% [markdown]
 # ## What came out
