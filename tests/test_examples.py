@@ -113,6 +113,7 @@ def test_the_page_of_the_plugin_runs(plugin: Path, tmp_path: Path) -> None:
 # --- the paper
 
 
+@pytest.mark.slow
 def test_the_paper_compiles_with_the_figure_and_the_table(tmp_path: Path) -> None:
     for path in (EXAMPLES / "paper").iterdir():
         shutil.copy(path, tmp_path)
@@ -131,6 +132,7 @@ def test_the_paper_compiles_with_the_figure_and_the_table(tmp_path: Path) -> Non
 # --- clusters
 
 
+@pytest.mark.slow
 def test_the_slurm_script_runs_its_seeds_and_merges_them(tmp_path: Path, commands: str) -> None:
     """Two tasks of the array, one after another, as SLURM would start them."""
     script = tmp_path / "slurm.sh"

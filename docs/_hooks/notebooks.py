@@ -1,4 +1,4 @@
-"""For mkdocs: the notebooks as pages; with `NASGAUGE_RUN_NOTEBOOKS=1`, which `tox -e docs` sets, they are run and have outputs."""
+"""For mkdocs: the notebooks as pages; with `NASGAUGE_RUN_NOTEBOOKS=1` (set by `tox -e docs`) they are run and have outputs."""
 
 import os
 import re
