@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 SEEDS, QUERIES = 2, 20
-ENOUGH = {"--seeds": 12, "--budget": 60}
-"""Numbers of a page up to these are used as they stand."""
+ENOUGH = {"--seeds": 12, "--budget": 60, "--workers": 2}
+"""Numbers of a page up to these are used as they stand; for the gate, all are."""
 SHORTER: dict[str, dict[str, str]] = {
     "": {"--workers": "1"},
     "bench": {"--seeds": str(SEEDS), "--budget": str(QUERIES)},
@@ -56,7 +56,8 @@ def shorter(arguments: list[str]) -> list[str]:
     takes = {option for parameter in command.params for option in parameter.opts}
     fewer = SHORTER[""] | SHORTER.get(name, {})
     for option, value in pairwise(words):
-        if option in ENOUGH and value.isdigit() and int(value) <= ENOUGH[option]:
+        small = option in ENOUGH and value.isdigit() and int(value) <= ENOUGH[option]
+        if small or (name == "gate --update" and option in fewer):
             fewer.pop(option, None)
     if name == "search" and "train" in words:
         fewer["--budget"] = "2"
@@ -108,7 +109,7 @@ def shorten_the_api() -> None:
                 given = options.get(name)
                 if not isinstance(given, int) or given > ENOUGH[f"--{name}"]:
                     options[name] = short
-            return function(*arguments, **options | {"workers": 1})
+            return function(*arguments, **{"workers": 1} | options)
 
         return call
 
