@@ -103,6 +103,16 @@ def test_links_of_the_sources_lead_to_files() -> None:
     assert not broken
 
 
+def test_every_term_of_the_report_page_is_in_the_glossary() -> None:
+    from nasgauge.analysis.report.glossary import GLOSSARY
+
+    terms = re.findall(
+        r"^## (.+)$", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert terms == sorted(terms, key=str.lower)
+    assert {term.lower() for term in GLOSSARY} <= {term.lower() for term in terms}
+
+
 @needs_mkdocs
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
     places = Addresses((site / "reference" / "api.html").read_text(encoding="utf-8")).places
