@@ -27,6 +27,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - of mkdocs
+    """Turn links to the sources of notebooks into links to their pages."""
+    return re.sub(rf"\]\(((?:\.\./)*{FOLDER}/[\w-]+)\.py\)", r"](\1.md)", markdown)
+
+
 def markdown(path: Path, *, run: bool) -> str:
     """A notebook in Markdown.
 
