@@ -159,3 +159,39 @@ def test_examples_of_help_texts_are_known() -> None:
     examples = list(helped())
     assert len(examples) > 30
     assert refused([("help", part) for line in examples for part in line.split(" && ")]) == {}
+
+
+IMAGES = "needs the images of CIFAR-10, which are downloaded"
+FILES = "needs files of the benchmark"
+HELP_NOT_RUN = {
+    "nasgauge search pnas --oracle train": IMAGES,
+    "nasgauge search pnas:beam=16": IMAGES,
+    "nasgauge train": IMAGES,
+    "nasgauge data fetch": FILES,
+    "nasgauge data build": FILES,
+    "nasgauge data import": FILES,
+    "nasgauge score predictors": "fits surrogates for minutes",
+    "nasgauge score cells --all": IMAGES,
+    "nasgauge score settings": IMAGES,
+    "nasgauge score tenas": "two CPU minutes a search",
+    "nasgauge bench --searchers random,tenas:searches": "needs the searches of nasgauge score tenas",
+}
+"""Examples of help texts that are not run, and why."""
+HELP_FIRST = """
+mkdir -p tests results
+cp -rL docs/trained results/trained
+echo 'from nasgauge.searchers.local_search import LocalSearch as MySearcher' > my_pkg.py
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_examples_of_help_texts_run_in_their_order(tmp_path: Path) -> None:
+    examples = list(helped())
+    assert not [start for start in HELP_NOT_RUN if not any(line.startswith(start) for line in examples)]
+    run = [line for line in examples if not line.startswith(tuple(HELP_NOT_RUN))]
+    assert len(run) > 25
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "trained").symlink_to(ROOT / "docs" / "trained")
+    texts = [HELP_FIRST, *dict.fromkeys(run)]
+    print(run_page([Block("help", place, "bash", text) for place, text in enumerate(texts)], tmp_path))
