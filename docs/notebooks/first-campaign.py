@@ -72,17 +72,19 @@ plt.show()
 # ## Is the difference real?
 #
 # Runs of different searchers share no randomness, so the test is one of two independent samples (Brunner-Munzel). `A12` is the
-# probability that a run of the first searcher ends above a run of the second, with ties counted half.
+# probability that a run of the first searcher ends above a run of the second, with ties counted half. `low` and `high` are
+# the 95 % interval of the difference, in percentage points.
 
 # %%
-results.compare("evolution", "random").T
+columns = ["searcher", "against", "difference", "low", "high", "p", "A12"]
+results.compare("evolution", "random")[columns].round(3)
 
 # %% [markdown]
 # With two searchers that are closer to each other, twenty runs may not be enough to tell them apart. That is a result too:
 # report the interval, or run more seeds.
 
 # %%
-results.compare("evolution", "local").T
+results.compare("evolution", "local")[columns].round(3)
 
 # %% [markdown]
 # ## Every query
