@@ -92,6 +92,17 @@ def test_no_link_is_broken_and_nothing_is_loaded_from_elsewhere(site: Path) -> N
     assert not broken
 
 
+@needs_mkdocs
+def test_every_page_has_a_language_one_title_and_texts_for_its_pictures(site: Path) -> None:
+    for path in site.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert '<html lang="en"' in text, path
+        assert text.count("<h1") == 1, path
+        assert not [tag for tag in re.findall(r"<img [^>]*>", text) if not re.search(r'alt="[^"]+"', tag)], (
+            path
+        )
+
+
 def test_links_of_the_sources_lead_to_files() -> None:
     sources = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     broken = [
