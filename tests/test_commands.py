@@ -233,9 +233,7 @@ def test_proxies_are_listed_with_what_they_measure(
 
 
 def test_the_page_of_searchers_names_what_a_space_offers_and_its_example_runs() -> None:
-    page = (Path(__file__).resolve().parents[1] / "docs" / "howto" / "searcher.md").read_text(
-        encoding="utf-8"
-    )
+    page = (Path(__file__).resolve().parents[1] / "docs" / "searchers.md").read_text(encoding="utf-8")
     for name in (name for name in dir(Space) if not name.startswith("_")):
         assert f"| `{name}" in page, name
     code = page.partition("```python\n")[2].partition("```")[0]

@@ -22,7 +22,7 @@ from docs_blocks import ROOT, SHELL, SHOWN, Block, blocks, commands_of, commands
 from nasgauge.cli import app
 
 RUNNER = Path(__file__).with_name("docs_runner.py")
-FAST = ("docs/howto/searcher.md", "docs/start.md")
+FAST = ("docs/searchers.md", "docs/start.md")
 """Pages that are run with the fast tests; all others are slow."""
 ELSEWHERE = ("examples/plugin/README.md",)
 """Pages that another test runs, in an environment where their package is installed."""
