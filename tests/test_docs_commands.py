@@ -64,6 +64,7 @@ def test_every_block_of_a_page_runs(page: str, tmp_path: Path) -> None:
 
 
 def test_blocks_have_a_language_that_is_known() -> None:
+    assert {*FAST, *ELSEWHERE} <= {name_of(page) for page in pages()}
     known = {*SHELL, *SHOWN, "python"}
     assert {block.place: block.language for block in all_blocks if block.language not in known} == {}
     assert sum(block.is_run for block in all_blocks) >= COUNTED
