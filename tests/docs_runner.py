@@ -15,10 +15,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial, wraps
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from docs_blocks import Block
 
 SEEDS, QUERIES = 2, 20
 ENOUGH = {"--seeds": 12, "--budget": 60, "--workers": 2}
@@ -37,6 +41,25 @@ SHORTER: dict[str, dict[str, str]] = {
 }
 """Options that are set for each command: fewer seeds, queries, epochs, trials and resamples, and one worker."""
 SHELL_SYNTAX = set("|&;<>$`(){}*?~")
+
+
+def run_page(found: "list[Block]", folder: Path, python: str = sys.executable) -> str:
+    """Run blocks in a folder by a Python; gives what they print."""
+    todo = folder / "blocks.json"
+    todo.write_text(json.dumps([asdict(block) for block in found]))
+    ours = ("COV_", "PYTEST_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    done = subprocess.run(
+        [python, str(Path(__file__).absolute()), todo.name],
+        cwd=folder,
+        env=environment | {"COLUMNS": "120", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def shorter(arguments: list[str]) -> list[str]:

@@ -5,23 +5,19 @@ How: `docs_blocks` reads the pages, `docs_runner` runs them and has the rules by
 
 import inspect
 import json
-import os
 import shlex
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import typer
 import yaml
 from docs_blocks import ROOT, SHELL, SHOWN, Block, blocks, commands_of, commands_within_lines, name_of, pages
+from docs_runner import run_page
 
 from nasgauge.cli import app
 
-RUNNER = Path(__file__).with_name("docs_runner.py")
 FAST = ("docs/searchers.md", "docs/start.md")
 """Pages that are run with the fast tests; all others are slow."""
 ELSEWHERE = ("examples/plugin/README.md",)
@@ -31,21 +27,6 @@ COUNTED = 40
 """How many blocks are run at least; fewer mean that they are not found."""
 
 all_blocks = [block for page in pages() for block in blocks(name_of(page), page.read_text(encoding="utf-8"))]
-
-
-def run_page(found: list[Block], folder: Path, python: str = sys.executable) -> str:
-    """Run blocks in a folder by a Python; gives what they print."""
-    todo = folder / "blocks.json"
-    todo.write_text(json.dumps([asdict(block) for block in found]))
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))
-    }
-    done = subprocess.run(
-        [python, str(RUNNER), todo.name], cwd=folder, env=environment | {"COLUMNS": "120", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 def cases() -> Iterator[object]:
@@ -64,6 +45,7 @@ def test_every_block_of_a_page_runs(page: str, tmp_path: Path) -> None:
 
 
 def test_blocks_have_a_language_that_is_known() -> None:
+    assert {*FAST, *ELSEWHERE} <= {name_of(page) for page in pages()}
     known = {*SHELL, *SHOWN, "python"}
     assert {block.place: block.language for block in all_blocks if block.language not in known} == {}
     assert sum(block.is_run for block in all_blocks) >= COUNTED

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from docs_blocks import ROOT, blocks
-from test_docs_commands import run_page
+from docs_runner import run_page
 
 import nasgauge
 
