@@ -1,5 +1,6 @@
 """The documentation site: it builds without a warning, has everything that it should, and works from disk in a browser."""
 
+import doctest
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -70,6 +71,17 @@ class Addresses(HTMLParser):
             self.loaded.append(given["src"])
         elif tag == "link" and given.get("rel") != "canonical":
             self.loaded.append(given["href"])
+
+
+@needs_mkdocs
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "_hooks").glob("*.py")), ids=lambda path: path.stem)
+def test_the_examples_of_a_hook_hold(path: Path) -> None:
+    spec = spec_from_file_location(f"hook_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    hook = module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    assert not doctest.testmod(hook).failed
 
 
 @needs_mkdocs
