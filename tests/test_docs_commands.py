@@ -18,7 +18,7 @@ from docs_runner import run_page
 
 from nasgauge.cli import app
 
-FAST = ("docs/searchers.md", "docs/start.md")
+FAST = ("docs/searchers.md", "docs/explanation/statistics.md", "docs/explanation/determinism.md")
 """Pages that are run with the fast tests; all others are slow."""
 ELSEWHERE = ("examples/plugin/README.md",)
 """Pages that another test runs, in an environment where their package is installed."""
