@@ -181,7 +181,7 @@ def test_curves_that_mix_validation_and_test_are_not_taken_for_validation() -> N
         (["asha", "--metric", "12"], "has accuracies after 12 epochs alone"),
         (["bohb:lowest=50"], "lowest=50 is no training length that there is; choose from 12, 200"),
         (["hyperband:eta=1"], "eta must be at least 2, not 1"),
-        (["hyperband:warm=naswot"], "a warm start does not; leave warm out"),
+        (["hyperband:warm=naswot"], "warm cannot do so, leave it out"),
         (["bohb:top=0"], "top must be in 1 to 99"),
     ],
 )

@@ -113,8 +113,8 @@ class Campaign:
         choosers = [spec for spec in specs if spec.asks_epochs]
         for dataset in oracles if choosers else ():
             ladder = Ladder(opened, dataset, metric=metric, curves=curves, search_on=rules.search_on)
-            _check_least(choosers, rules.budget, oracles[dataset].space, ladder.fidelities)
-        _check_least(specs, rules.budget, SPACES[opened.space]())
+            _check_least(choosers, rules, oracles[dataset].space, (dataset,), ladder.fidelities)
+        _check_least(specs, rules, SPACES[opened.space](), oracles)
         settings = Settings(
             table=name,
             table_sha256=opened.sha256,
@@ -175,7 +175,7 @@ class Campaign:
         here = machine.resolved()
         trainer = open_trainer(folder / TRAINED, dataset, training, here, json.dumps(provenance()))
         left_for_one(trainer, rules.budget)
-        _check_least(specs, rules.budget, opened)
+        _check_least(specs, rules, opened, (dataset,))
         settings = Settings(
             table=f"trained by {recipe.name}" + ("" if space == "nb201" else f", space {space}"),
             table_sha256=trainer.sha256,
@@ -300,11 +300,18 @@ def _notes(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
 
 
 def _check_least(
-    specs: Iterable[Spec], budget: Budget, space: object, fidelities: Sequence[int] = ()
+    specs: Iterable[Spec],
+    rules: Rules,
+    space: object,
+    datasets: Iterable[str],
+    fidelities: Sequence[int] = (),
 ) -> None:
-    """Make each searcher of the space, and see whether the budget is enough for it."""
+    """Make each searcher of the space, for each dataset if that matters, and see whether the budget is enough for it."""
+    searched = [rules.search_on] if rules.search_on else [*datasets]
     for spec in specs:
-        check_least(spec.make(space, generators(0)[0], fidelities), budget, str(spec))
+        for dataset in searched if spec.aims else searched[:1]:
+            made = spec.make(space, generators(0)[0], fidelities, dataset=dataset)
+            check_least(made, rules.budget, str(spec))
 
 
 def _beyond(budget: Budget, oracles: Mapping[str, Table]) -> Iterator[str]:

@@ -159,8 +159,9 @@ class Table:
         search_on: str = "",
     ) -> None:
         default = table.view(dataset)
-        searched = search_on or dataset
-        search = table.view(searched).search if metric is None else metric.column(searched)
+        self.searched: Final = search_on or dataset
+        """The dataset of the search metric."""
+        search = table.view(self.searched).search if metric is None else metric.column(self.searched)
         self.view: Final[View] = View(search=search, report=default.report)
         at = None if metric is None else metric.fidelity.at
         runs_SC = _runs(table, search, at, curves)  # seeds to draw from (S), cells (C)

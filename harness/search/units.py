@@ -125,7 +125,9 @@ def _runs(
             return len(steps), isinstance(oracle, _Watched) and oracle.busy and time.monotonic()
 
         with time_limit(place.time_limit, progress):
-            searcher = spec.make(space, searcher_rng, evaluator.fidelities)
+            searcher = spec.make(
+                space, searcher_rng, evaluator.fidelities, dataset=settings.search_on or unit.dataset
+            )
             for step in run(searcher, oracle, budget, repeats=settings.repeats, canonical=structure):
                 steps.append(step)
         yield seed, steps

@@ -20,12 +20,14 @@ from nasgauge.cli import (
     data,
     final,
     gate,
+    latency,
     merge,
     pack,
     proxies,
     report,
     score,
     train,
+    transfer,
     verify,
 )
 from nasgauge.harness.search.processes import installed_modules_first
@@ -46,6 +48,7 @@ app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(train.train)
 app.command()(report.report)
+app.command()(transfer.transfer)
 app.command()(merge.merge)
 app.command()(pack.pack)
 app.command()(verify.verify)
@@ -62,6 +65,7 @@ score.app.command()(agreement.settings)
 score.app.command()(proxies.tenas)
 score.app.command()(bridge.bridge)
 score.app.command()(final.final)
+score.app.command()(latency.latency)
 app.add_typer(score.app, name="score")
 
 

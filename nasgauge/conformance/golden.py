@@ -12,6 +12,7 @@ import numpy as np
 
 from nasgauge.conformance.landscape import Landscape
 from nasgauge.conformance.laws import cells_of
+from nasgauge.conformance.trial import DATASET
 from nasgauge.data.atomic import replacing
 from nasgauge.harness.search.runner import Budget, run
 from nasgauge.harness.search.specs import Searchable, Spec
@@ -44,7 +45,7 @@ def trajectory(searcher: Searchable, length: int | None = None) -> list[str]:
     160
     """
     spec = Spec.of(searcher)
-    made = spec.make(NB201(), np.random.default_rng(SEED))
+    made = spec.make(NB201(), np.random.default_rng(SEED), dataset=DATASET)
     if length is None:
         options = spec.settings()
         blind = [int(options.get(name, 0)) for name in _BEGINNINGS] + [getattr(made, "least", 0)]

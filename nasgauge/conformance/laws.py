@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import joblib
 
+from nasgauge.conformance.costs import costs
 from nasgauge.conformance.landscape import Landscape
 from nasgauge.conformance.trial import Broken, Trial, Watched
 from nasgauge.data.atomic import replacing
@@ -33,6 +34,7 @@ LAWS: Final = MappingProxyType(
         "batches": "survives results that come in batches of any size",
         "budget": "evaluates nothing that its budget does not pay for, and does not know the budget",
         "validation only": "sees only the validation accuracies of the cells that it asked for",
+        "costs": "minimises one cost or two beside accuracy in the same way, if it has `minimise` and `tell_costs`",
         "fidelities": "asks for trainings only of the lengths that it was given, if it asks for lengths at all",
         "picklable": "can be pickled in the middle of a search and goes on alike",
         "resume": "goes on alike in another process after it was killed",
@@ -202,6 +204,7 @@ IN_ONE_PROCESS: Final[tuple[tuple[str, Callable[[Trial, Sequence[Step[Cell]]], N
     ("batches", batches),
     ("budget", budget),
     ("validation only", validation_only),
+    ("costs", costs),
     ("fidelities", fidelities),
     ("picklable", picklable),
 )

@@ -12,11 +12,14 @@ from typing import Any, Final
 import numpy as np
 
 from nasgauge.harness.search.specs import CellSearcher, Spec
+from nasgauge.searchers.aims import CostSearcher
 from nasgauge.spaces.cells import N_CELLS, Cell
 from nasgauge.spaces.fidelities import EVERY_EPOCH, At
 from nasgauge.spaces.nb201 import NB201
 
 SEED: Final = 0
+DATASET: Final = "cifar10"
+"""The dataset of the figures of objectives and constraints."""
 _DATA: Final = frozenset(
     {
         ".npz",
@@ -73,11 +76,14 @@ class Trial:
             self.spec = Spec.of(self.target)
         finally:
             self.watching = ""
+        if self.spec.aims:  # the figures of objectives are read once in a process, and not by the searcher
+            self.make()
+            self.read.clear()
 
     def make(self) -> CellSearcher:
         """A new searcher of the seed of all trials."""
         with self.watched("the constructor"):
-            return self.spec.make(NB201(), np.random.default_rng(SEED), self.fidelities)
+            return self.spec.make(NB201(), np.random.default_rng(SEED), self.fidelities, dataset=DATASET)
 
     @contextmanager
     def watched(self, doing: str) -> Iterator[None]:
@@ -119,6 +125,9 @@ class Watched:
         self.told: set[Cell] = set()
         if hasattr(searcher, "recommend"):  # the runner asks for answers where there are any
             self.recommend = self._recommend
+        if isinstance(searcher, CostSearcher):
+            self.minimise = self._minimise
+            self.tell_costs = self._tell_costs
 
     def ask(self) -> Sequence[Cell]:
         """What the searcher asks for, if it is valid.
@@ -164,6 +173,16 @@ class Watched:
         self.told.add(cell.cell if isinstance(cell, At) else cell)
         with self.trial.watched(f"tell number {self.tells}"):
             self.searcher.tell(cell, accuracy)
+
+    def _minimise(self, costs: int) -> None:
+        with self.trial.watched("minimise"):
+            getattr(self.searcher, "minimise")(costs)  # noqa: B009 - as `_recommend`
+
+    def _tell_costs(self, cell: Cell, accuracy: float, costs: tuple[float, ...]) -> None:
+        self.tells += 1
+        self.told.add(cell)
+        with self.trial.watched(f"tell_costs number {self.tells}"):
+            getattr(self.searcher, "tell_costs")(cell, accuracy, costs)  # noqa: B009 - as `_recommend`
 
     def _recommend(self) -> Cell | None:
         with self.trial.watched(f"the answer after tell number {self.tells}"):
