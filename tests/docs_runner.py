@@ -83,6 +83,8 @@ def shorter(arguments: list[str]) -> list[str]:
         small = option in ENOUGH and value.isdigit() and int(value) <= ENOUGH[option]
         if small or (name == "gate --update" and option in fewer):
             fewer.pop(option, None)
+        if option in ("--budget", "-b") and value.endswith("epochs"):
+            fewer["--budget"] = "2000 epochs"
     if name == "search" and "train" in words:
         fewer["--budget"] = "2"
     return arguments + [
