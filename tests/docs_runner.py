@@ -15,11 +15,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial, wraps
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 if TYPE_CHECKING:
     from docs_blocks import Block
@@ -90,12 +91,19 @@ def shorter(arguments: list[str]) -> list[str]:
 
 
 def nasgauge(arguments: list[str]) -> None:
-    """Run the command line in this process; raises where its exit code is not 0."""
-    from nasgauge.cli import main
+    """Run the command line in this process; raises where its exit code is not 0.
 
+    Without `--out`, results are in the folder that is named after the page's budget, not after the shorter one.
+    """
+    from nasgauge.cli import main
+    from nasgauge.cli.options import Run
+
+    given = [value for option, value in pairwise(arguments) if option in ("--budget", "-b")]
+    folder, budget = Run.folder, given[-1] if given else ""
     sys.argv = ["nasgauge", *shorter(arguments)]
     try:
-        main()
+        with patch.object(Run, "folder", lambda run, what: folder(replace(run, budget=budget), what)):
+            main()
     except SystemExit as ended:
         if ended.code:
             raise RuntimeError(f"exit code {ended.code}: {shlex.join(sys.argv)}") from None
@@ -187,9 +195,8 @@ def run(page: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(1, str(Path(__file__).parent))
     if sys.argv[1] == "nasgauge":
-        sys.path.pop(0)
         nasgauge(sys.argv[2:])
     else:
+        sys.path.insert(0, str(Path(__file__).parent))
         sys.exit(run(Path(sys.argv[1])))

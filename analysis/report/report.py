@@ -168,11 +168,16 @@ def _facts(campaign: Campaign) -> list[tuple[str, str]]:
         ("command", " ".join(["nasgauge", *header.argv[1:]])),
     ]
     for dataset in campaign.datasets:
-        one = next(headers[0] for (key, _), headers in campaign.headers.items() if key == dataset)
+        found = {name: headers[0] for (key, name), headers in campaign.headers.items() if key == dataset}
+        metrics: dict[str, list[str]] = {}
+        for name, header in found.items():
+            metrics.setdefault(header.metric, []).append(name)
+        alone = len(metrics) == 1
+        texts = [metric if alone else f"{metric} ({', '.join(names)})" for metric, names in metrics.items()]
+        one = next(iter(found.values()))
         times = "" if one.seconds == "none" else f"; simulated seconds: {one.seconds}"
-        facts.append(
-            (dataset_name(dataset), f"search metric {one.metric}; reported accuracy {one.report}{times}")
-        )
+        what = f"search metric {'; '.join(texts)}; reported accuracy {one.report}{times}"
+        facts.append((dataset_name(dataset), what))
     return facts
 
 

@@ -26,6 +26,10 @@ _SEARCHERS: Final = {
     "reinforce-published": "REINFORCE (published)",
     "nevergrad": "Nevergrad (1+1)",
     "nsga2": "NSGA-II",
+    "hyperband": "Hyperband",
+    "bohb": "BOHB",
+    "asha": "ASHA",
+    "npenas": "NPENAS",
 }
 
 

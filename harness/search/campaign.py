@@ -29,6 +29,7 @@ from nasgauge.harness.records.results import (
 )
 from nasgauge.harness.records.todo import missing, remove, shorter
 from nasgauge.harness.search.failures import TIME_LIMIT
+from nasgauge.harness.search.fidelities import Ladder
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import reference
@@ -109,6 +110,10 @@ class Campaign:
             one = oracle.for_run(generators(0)[1])
             cost(one.evaluate(oracle.space[0]), rules.budget.clock)
             left_for_one(one, rules.budget)
+        choosers = [spec for spec in specs if spec.asks_epochs]
+        for dataset in oracles if choosers else ():
+            ladder = Ladder(opened, dataset, metric=metric, curves=curves, search_on=rules.search_on)
+            _check_least(choosers, rules, oracles[dataset].space, (dataset,), ladder.fidelities)
         _check_least(specs, rules, SPACES[opened.space](), oracles)
         settings = Settings(
             table=name,
@@ -150,6 +155,11 @@ class Campaign:
         Raises InvalidCampaign, UnknownSearcher, UnknownSpace, InvalidOption, InvalidBudget, NothingToSearchOn,
         ImagesUnavailable.
         """
+        specs, chosen = _specs(searchers), _seeds(seeds)
+        if many := [str(spec) for spec in specs if spec.asks_epochs]:
+            raise InvalidCampaign(
+                f"{', '.join(many)} asks for several training lengths, a recipe has one; look cells up in a table"
+            )
         from nasgauge.harness.training.trainer import open_trainer
 
         if rules.metric:
@@ -160,7 +170,6 @@ class Campaign:
             raise InvalidCampaign(
                 "another dataset to search on needs a table; cells are trained here: give that dataset alone"
             )
-        specs, chosen = _specs(searchers), _seeds(seeds)
         opened = open_space(space)
         training = TrainingSettings(recipe=recipe, space=space, images=images)
         here = machine.resolved()
@@ -290,12 +299,19 @@ def _notes(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
         yield f"{name}: search metric {oracle.metric}, reported {oracle.view.report}{warning}"
 
 
-def _check_least(specs: Iterable[Spec], rules: Rules, space: object, datasets: Iterable[str]) -> None:
+def _check_least(
+    specs: Iterable[Spec],
+    rules: Rules,
+    space: object,
+    datasets: Iterable[str],
+    fidelities: Sequence[int] = (),
+) -> None:
     """Make each searcher of the space, for each dataset if that matters, and see whether the budget is enough for it."""
     searched = [rules.search_on] if rules.search_on else [*datasets]
     for spec in specs:
         for dataset in searched if spec.aims else searched[:1]:
-            check_least(spec.make(space, generators(0)[0], dataset=dataset), rules.budget, str(spec))
+            made = spec.make(space, generators(0)[0], fidelities, dataset=dataset)
+            check_least(made, rules.budget, str(spec))
 
 
 def _beyond(budget: Budget, oracles: Mapping[str, Table]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Protocol
 from nasgauge.data.plugins import load
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.fidelities import LengthSearcher
 
 
 class UnknownSearcher(NasgaugeError, LookupError):
@@ -30,7 +31,7 @@ class CellSearcher(Protocol):
         ...
 
 
-Factory = Callable[..., CellSearcher]
+Factory = Callable[..., CellSearcher | LengthSearcher[Cell]]
 """A searcher's class, or a `functools.partial` of one."""
 
 

@@ -7,7 +7,7 @@ or passed as it is.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -137,7 +137,7 @@ class Spec:
         spec = replace(self, options=tuple(sorted(options.items())))
         try:
             with time_limit(TIME_LIMIT, lambda: None):
-                spec._made(NB201(), np.random.default_rng(0), None, {})
+                spec._made(NB201(), np.random.default_rng(0), (), None, {})
         except NasgaugeError:
             raise
         except (Exception, SystemExit, Hangs) as error:
@@ -174,39 +174,60 @@ class Spec:
         return isinstance(found, type) and issubclass(found, CostSearcher)
 
     @property
+    def asks_epochs(self) -> bool:
+        """Whether it is a multi-fidelity searcher: its constructor has the keyword `fidelities`."""
+        return "fidelities" in inspect.signature(self.factory).parameters
+
+    @property
     def aims(self) -> dict[str, Option]:
         """Its objectives and constraints, as text; those that are its searcher's own options apart."""
         return {
             key: value for key, value in self.options if key in _AIMS.keys() - self._own().keys() and value
         }
 
-    def make(self, space: Any, rng: np.random.Generator, *, dataset: str = "") -> CellSearcher:
-        """A new searcher; `dataset` is the one whose networks have the figures of its objectives and constraints.
+    def make(
+        self, space: Any, rng: np.random.Generator, fidelities: Sequence[int] = (), *, dataset: str = ""
+    ) -> CellSearcher:
+        """A new searcher.
+
+        One that asks for epochs is given `fidelities`, or keeps its default. `dataset` is the one whose networks have
+        the figures of objectives and constraints.
 
         Raises InvalidOption if its constructor raises ValueError, or if there are objectives or constraints and the
         space has no figures; InvalidConstraint if no cell meets the constraints, NoCosts.
         """
         aims = self.aims
         if not aims:
-            return self._made(space, rng, None, aims)
+            return self._made(space, rng, fidelities, None, aims)
         if not isinstance(space, NB201):
             raise InvalidOption(f"searcher {self}: objectives and constraints need cells of nb201")
-        return self._made(space, rng, dataset, aims)
+        return self._made(space, rng, fidelities, dataset, aims)
 
     def _made(
-        self, space: Any, rng: np.random.Generator, dataset: str | None, aims: Mapping[str, Option]
+        self,
+        space: Any,
+        rng: np.random.Generator,
+        fidelities: Sequence[int],
+        dataset: str | None,
+        aims: Mapping[str, Option],
     ) -> CellSearcher:
-        own, options = self._own(), dict(self.options)
+        own, options = self._own(), dict[str, Any](self.options)
         warm = {key: options.pop(key) for key in _WARM.keys() - own.keys() if key in options}
         for key in self.aims:
             del options[key]
+        if self.asks_epochs and (unfit := [*warm, *self.aims]):
+            raise InvalidOption(
+                f"searcher {self.name} chooses how long cells are trained; {', '.join(unfit)} cannot do so, leave it out"
+            )
+        if self.asks_epochs and fidelities:
+            options["fidelities"] = fidelities
         allowed = None if dataset is None else met(constraints(str(aims.get("constraint", ""))), dataset)
         try:
-            searcher = self.factory(space, rng, **options)
+            searcher: Any = self.factory(space, rng, **options)
             if dataset is not None and allowed is not None:
                 searcher = Aimed(searcher, allowed, _costs(str(aims.get("objective", "")), dataset))
             if "warm" not in warm:
-                return searcher
+                return searcher  # type: ignore[no-any-return]  # of whichever protocol
             proxy, cells, pool = (_WARM | warm).values()
             return WarmStart(
                 searcher, space, rng, proxy=str(proxy), cells=int(cells), pool=int(pool), allowed=allowed

@@ -14,7 +14,7 @@ import pandas as pd
 from nasgauge.analysis.results.campaign import Campaign, load
 from nasgauge.analysis.results.recommendations import Recommendations, finals, recommendations
 from nasgauge.analysis.results.summary import comparison_table, final_table
-from nasgauge.analysis.statistics.curves import Clock
+from nasgauge.analysis.statistics.curves import Clock, ranked
 from nasgauge.analysis.statistics.recommendations import Rule
 from nasgauge.harness.records.results import records_of
 from nasgauge.searchers.tenas import SearchFile
@@ -76,8 +76,9 @@ class Results:
 
         Columns: `dataset`, `searcher`, `seed`, `query` (from 1), `cell`, `metric` (the search metric that the
         searcher observed), `test` (the reported accuracy), `epochs` and `seconds` (the cost of the query),
-        `charged`, `overhead` (measured seconds of the searcher before the query), `incumbent` (the reported
-        accuracy of the cell with the best metric so far).
+        `charged`, `overhead` (measured seconds of the searcher before the query), `fidelity` (the epochs after which
+        the metric was measured, where the searcher chooses them; 0 elsewhere), `incumbent` (the reported accuracy of
+        the cell with the best metric so far, among those of the highest fidelity so far).
 
         >>> import nasgauge as ng
         >>> frame = ng.search("random", dataset="cifar10", seeds=1, budget=5, progress=False).frame()
@@ -100,10 +101,12 @@ class Results:
                     "seconds": steps.seconds,
                     "charged": steps.charged,
                     "overhead": steps.overhead,
+                    "fidelity": steps.fidelity,
                 }
             )
-            best = part.groupby("seed")["metric"].cummax()
-            leads = part["metric"].gt(best.groupby(part["seed"]).shift(fill_value=-np.inf))
+            metric = pd.Series(ranked(steps.validation, steps.fidelity))
+            best = metric.groupby(part["seed"]).cummax()
+            leads = metric.gt(best.groupby(part["seed"]).shift(fill_value=-np.inf))
             part["incumbent"] = part["test"].where(leads).groupby(part["seed"]).ffill()
             parts.append(part)
         return pd.concat(parts, ignore_index=True).sort_values(

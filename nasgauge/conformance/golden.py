@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from nasgauge.conformance.landscape import Landscape
+from nasgauge.conformance.laws import cells_of
 from nasgauge.conformance.trial import DATASET
 from nasgauge.data.atomic import replacing
 from nasgauge.harness.search.runner import Budget, run
@@ -51,7 +52,7 @@ def trajectory(searcher: Searchable, length: int | None = None) -> list[str]:
         length = max(LENGTH, 2 * max(blind))
     if length < 1:
         raise BadGolden(f"a trajectory of {length} cells shows nothing; give a length of at least 1")
-    return [str(step.cell) for step in run(made, Landscape(), Budget(length))]
+    return cells_of(list(run(made, Landscape(), Budget(length))))
 
 
 def moved(path: Path, searcher: Searchable, length: int | None = None) -> str:

@@ -54,6 +54,10 @@ def describe_one(text: str) -> tuple[str, Mapping[str, Option]]:
     Raises UnknownSearcher, InvalidOption, SearcherFailed.
     """
     spec = Spec.of(text)
+    if spec.asks_epochs:
+        raise SearcherFailed(
+            f"searcher {spec} asks for training lengths, and the gate counts queries of one; leave it out"
+        )
     return str(spec), spec.settings()
 
 
