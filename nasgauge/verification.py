@@ -9,9 +9,11 @@ from typing import Final
 import numpy as np
 
 from nasgauge.data.sources import open_curves, open_table
+from nasgauge.data.storage import Store
 from nasgauge.harness.engines import Engine, Local, Lost
 from nasgauge.harness.records import trainings
 from nasgauge.harness.records.results import (
+    OWN_TABLE,
     TRAINED,
     Settings,
     Unit,
@@ -22,7 +24,6 @@ from nasgauge.harness.records.results import (
     unit_of,
 )
 from nasgauge.harness.records.trainings import DamagedTraining
-from nasgauge.harness.search.campaign import OWN_TABLE
 from nasgauge.harness.search.failures import Failure
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.reference import reference
@@ -127,7 +128,7 @@ def _run_again(
 ) -> None:
     settings = settings.model_copy(update={"table": _table(folder, settings)})
     with TemporaryDirectory() as temporary:
-        place = Place(folder=Path(temporary), provenance={})
+        place = Place(store=Store(Path(temporary)), provenance={})
 
         def again(one: _Stored) -> str:
             """What is otherwise; empty if nothing is."""
@@ -138,7 +139,7 @@ def _run_again(
                 result = run_unit(place, settings, one.unit, spec)
                 if isinstance(result, Failure):
                     return result.reason
-                found = read_unit(place.folder / one.unit.file).header.digest
+                found = read_unit(place.store.folder / one.unit.file).header.digest
             except NasgaugeError as error:
                 return str(error)
             return "" if found == one.digest else "it gives other results than its file holds"

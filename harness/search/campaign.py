@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from nasgauge.data.sources import open_curves, open_table
+from nasgauge.data.storage import Store
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.engines import Engine, Local
 from nasgauge.harness.records.claims import claimed, claiming
@@ -19,8 +20,9 @@ from nasgauge.harness.records.lock import locked
 from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.results import (
+    OWN_TABLE,
+    REFERENCE_FILE,
     SETTINGS_FILE,
-    TRAINED,
     Settings,
     TrainingSettings,
     Unit,
@@ -42,9 +44,6 @@ from nasgauge.spaces.nb201 import SPACES
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
-
-OWN_TABLE: Final = "table.npz"
-"""File of a campaign's folder that keeps a table which cannot be opened by name."""
 
 
 class InvalidCampaign(NasgaugeError, ValueError):
@@ -69,6 +68,8 @@ class Campaign:
     """Searchers, what they search, and the folder of the results. Nothing is written before `run`."""
 
     folder: Path
+    storage: str = ""
+    """Where the files of the folder are kept, as for `Store`; empty for the folder alone."""
     settings: Settings
     specs: tuple[Spec, ...]
     notes: tuple[str, ...] = ()
@@ -89,6 +90,7 @@ class Campaign:
         datasets: Sequence[str] = (),
         seeds: int | range = 100,
         rules: Rules = Rules(),
+        storage: str = "",
     ) -> "Campaign":
         """A campaign whose cells are looked up in a table, on all of its datasets by default.
 
@@ -124,6 +126,7 @@ class Campaign:
         )
         return cls(
             folder=folder,
+            storage=storage,
             settings=settings,
             specs=specs,
             notes=(*_notes(opened, oracles), *_beyond(rules.budget, oracles)),
@@ -144,6 +147,7 @@ class Campaign:
         seeds: int | range = 1,
         rules: Rules = Rules(),
         machine: "Machine",
+        storage: str = "",
     ) -> "Campaign":
         """A campaign whose cells, of any space, are trained by `recipe`, each once.
 
@@ -164,7 +168,7 @@ class Campaign:
         opened = open_space(space)
         training = TrainingSettings(recipe=recipe, space=space, images=images)
         here = machine.resolved()
-        trainer = open_trainer(folder / TRAINED, dataset, training, here, json.dumps(provenance()))
+        trainer = open_trainer(Store(folder), dataset, training, here, json.dumps(provenance()))
         left_for_one(trainer, rules.budget)
         _check_least(specs, rules.budget, opened)
         settings = Settings(
@@ -182,8 +186,22 @@ class Campaign:
         if trainer.warning:
             notes.append(f"note: {trainer.warning}")
         return cls(
-            folder=folder, settings=settings, specs=specs, notes=tuple(notes), oracles={}, machine=here
+            folder=folder,
+            storage=storage,
+            settings=settings,
+            specs=specs,
+            notes=tuple(notes),
+            oracles={},
+            machine=here,
         )
+
+    @cached_property
+    def store(self) -> Store:
+        """The folder, and where its files are kept.
+
+        Raises StorageFailed, MissingExtra.
+        """
+        return Store.of(self.folder.absolute(), self.storage)
 
     @cached_property
     def runs(self) -> int:
@@ -191,10 +209,11 @@ class Campaign:
         return sum(unit.runs for unit in plan(self.settings, map(str, self.specs)))
 
     def missing(self) -> list[Unit]:
-        """The units that have no result yet, in the order in which they are run.
+        """The units that have no result yet, in the order in which they are run; what is kept elsewhere is copied here.
 
-        Raises OtherCampaign if the folder holds another campaign, DamagedRecord.
+        Raises OtherCampaign if the folder holds another campaign, DamagedRecord, StorageFailed.
         """
+        self.store.bring()
         if claimed(self.folder, self.settings) is None:
             return plan(self.settings, map(str, self.specs))
         return missing(self.folder, self.settings, {str(spec): spec.settings() for spec in self.specs})
@@ -229,10 +248,12 @@ class Campaign:
 
         Raises UnitsFailed, FolderInUse, OtherCampaign, DamagedRecord, DamagedTable, InvalidBudget.
         """
-        with locked(self.folder):
-            yield from self._run(
-                todo, engine or Local(workers, memory=self.settings.training is None), time_limit
-            )
+        engine = engine or Local(workers, memory=self.settings.training is None)
+        self.store.check()
+        with locked(self.folder), self.store.held() as still_held:
+            for unit in self._run(todo, engine, time_limit):
+                yield unit
+                still_held()
 
     def _run(self, todo: Sequence[Unit] | None, engine: Engine, time_limit: float) -> Iterator[Unit]:
         todo = self.missing() if todo is None else todo
@@ -240,20 +261,29 @@ class Campaign:
         fresh = {name: oracle for name, oracle in self.oracles.items() if known is None or name not in known}
         budget = Budget.parse(self.settings.budget)
         references = {name: reference(oracle, budget) for name, oracle in fresh.items()}
-        with claiming(self.folder, self.settings, references), installed_modules_first():
-            if self.table is not None:
-                self.table.save(self.folder / OWN_TABLE)
-            if not todo:
-                return
-            place = Place(
-                folder=self.folder.absolute(),
-                provenance=provenance("numpy", "pyarrow", "joblib"),
-                machine=self.machine,
-                time_limit=time_limit,
-            )
-            yield from all_that_finish(engine, place, self.settings, self._jobs(todo))
+        place = Place(
+            store=self.store,
+            provenance=provenance("numpy", "pyarrow", "joblib"),
+            machine=self.machine,
+            time_limit=time_limit,
+        )
+        own = [place.store.folder / name for name in (OWN_TABLE, REFERENCE_FILE, SETTINGS_FILE)]
+        try:
+            with claiming(self.folder, self.settings, references), installed_modules_first():
+                if self.table is not None:
+                    self.table.save(self.folder / OWN_TABLE)
+                place.store.mark()
+                place.store.keep(*own)
+                try:
+                    yield from all_that_finish(engine, place, self.settings, self._jobs(todo))
+                finally:
+                    place.store.bring()
+        except BaseException:
+            place.store.keep(*own)  # where the claim was taken back, there too
+            raise
         for path in shorter(self.folder, self.settings, map(str, self.specs)):
             remove(path)
+            place.store.keep(self.folder.absolute() / path.name)
 
     def _jobs(self, todo: Iterable[Unit]) -> Iterator[tuple[Kind, Job]]:
         specs = {str(spec): spec for spec in self.specs}

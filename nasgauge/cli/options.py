@@ -81,6 +81,20 @@ Address = Annotated[
 ]
 
 
+Storage = Annotated[
+    str,
+    typer.Option(
+        help="URL where the files are kept, s3://bucket/path, gs://… or a path; then machines need not share a disk.",
+        show_default="the folder alone", metavar="URL",
+    ),
+]  # fmt: skip
+
+
+def engine_text(engine: str, address: str) -> str:
+    """The two options --engine and --address as one text."""
+    return f"{engine},address={address}" if address else engine
+
+
 class Repeats(StrEnum):
     """What a repeated query costs."""
 
@@ -138,6 +152,7 @@ class Run:
     workers: Workers = -1
     engine: Engine = "local"
     address: Address = ""
+    storage: Storage = ""
     step_limit: Annotated[
         float,
         typer.Option(help="Seconds in which a searcher must make its next step; 0 for no limit.", min=0),
@@ -155,6 +170,7 @@ class Run:
             f"search-on-{self.search_on}" if self.search_on else "",
             self.budget,
             self.repeats.value if self.repeats is not Repeats.charge else "",
+            self.storage,
         )
         return RESULTS / "-".join(filter(None, map(_plain, parts)))
 

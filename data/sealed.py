@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
-from nasgauge.harness.records.checksums import checksum
+from nasgauge.data.checksums import checksum
 from nasgauge.spaces.errors import reason
 
 MEASURED: Final = "measured"
@@ -72,6 +72,11 @@ class Sealed:
         return checksum(content, self.measured.values())
 
 
+def measured_file(path: Path) -> Path:
+    """Where what was measured stands, of a file of content."""
+    return path.parent / MEASURED / path.name
+
+
 def write_sealed(path: Path, pair: Sealed) -> None:
     """Write both files, each atomically; what was measured first, so that a file that is there is whole."""
     columns: dict[str, pa.Array] = {name: pa.array(values) for name, values in pair.columns.items()}
@@ -80,7 +85,7 @@ def write_sealed(path: Path, pair: Sealed) -> None:
     content = parquet(columns, {**pair.header, "digest": pair.digest})
     about = {**pair.about, "digest": pair.measured_digest, _BYTES: hashlib.sha256(content).hexdigest()}
     measured = {name: pa.array(values) for name, values in pair.measured.items()}
-    for place, text in ((path.parent / MEASURED / path.name, parquet(measured, about)), (path, content)):
+    for place, text in ((measured_file(path), parquet(measured, about)), (path, content)):
         with replacing(place) as file:
             file.write(text)
 
@@ -92,7 +97,7 @@ def quick_header(path: Path, version: int) -> Mapping[str, Any] | None:
     """
     try:
         content = path.read_bytes()
-        about = json.loads(pq.read_schema(path.parent / MEASURED / path.name).metadata[_HEADER])
+        about = json.loads(pq.read_schema(measured_file(path)).metadata[_HEADER])
         if about[_BYTES] != hashlib.sha256(content).hexdigest():
             return None
         header: dict[str, Any] = json.loads(pq.read_schema(pa.BufferReader(content)).metadata[_HEADER])
@@ -129,7 +134,7 @@ def with_measured(path: Path, pair: Sealed) -> Sealed:
 
     Raises Damaged.
     """
-    beside = path.parent / MEASURED / path.name
+    beside = measured_file(path)
     if not beside.exists():
         return pair
     harmless = "remove it: only measured times are lost"
