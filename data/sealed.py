@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
-from nasgauge.data.checksums import checksum
+from nasgauge.data.checksums import BLANK, KEY, checksum, stamped, unaltered
 from nasgauge.spaces.errors import reason
 
 MEASURED: Final = "measured"
@@ -144,6 +144,38 @@ def with_measured(path: Path, pair: Sealed) -> Sealed:
     if whole.measured_digest != digest:
         raise Damaged(f"{beside} was altered, or is that of another file; {harmless}")
     return whole
+
+
+def write_table(path: Path, table: pa.Table, key: bytes, about: Mapping[str, Any]) -> None:
+    """Write a parquet file of its own, with a header as JSON under `key`, atomically and with a checksum."""
+    header = json.dumps({**about, KEY: BLANK}).encode()
+    file = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({key: header}), file, compression="zstd")
+    with replacing(path) as opened:
+        opened.write(stamped(file.getvalue()))
+
+
+def read_table(path: Path, key: bytes) -> tuple[pa.Table, dict[str, Any]]:
+    """Read a file of `write_table`, and its header.
+
+    Raises Damaged, whose message says what is wrong with the file.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_table(Path(folder) / "a.parquet", pa.table({"x": [1]}), b"example", {"seed": 1})
+    ...     table, about = read_table(Path(folder) / "a.parquet", b"example")
+    >>> table["x"].to_pylist(), about
+    ([1], {'seed': 1})
+    """
+    try:
+        table = pq.ParquetFile(io.BytesIO(unaltered(path.read_bytes()))).read(use_threads=False)
+        about = json.loads(table.schema.metadata[key])
+        del about[KEY]
+    except KeyError:
+        raise Damaged("it holds something else") from None
+    except _DAMAGE as error:
+        raise Damaged(reason(error)) from error
+    return table, about
 
 
 def parquet(columns: Mapping[str, pa.Array], header: Mapping[str, Any]) -> bytes:

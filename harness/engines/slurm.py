@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from nasgauge.harness.engines.base import InvalidEngine, Lost
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+REQUEUES: Final = 1000
+"""Time limits that a job may reach, each followed by the next job; submitit's own default is 3."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class Slurm:
         import submitit
 
         try:
-            executor = submitit.AutoExecutor(folder=self.folder / "%j", cluster=self.cluster)
+            executor = submitit.AutoExecutor(
+                folder=self.folder / "%j", cluster=self.cluster, slurm_max_num_timeout=REQUEUES
+            )
             executor.update_parameters(
                 name="nasgauge",
                 timeout_min=self.minutes,

@@ -13,6 +13,7 @@ from nasgauge.cli import console
 from nasgauge.data import DEFAULT_TABLE
 
 if TYPE_CHECKING:
+    from nasgauge.harness.engines import Engine as AnyEngine
     from nasgauge.harness.search.campaign import Rules
 
 RESULTS: Final = Path("results")
@@ -93,6 +94,17 @@ Storage = Annotated[
 def engine_text(engine: str, address: str) -> str:
     """The two options --engine and --address as one text."""
     return f"{engine},address={address}" if address else engine
+
+
+def engine_of(engine: str, address: str, workers: int) -> "AnyEngine":
+    """The engine of --engine and --address, or so many processes of this machine.
+
+    Raises InvalidEngine, MissingExtra.
+    """
+    from nasgauge.harness.engines import Local, parse_engine
+
+    text = engine_text(engine, address)
+    return Local(workers) if text == "local" else parse_engine(text)
 
 
 class Repeats(StrEnum):

@@ -46,6 +46,10 @@ def cells(
     out: options.Out = options.RESULTS / "scores",
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    workers: options.Workers = 1,
+    engine: options.Engine = "local",
+    address: options.Address = "",
+    storage: options.Storage = "",
 ) -> None:
     """Compute zero-cost proxies of cells on the benchmark's full network; kappa and regions on TE-NAS's small ones.
 
@@ -62,6 +66,7 @@ def cells(
     import torch
 
     from nasgauge.data.images import open_images
+    from nasgauge.data.storage import Store
     from nasgauge.harness.network.inputs import open_device
     from nasgauge.harness.proxies.registry import proxies
     from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather, not_finite, read
@@ -72,6 +77,12 @@ def cells(
     if bool(chosen) == every:
         raise typer.BadParameter("give cells, or --all")
     only = {"--resume": resume, "--count": count, "--crossed": crossed is not None, "--share": share != "1/1"}
+    only |= {
+        "--workers": workers != 1,
+        "--engine": engine != "local",
+        "--address": address,
+        "--storage": storage,
+    }
     if unused := [option for option, given in only.items() if given and not every]:
         raise console.BadOption(f"{', '.join(unused)} does nothing without --all; leave it out, or add --all")
     part, parts = _share(share)
@@ -80,6 +91,10 @@ def cells(
     opened, place = open_images(images), open_device(device)
     recipe = Recipe(images=images, images_md5=opened.md5() if every else "", draws=draws)
     if every:
+        where, store = options.engine_of(engine, address, workers), Store.of(out, storage)
+        store.check()
+        store.bring()
+        store.mark()
         if any(out.rglob("part-*.parquet")) and not (resume or parts > 1):
             raise UnfitScores(f"{out} already holds scores; add --resume to continue, or give another folder")
         firsts = classes()[:count]
@@ -96,9 +111,12 @@ def cells(
                 ranks,
                 crossed=len(ranks) if crossed is None else crossed,
                 share=(part - 1, parts),
+                engine=where,
+                store=store,
             ):
                 console.err().print(f"{done} of {total} {folder}")
         scored = gather(out, out / "scores.parquet")
+        store.keep(out / "scores.parquet")
         for (proxy, reason), ranks in not_finite(read(out / "scores.parquet")[1]).items():
             example = NB201()[ranks[0]]
             console.err().print(
