@@ -9,6 +9,7 @@ from scipy import stats
 
 from nasgauge.analysis.results.random_equivalents import first_reach
 from nasgauge.analysis.results.sample_efficiency import equivalent
+from nasgauge.analysis.statistics import comparisons
 from nasgauge.analysis.statistics.aggregates import improvement, iqm, iqm_interval, profile
 from nasgauge.analysis.statistics.comparisons import (
     LEAST,
@@ -93,10 +94,37 @@ def test_separated_groups_have_the_p_value_of_the_permutation_test() -> None:
     assert rank_p(ours, theirs) == pytest.approx(stats.mannwhitneyu(ours, theirs, method="exact").pvalue)
 
 
+@pytest.fixture
+def _few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparisons, "PERMUTATIONS", 999)
+    monkeypatch.setattr(comparisons, "_permutations", comparisons._permutations.__wrapped__)
+
+
+@pytest.mark.usefixtures("_few_permutations")
 def test_the_rank_test_keeps_its_level_where_sizes_and_spreads_differ() -> None:
     rng = np.random.default_rng(1)
     p = [rank_p(rng.normal(scale=3, size=10), rng.normal(size=40)) for _ in range(800)]
     assert 0.03 < np.mean(np.array(p) < 0.05) < 0.075
+
+
+@pytest.mark.parametrize(("n", "m"), [(10, 14), (20, 20), (29, 40)])
+def test_few_runs_have_the_p_value_of_the_permutation_test(n: int, m: int) -> None:
+    """As scipy's own permutation test gives it with Brunner and Munzel's statistic; values are tied."""
+    rng = np.random.default_rng(n)
+    ours, theirs = rng.normal(0.7, 1.0, size=n).round(1), rng.normal(size=m).round(1)
+    reference = stats.permutation_test(
+        (ours, theirs), lambda x, y: stats.brunnermunzel(x, y).statistic, n_resamples=499, rng=rng
+    )
+    assert rank_p(ours, theirs) == pytest.approx(reference.pvalue, abs=0.04)
+    assert rank_p(ours, theirs) == pytest.approx(rank_p(theirs[::-1], ours), abs=0.005)
+
+
+@pytest.mark.usefixtures("_few_permutations")
+def test_small_p_values_of_few_runs_are_as_rare_as_they_say() -> None:
+    """Student's approximation is below 0.001 four times as often as it should be with ten runs in a group."""
+    rng = np.random.default_rng(4)
+    p = np.array([rank_p(rng.normal(size=10), rng.normal(size=10)) for _ in range(2000)])
+    assert (p < 0.005).mean() < 0.0075
 
 
 def test_intervals_of_two_groups_cover_as_often_as_they_say() -> None:
@@ -180,7 +208,7 @@ def test_the_fast_interval_of_tau_agrees_with_the_bootstrap_of_scipy(monkeypatch
     monkeypatch.setattr("nasgauge.analysis.statistics.ranks.FEW", 10)
     fast = tau_interval(score, truth, rng)
     assert fast.value == whole.value
-    assert (fast.low, fast.high) == pytest.approx((whole.low, whole.high), abs=0.02)
+    assert (fast.low, fast.high) == pytest.approx((whole.low, whole.high), abs=0.04)
 
 
 def test_tau_of_a_constant_has_no_interval() -> None:

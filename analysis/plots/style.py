@@ -173,7 +173,8 @@ def style(venue: str = OWN) -> dict[Any, Any]:
         "font.serif": [*kept.get("font.serif", ["Times New Roman", "Times"]), "STIXGeneral", "DejaVu Serif"],
         "font.sans-serif": [*kept.get("font.sans-serif", []), "DejaVu Sans"],
     }
-    fonts["font.family"] = [name for name in fonts["font.family"] if name in _GENERIC] or ["serif"]
+    generic = [name for name in fonts["font.family"] if name in _GENERIC] or ["serif"]
+    fonts["font.family"] = [*generic, "DejaVu Sans"]  # the last has the signs that a venue's font lacks
     sizes = {
         name: max(value, SMALLEST)
         for name, value in kept.items()

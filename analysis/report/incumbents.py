@@ -42,9 +42,9 @@ def cells_section(campaign: Campaign, inks: Inks, files: list[Path]) -> Section:
             Chart(
                 f"operations-{slug(dataset)}",
                 "bars",
-                f"{dataset}: operations of the final incumbents",
-                f"Share of the final incumbents with each operation, by edge; {dataset}, table {campaign.table}, n = "
-                f"{len(cells)} runs of all searchers.",
+                f"{dataset_name(dataset)}: operations of the final incumbents",
+                f"Share of the final incumbents with each operation, by edge; {dataset_name(dataset)}, "
+                f"table {campaign.table}, n = {len(cells)} runs of all searchers.",
                 {
                     "edges": EDGE_NAMES,
                     "parts": [

@@ -22,7 +22,7 @@ from nasgauge.analysis.report.studies import Extras, extra_sections
 from nasgauge.analysis.results.campaign import Campaign, load
 from nasgauge.analysis.results.efficiency_curves import known_clocks
 from nasgauge.analysis.results.files import forget, own_folder, save_text
-from nasgauge.analysis.results.names import printable
+from nasgauge.analysis.results.names import dataset_name, printable
 from nasgauge.analysis.results.paper import matrix, pairs_of, paper_table, ranking_table
 from nasgauge.analysis.results.random_equivalents import reach_table
 from nasgauge.analysis.results.recommendations import finals, recommendation_table, recommendations
@@ -131,7 +131,7 @@ def report(
     said = verdicts(final, comparisons)
     page = Page(
         title=f"{len(campaign.searchers)} searcher{'s' * (len(campaign.searchers) > 1)} on {printable(campaign.table)}",
-        subtitle=f"{', '.join(campaign.datasets)} · {campaign.settings.budget} per run · "
+        subtitle=f"{', '.join(map(dataset_name, campaign.datasets))} · {campaign.settings.budget} per run · "
         f"{campaign.settings.seed_range}",
         facts=_facts(campaign),
         warnings=_warnings(campaign),
@@ -178,7 +178,9 @@ def _facts(campaign: Campaign) -> list[tuple[str, str]]:
     for dataset in campaign.datasets:
         one = next(headers[0] for (key, _), headers in campaign.headers.items() if key == dataset)
         times = "" if one.seconds == "none" else f"; simulated seconds: {one.seconds}"
-        facts.append((dataset, f"search metric {one.metric}; reported accuracy {one.report}{times}"))
+        facts.append(
+            (dataset_name(dataset), f"search metric {one.metric}; reported accuracy {one.report}{times}")
+        )
     return facts
 
 
@@ -187,7 +189,7 @@ def _warnings(campaign: Campaign) -> list[str]:
     for (dataset, _), headers in campaign.headers.items():
         if headers[0].warning and dataset not in found.setdefault(headers[0].warning, []):
             found[headers[0].warning].append(dataset)
-    return [f"{', '.join(datasets)}: {warning}." for warning, datasets in found.items()]
+    return [f"{', '.join(map(dataset_name, datasets))}: {warning}." for warning, datasets in found.items()]
 
 
 def _cards(final: pd.DataFrame) -> list[Card]:
@@ -200,6 +202,10 @@ def _cards(final: pd.DataFrame) -> list[Card]:
         )
         interval = f"{low} to {high}" if np.isfinite(first.low) else "one run: no interval"
         cards.append(
-            Card(str(dataset), f"{first.searcher} {mean} %", f"{interval}; n = {first.n}; regret {regret}")
+            Card(
+                dataset_name(str(dataset)),
+                f"{first.searcher} {mean} %",
+                f"{interval}; n = {first.n}; regret {regret}",
+            )
         )
     return cards

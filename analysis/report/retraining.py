@@ -11,7 +11,7 @@ from nasgauge.analysis.plots.figures import Inks
 from nasgauge.analysis.plots.layout import legend_below
 from nasgauge.analysis.plots.retraining import bridge_handles, draw_bridge, draw_training, training_handles
 from nasgauge.analysis.report.page import Picture, Section
-from nasgauge.analysis.results.names import shortened
+from nasgauge.analysis.results.names import dataset_name, shortened
 from nasgauge.analysis.results.retraining import Bridge, compare, summarise, training_curves
 from nasgauge.analysis.results.tables import Table
 
@@ -147,7 +147,7 @@ def _curves(dataset: str, epochs: int, curves: pd.DataFrame, inks: Inks, files: 
     saved = inks.save(f"bridge-curves-{dataset}-{epochs}", draw, curves, aspect=shape)
     files += saved
     return Picture(
-        f"Learning curves on {dataset}, {epochs} epochs",
+        f"Learning curves on {dataset_name(dataset)}, {epochs} epochs",
         "Ours in blue, the table's seeds in grey. Training loss and accuracy are means over the augmented images of an "
         "epoch, during which the weights change.",
         inks.svg(draw, aspect=shape),

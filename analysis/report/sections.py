@@ -60,13 +60,13 @@ def curves_section(
         interval = "bootstrap" if average == "mean" else "order-statistic"
         caption = (
             f"Test accuracy of the incumbent, the cell with the highest search metric: {average} over runs with a "
-            f"pointwise 95 % {interval} interval; {dataset}, table {campaign.table}, {_counts(runs_of[dataset])}."
+            f"pointwise 95 % {interval} interval; {dataset_name(dataset)}, table {campaign.table}, {_counts(runs_of[dataset])}."
         )
         charts.append(
             Chart(
                 f"efficiency-{slug(dataset)}",
                 "efficiency",
-                dataset,
+                dataset_name(dataset),
                 caption,
                 {
                     "clocks": {name: _clock(found) for name, found in drawn.items()},
@@ -86,9 +86,9 @@ def curves_section(
             Chart(
                 f"top-{slug(dataset)}",
                 "top",
-                f"{dataset}: the 1, 5 and 25 best cells",
+                f"{dataset_name(dataset)}: the 1, 5 and 25 best cells",
                 "Mean test accuracy of the 1 (solid), 5 (dashed) and 25 (dotted) cells with the highest search metric "
-                f"(Liu et al., 2018), mean over runs, no interval; {dataset}, table {campaign.table}, "
+                f"(Liu et al., 2018), mean over runs, no interval; {dataset_name(dataset)}, table {campaign.table}, "
                 f"{_counts(runs_of[dataset])}.",
                 {"grid": best.grid, "curves": best.curves},
                 inks.links(saved),
@@ -248,7 +248,7 @@ def _significance(campaign: Campaign, inks: Inks, dataset: str, found: Matrix, f
     return Chart(
         f"significance-{slug(dataset)}",
         "heat",
-        f"{dataset}: significance of all pairs",
+        f"{dataset_name(dataset)}: significance of all pairs",
         f"Probability that a run of the row's searcher ends higher than one of the column's (A12), best mean first; "
         f"coloured where the Holm-corrected p is below 5 %; {of}.",
         {

@@ -59,7 +59,7 @@ def ranks_section(
         noise = ceiling(study.seeds)
         if not np.isfinite(noise):
             notes.append(
-                f"{study.dataset}: the table has one training per cell, so the noise ceiling is unknown."
+                f"{dataset_name(study.dataset)}: the table has one training per cell, so the noise ceiling is unknown."
             )
         charts += _taus(study, part, noise, inks, files)
         charts += [_density(study, name, row, inks, files) for name, row in _chosen(part)]
@@ -122,7 +122,7 @@ def _taus(study: Study, part: pd.DataFrame, noise: float, inks: Inks, files: lis
     beside = f" Published for TE-NAS: {', '.join(' '.join(pair) for pair in known)}." if known else ""
     return [
         Chart(
-            f"tau-{slug(study.dataset)}", "intervals", f"{study.dataset}: tau of every score",
+            f"tau-{slug(study.dataset)}", "intervals", f"{dataset_name(study.dataset)}: tau of every score",
             f"Kendall's tau-b with {study.reported or 'reported accuracy'}, 95 % BCa interval over cells.{beside}",
             {"rows": rows, "axis": "Kendall's tau", "line": noise, "line_name": "two trainings"},
             inks.links(saved), inks.provenance,
@@ -152,7 +152,7 @@ def _density(study: Study, name: str, row: Mapping[str, Any], inks: Inks, files:
     y = np.clip(study.truth[known], float(np.quantile(study.truth[known], 0.02)), None)
     counts, x_edges, y_edges = np.histogram2d(score[known], y, bins=_BINS)
     return Chart(
-        f"ranks-{slug(study.dataset)}-{slug(name)}", "density", f"{study.dataset}: {name}",
+        f"ranks-{slug(study.dataset)}-{slug(name)}", "density", f"{dataset_name(study.dataset)}: {name}",
         f"{known.sum():,} cells: {told}. The lowest 2 % of accuracies are clipped to the lower edge.",
         {
             "x": (x_edges[1:] + x_edges[:-1]) / 2, "y": (y_edges[1:] + y_edges[:-1]) / 2,
@@ -188,7 +188,7 @@ def _preference(study: Study, inks: Inks, files: list[Path]) -> list[Chart]:
     ]
     return [
         Chart(
-            name, "bars", f"{study.dataset}: operations of the best tenth",
+            name, "bars", f"{dataset_name(study.dataset)}: operations of the best tenth",
             "Share of each operation on the edges of the best 10 % of cells, by accuracy and by scores (Chen et "
             "al., 2021, Figure 4).",
             {"edges": list(orders), "parts": parts}, inks.links(saved), inks.provenance,

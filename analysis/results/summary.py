@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from nasgauge.analysis.results.campaign import Campaign
+from nasgauge.analysis.results.names import dataset_name
 from nasgauge.analysis.results.random_equivalents import exact_mean
 from nasgauge.analysis.results.recommendations import Finals, Recommendations, finals
 from nasgauge.analysis.results.tables import Table
@@ -320,7 +321,7 @@ def tables(
 
 def described(campaign: Campaign) -> str:
     """Dataset, table and budget, for titles."""
-    return f"{', '.join(campaign.datasets)}; table {campaign.table}; {campaign.settings.budget}"
+    return f"{', '.join(map(dataset_name, campaign.datasets))}; table {campaign.table}; {campaign.settings.budget}"
 
 
 def _without(frame: pd.DataFrame, *names: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Final
 import pandas as pd
 
 from nasgauge.analysis.results.files import save_csv, save_text
-from nasgauge.analysis.results.names import printable
+from nasgauge.analysis.results.names import dataset_name, printable
 
 MISSING: Final = "–"
 MOST_DECIMALS: Final = 2
@@ -79,6 +79,8 @@ class Table:
 
     def _text(self, name: str, row: Mapping[Hashable, object]) -> str:
         value = row[name]
+        if name == "dataset":
+            return dataset_name(str(value))
         if name in self.reasons and value != value and row[self.reasons[name]]:
             return printable(str(row[self.reasons[name]]))
         if name in self.bounds and value == math.inf:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from nasgauge.analysis.results.campaign import Campaign
+from nasgauge.analysis.results.names import dataset_name
 from nasgauge.analysis.results.summary import ALPHA, FEW
 from nasgauge.analysis.results.tables import cell_text, decimals
 from nasgauge.analysis.statistics.comparisons import critical_difference
@@ -18,7 +19,7 @@ def verdicts(final: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
     for dataset, rows in final.groupby("dataset", sort=False):
         first = rows.iloc[0]
         digits = decimals(first.error)
-        text = f"{dataset}: {first.searcher} has the highest mean, {cell_text(first['mean'], digits)} %"
+        text = f"{dataset_name(str(dataset))}: {first.searcher} has the highest mean, {cell_text(first['mean'], digits)} %"
         if np.isfinite(first.low):
             text += f" (95 % interval {cell_text(first.low, digits)} to {cell_text(first.high, digits)}, n = {first.n})"
         pair = comparisons[comparisons["dataset"] == dataset] if len(comparisons) else comparisons
