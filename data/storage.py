@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -39,9 +40,6 @@ _LARGE: Final = ".safetensors"
 
 class StorageFailed(NasgaugeError, OSError):
     """Storage that is not known, cannot be reached, or refuses."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class StorageInUse(StorageFailed):
@@ -254,11 +252,7 @@ class Store:
     def _explained(self, what: str) -> Iterator[tuple[Any, str]]:
         """The file system of the URL and the path there; whatever it raises becomes a line."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # on versions of s3fs
-                from fsspec.core import url_to_fs
-
-                yield url_to_fs(self.url)
+            yield _opened(self.url)
         except NasgaugeError:
             raise
         except Exception as error:  # each file system has errors of its own
@@ -266,6 +260,17 @@ class Store:
                 f"storage {self.url} cannot be {what} ({reason(error) or type(error).__name__}); check the address, "
                 "the permissions and the credentials"
             ) from error
+
+
+@cache
+def _opened(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old versions of s3fs
+        from fsspec.core import url_to_fs
+
+        fs, root = url_to_fs(url)
+        return fs, root
 
 
 def _is_plain(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from nasgauge.data.checksums import unaltered
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.storage import Store
 from nasgauge.harness.engines import Engine, Local, Lost
@@ -40,7 +41,7 @@ class Verdict:
     """What a check found."""
 
     files: int = 0
-    """Units and training records that were read and are whole."""
+    """Units, and training records, checkpoints and weights, that were read and are whole."""
     runs: int = 0
     rerun: int = 0
     """Units that were run again."""
@@ -82,6 +83,12 @@ def verify(
             trainings.read(path)
         except DamagedTraining as error:
             verdict.problems.append(str(error))
+    for path in sorted((folder / TRAINED).glob("*.safetensors")):
+        verdict.files += 1
+        try:
+            unaltered(path.read_bytes())
+        except ValueError as error:
+            verdict.problems.append(f"{path} is damaged ({error}); remove it to train this cell again")
     try:
         references = references_of(folder)
     except NasgaugeError as error:

@@ -405,6 +405,25 @@ def test_a_job_at_its_time_limit_goes_on_with_its_next_task() -> None:
     assert asked == [1, 2, 2, 3]
 
 
+def test_an_exit_of_the_job_is_not_that_of_a_searcher() -> None:
+    """A campaign catches what searchers raise, also the exit by which submitit ends a job at its time limit."""
+    pytest.importorskip("submitit")
+    from nasgauge.harness.engines.slurm import Share
+
+    following: list[Share[int, str]] = []
+
+    def caught(task: int) -> str:
+        if task == 2 and not following:
+            following.append(share.checkpoint().function)
+            return "it exits"
+        return "done"
+
+    share = Share(caught, [1, 2, 3])
+    with pytest.raises(SystemExit):
+        share()
+    assert following[0]() == ["done"] * 3
+
+
 # --- how units are handed out
 
 
