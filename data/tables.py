@@ -12,6 +12,7 @@ import hashlib
 import json
 import operator
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
@@ -280,7 +281,16 @@ class AccuracyTable:
                 space=header.get("space", "nb201"),
                 official=official,
             )
-        except (KeyError, TypeError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            OSError,
+            NotImplementedError,
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+        ) as error:
             if isinstance(error, DamagedTable):
                 raise
             raise DamagedTable(_damaged(path, f"it does not read as a table: {error}")) from error

@@ -48,7 +48,7 @@ def kinds(folder: Path, toy: AccuracyTable, *, torch: bool) -> Mapping[str, Kind
     searches = folder / "searches.json"
     searches.write_bytes(SHIPPED.read_bytes()[:4000])
     found = {
-        "unit": Kind(unit, lambda: repr((read_header(unit), vars(read_unit(unit).steps)))),
+        "unit": Kind(unit, lambda: repr((read_header(unit).searcher, vars(read_unit(unit).steps)))),
         "measured": Kind(measured_file(unit), lambda: repr(vars(read_unit(unit).steps))),
         "settings": Kind(one / "campaign.json", lambda: settings_of(one)),
         "reference": Kind(one / "reference.json", lambda: references_of(one)),
