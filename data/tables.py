@@ -45,6 +45,11 @@ __all__ = (
 )
 
 FORMAT: Final = 2
+_DAMAGE: Final = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading a damaged archive of arrays may raise."""
 
 
 class DamagedTable(NasgaugeError, ValueError):
@@ -281,16 +286,7 @@ class AccuracyTable:
                 space=header.get("space", "nb201"),
                 official=official,
             )
-        except (
-            LookupError,
-            TypeError,
-            ValueError,
-            OSError,
-            NotImplementedError,
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-        ) as error:
+        except _DAMAGE as error:
             if isinstance(error, DamagedTable):
                 raise
             raise DamagedTable(_damaged(path, f"it does not read as a table: {error}")) from error
