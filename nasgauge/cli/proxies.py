@@ -67,7 +67,12 @@ def cells(
     chosen = [Cell.parse(text) for text in texts or ()]
     if bool(chosen) == every:
         raise typer.BadParameter("give cells, or --all")
-    only = {"--resume": resume, "--count": count, "--crossed": crossed is not None, "--share": share != "1/1"}
+    only: dict[str, object] = {
+        "--resume": resume,
+        "--count": count,
+        "--crossed": crossed is not None,
+        "--share": share != "1/1",
+    }
     only |= {
         "--workers": workers != 1,
         "--engine": engine != "local",
