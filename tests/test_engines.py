@@ -158,11 +158,11 @@ def test_a_training_at_the_time_limit_of_its_job_goes_on_from_its_checkpoint(tmp
     engine = Slurm(cluster="local", folder=tmp_path / "slurm", poll=0.1)
     (job,) = engine._submit([Share(partial(_train_in, tmp_path / "there", Habits()), units)])
     checkpoint = units[0].checkpoint(tmp_path / "there")
-    for _ in range(3000):
-        if checkpoint.exists():
-            break
+    while not checkpoint.exists():
+        assert not job.done()
         time.sleep(0.02)
-    job._interrupt(timeout=False)
+    (child,) = _children(job._process.pid)
+    os.kill(child, signal.SIGUSR2)  # as SLURM does some time before the limit
     assert job.result() == [20, 20]
     assert trained(tmp_path / "there") == trained(tmp_path / "here")
     log = "".join(path.read_text() for path in (tmp_path / "slurm").rglob("*_log.err"))
@@ -170,6 +170,17 @@ def test_a_training_at_the_time_limit_of_its_job_goes_on_from_its_checkpoint(tmp
     assert "goes on after epoch" in "".join(
         path.read_text() for path in (tmp_path / "slurm").rglob("*_log.out")
     )
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            of = (process / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        found += [int(process.name)] if int(of) == parent else []
+    return found
 
 
 def _train_in(folder: Path, habits: "Habits", unit: "TrainingUnit") -> int:
