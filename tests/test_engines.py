@@ -165,11 +165,9 @@ def test_a_training_at_the_time_limit_of_its_job_goes_on_from_its_checkpoint(tmp
     os.kill(child, signal.SIGUSR2)  # as SLURM does some time before the limit
     assert job.result() == [20, 20]
     assert trained(tmp_path / "there") == trained(tmp_path / "here")
-    log = "".join(path.read_text() for path in (tmp_path / "slurm").rglob("*_log.err"))
+    log = "".join(path.read_text() for path in (tmp_path / "slurm").rglob("*_log.out"))
     assert "Requeued job" in log
-    assert "goes on after epoch" in "".join(
-        path.read_text() for path in (tmp_path / "slurm").rglob("*_log.out")
-    )
+    assert "goes on after epoch" in log
 
 
 def _children(parent: int) -> list[int]:
