@@ -150,6 +150,7 @@ def test_trainings_and_scoring_go_on_with_the_same_bytes(
         if not process.returncode:
             assert text(made(what, out)) == whole
             finished += 1
+            print(f"{what}: finished for the {finished}. time, with the same content, at trial {trial + 1}")  # noqa: T201
             out = tmp_path / str(finished)
     subprocess.run(command(out), env=environment, capture_output=True, check=True)
     assert text(made(what, out)) == whole

@@ -348,6 +348,7 @@ def test_a_training_goes_on_elsewhere_from_the_checkpoint_that_is_kept(url: str,
     assert unit.checkpoint(Path()).name in Store.of(tmp_path / "x", url).names()
     ((_, record),) = train_units(tmp_path / "there", [unit], [machine], {}, storage=url)
     assert record.finished
+    assert list(train_units(tmp_path / "there", [], [], {}, storage=url)) == []
     files = {unit.record(Path()).name, unit.weights(Path()).name}
     for name in files:
         assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -102,7 +102,7 @@ def train_units(
     with TemporaryDirectory() as leases:
         source = (images, skip_damaged)
         train = partial(_train_one, store, engine is not None, places, Path(leases), provenance, source, how)
-        with closing((engine or Local(len(places))).run(train, units)) as done:
+        with closing((engine or Local(max(len(places), 1))).run(train, units)) as done:
             for unit, record in done:
                 if isinstance(record, Lost):
                     lost.append(f"{unit.cell} seed {unit.seed}: {record.reason}")
