@@ -40,11 +40,11 @@ class SMBO(Generic[C]):
         space: Space[C],
         rng: np.random.Generator,
         *,
-        initial: int = 20,
+        initial: int = 10,
         batch: int = 10,
         candidates: int = 2000,
         surrogate: str | Surrogate = "mlp-ensemble",
-        explore: Explore = "none",
+        explore: Explore = "ucb",
         kappa: float = 0.5,
     ) -> None:
         if initial < 1 or batch < 1 or candidates < batch:
