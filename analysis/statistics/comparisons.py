@@ -197,7 +197,8 @@ def _permuted_p(ours: Array, theirs: Array) -> float:
             below = ((others[:, first] + others[:, last]) / 2)[group].reshape(len(labels), -1)  # a tie: half
             means.append(below.mean(axis=1) / (len(values) - below.shape[1]))
             spread += below.shape[1] * below.var(axis=1, ddof=1)
-        return (means[0] - means[1]) / np.sqrt(np.maximum(spread, 1e-6))
+        found: Array = (means[0] - means[1]) / np.sqrt(np.maximum(spread, 1e-6))
+        return found
 
     seen = statistic((order < len(ours))[None])[0]
     null = statistic(_permutations(len(ours), len(theirs)))
