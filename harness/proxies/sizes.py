@@ -141,7 +141,9 @@ def read(path: Path, plan: Plan | None = None) -> list[Value]:
             f"{path} is not a file of kappa and regions ({reason(error)}); remove it, nasgauge score settings makes one"
         ) from error
     if plan is not None and found != _about(plan):
-        raise UnfitScores(f"{path} was made by {found}, not by {_about(plan)}; give another file")
+        raise UnfitScores(
+            f"{path} was made by {json.dumps(found)}, not by {json.dumps(_about(plan))}; give another file"
+        )
     return [Value(*row) for row in zip(*columns, strict=True)]
 
 
