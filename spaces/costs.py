@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a NAS-Bench-201 network, computed from the cell.
+"""Parameters, multiply-adds and activations of a NAS-Bench-201 network, computed from the cell.
 
 The network is a 3×3 stem of 16 channels, three stages of five cells at 16, 32 and 64 channels, a residual
 block of stride 2 before the second and the third, and a linear classifier (Dong and Yang, 2020, section
@@ -99,8 +99,24 @@ def multiply_adds(cell: Cell, dataset: str = "cifar10") -> int:
     return edges + stem + blocks + classifier
 
 
+def activations(cell: Cell, dataset: str = "cifar10") -> int:
+    """Numbers in the outputs of all convolutions for one image (Radosavovic et al., 2020, section 2).
+
+    What a training keeps of an image grows with it, and so does the traffic to memory. Raises UnknownDataset.
+
+    >>> activations(Cell(("none",) * 6)), activations(Cell(("nor_conv_3x3",) * 6), "ImageNet16-120")
+    (53248, 228352)
+    """
+    convolutions = cell.ops.count("nor_conv_3x3") + cell.ops.count("nor_conv_1x1")
+    sides = _sides(dataset)
+    edges = sum(CELLS_IN_STAGE * convolutions * c * h**2 for c, h in zip(CHANNELS, sides, strict=True))
+    stem = CHANNELS[0] * sides[0] ** 2
+    blocks = sum(3 * c * h**2 for c, h in zip(CHANNELS[1:], sides[1:], strict=True))
+    return edges + stem + blocks
+
+
 def of_every_cell(cost: Callable[[Cell, str], int], dataset: str) -> NDArray[np.float64]:
-    """`parameters` or `multiply_adds` of all cells, (15625,) by `Cell.rank`.
+    """`parameters`, `multiply_adds` or `activations` of all cells, (15625,) by `Cell.rank`.
 
     Raises UnknownDataset.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nasgauge.spaces.cells import EDGES, OPERATIONS, ROUTES
 
-Code = Literal["one_hot", "path", "tokens", "operations", "structure"]
+Code = Literal["one_hot", "path", "tokens", "operations", "structure", "graph"]
 
 _REAL: Final = len(OPERATIONS) - 1  # operations that are not `none`
 _FIRST_PATH: Final = {1: 0, 2: _REAL, 3: _REAL + _REAL**2}  # place of the first sequence of each length
@@ -37,13 +37,14 @@ LAYOUTS: Final[Mapping[Code, Layout]] = MappingProxyType(
     {
         "tokens": Layout(blocks=len(ROUTES), slots=1, vocabulary=N_PATHS),
         "operations": Layout(blocks=3, slots=2 * _SOURCES, vocabulary=_SOURCES + _REAL),
+        "graph": Layout(blocks=len(EDGES) + 2, slots=len(EDGES) + 3, vocabulary=len(OPERATIONS) + 2),
     }
 )
 """The codes of tokens.
 
 `tokens`: a block is a path; its one token is the sequence of operations along it. `operations`: a block is a
 node with the edges into it; like a block of the PNAS paper it is first the inputs, one token an edge, and
-then their operations. An edge that is `none` has no tokens.
+then their operations. An edge that is `none` has no tokens. `graph`: a block is a node (see `nasgauge.spaces.graphs`).
 """
 
 
@@ -130,10 +131,25 @@ def _structure() -> NDArray[np.float64]:
     return np.hstack([_one_hot(), _path_counts(), counts, sums]).astype(np.float64)
 
 
+def _graph() -> NDArray[np.float64]:
+    """The input, an operation for each edge, the output; `none` is a node that nothing leads into or out of."""
+    labels = np.hstack([np.full((len(codes()), 1), 1), 2 + codes(), np.full((len(codes()), 1), 7)])
+    used = np.hstack([np.ones((len(codes()), 1), bool), codes() > 0, np.ones((len(codes()), 1), bool)])
+    leads = np.zeros((len(EDGES) + 2, len(EDGES) + 2))  # into a node (row) from a node (column)
+    for place, (source, into) in enumerate(EDGES, 1):
+        before = [0] if source == 0 else [at for at, (_, end) in enumerate(EDGES, 1) if end == source]
+        leads[place, before] = 1
+        if into == _SOURCES:
+            leads[-1, place] = 1
+    fed = leads * used[:, :, None] * used[:, None]
+    return np.concatenate([labels[..., None], fed], axis=2).reshape(len(labels), -1)
+
+
 _CODES: Final = {
     "one_hot": _one_hot,
     "path": _path,
     "tokens": _tokens,
     "operations": _operations,
     "structure": _structure,
+    "graph": _graph,
 }

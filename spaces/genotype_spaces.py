@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 
 from nasgauge.spaces.block_genotypes import NODES, OPERATIONS, Arms, Genotype
 from nasgauge.spaces.features import Code, Layout
+from nasgauge.spaces.graphs import Node, flat, of_arms
 
 _SOURCES: Final = NODES + 1
 """Nodes that an arm may read: two inputs and all nodes but the last."""
 _PAIRS: Final = tuple(tuple(combinations(range(2 + node), 2)) for node in range(NODES))
 """For each node, the pairs of earlier nodes that it may read."""
-_CODES: Final = ("one_hot", "path", "tokens", "operations", "structure")
+_CELL_NODES: Final = 2 + 3 * NODES
+"""Of the graph of one cell: two inputs, and two arms and a sum for each node."""
+_LABELS: Final = 3 + len(OPERATIONS)
+"""Of the nodes of one cell: a sum, two inputs, the operations."""
+_CODES: Final = ("one_hot", "path", "tokens", "operations", "structure", "graph")
 
 
 class GenotypeSpace:
@@ -34,7 +39,9 @@ class GenotypeSpace:
 
     def __init__(self) -> None:
         layout = Layout(2 * NODES, 4, _SOURCES + len(OPERATIONS))
-        self.layouts: Mapping[Code, Layout] = {"tokens": layout, "operations": layout}
+        nodes = 2 * _CELL_NODES + 1
+        graph = Layout(nodes, 1 + nodes, 2 * _LABELS + 1)
+        self.layouts: Mapping[Code, Layout] = {"tokens": layout, "operations": layout, "graph": graph}
 
     def decide(self, choices: tuple[int, ...]) -> Genotype:
         """The genotype with the given pair of inputs and two operations of each node, normal cell first."""
@@ -102,12 +109,15 @@ class GenotypeSpace:
         """Features of many genotypes, (genotypes, features).
 
         `tokens` and `operations`: for each node, two inputs and two operations, see `layouts`. `one_hot`: those, one-hot.
-        `path`: how often each operation reads each node, in either cell. `structure`: the latter two.
+        `path`: how often each operation reads each node, in either cell. `structure`: the latter two. `graph`: see
+        `nasgauge.spaces.graphs`; both cells side by side, with labels of their own, lead into one output.
 
         Raises ValueError for an unknown code.
         """
         if code not in _CODES:
             raise ValueError(f"unknown encoding {code!r}; choose from {', '.join(_CODES)}")
+        if code == "graph":
+            return np.array([flat(_graph_nodes(cell)) for cell in cells])
         quads = np.array([_quads(cell) for cell in cells], dtype=np.intp).reshape(len(cells), 2 * NODES, 4)
         if code in self.layouts:
             return quads.reshape(len(cells), -1).astype(np.float64)
@@ -120,8 +130,8 @@ class GenotypeSpace:
         for source, operation in ((0, 2), (1, 3)):
             place = (rows, nodes // NODES, quads[..., source] - 1, quads[..., operation] - 1 - _SOURCES)
             np.add.at(counts, place, 1)
-        flat = counts.reshape(len(cells), -1)
-        return flat if code == "path" else np.hstack([one_hot, flat])
+        read = counts.reshape(len(cells), -1)
+        return read if code == "path" else np.hstack([one_hot, read])
 
     def _choices(self, cell: Genotype) -> tuple[int, ...]:
         choices: list[int] = []
@@ -141,3 +151,13 @@ def _quads(cell: Genotype) -> list[list[int]]:
         for arms in (cell.normal, cell.reduce)
         for (o1, i1), (o2, i2) in zip(arms[::2], arms[1::2], strict=True)
     ]
+
+
+def _graph_nodes(cell: Genotype) -> list[Node]:
+    nodes: list[Node] = []
+    for number, arms in enumerate((cell.normal, cell.reduce)):
+        pairs = [(OPERATIONS.index(operation), source) for operation, source in arms]
+        of_cell = of_arms(pairs, inputs=2, first=4, place=len(nodes))
+        nodes += [(label + number * _LABELS, sources) for label, sources in of_cell]
+    sums = [place for place, (label, _) in enumerate(nodes) if label in (1, 1 + _LABELS)]
+    return [*nodes, (2 * _LABELS + 1, sums)]

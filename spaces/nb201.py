@@ -190,7 +190,8 @@ class NB201:
         `one_hot`: 30, five for each edge in official order. `path`: 84, one for each sequence of one to
         three operations, `none` left out, that leads from input to output (White et al., 2021, section 3:
         BANANAS). `tokens`: 4, those sequences themselves; `operations`: 18, the input and the operation of
-        each edge (for both see `nasgauge.spaces.features.LAYOUTS`). `structure`: 122, `one_hot`, how often
+        each edge (for both see `nasgauge.spaces.features.LAYOUTS`). `graph`: 72, see `nasgauge.spaces.graphs`.
+        `structure`: 122, `one_hot`, how often
         each sequence occurs, how often each operation is in use, and the edges in use, the longest path, the
         most convolutions on a path and the number of paths.
         """

@@ -379,3 +379,24 @@ class Elsewhere(Random):
     def ask(self) -> list[Cell]:
         self.memory[self.place] = self.memory.get(self.place, 0) + 1
         return [NB201()[self.memory[self.place]]]
+
+
+class MinimisesHalf(Random):
+    """Can be asked to minimise costs, and cannot be told them."""
+
+    def minimise(self, costs: int) -> None:
+        """Ignore how many."""
+
+
+class TakesOneCost(MinimisesHalf):
+    """Fails where there are two costs."""
+
+    def tell_costs(self, cell: Cell, accuracy: float, costs: tuple[float, ...]) -> None:
+        (_only,) = costs
+
+
+class DrawsByCosts(MinimisesHalf):
+    """Draws with a new generator wherever costs are told."""
+
+    def tell_costs(self, cell: Cell, accuracy: float, costs: tuple[float, ...]) -> None:
+        self.rng = np.random.default_rng()

@@ -245,3 +245,6 @@ def test_the_page_of_searchers_names_what_a_space_offers_and_its_example_runs() 
         step.evaluation.validation for step in steps[:5]
     )
     assert explained(scope["Mine"])[1] == {"initial": "Random cells to begin with."}
+    exec(page.split("```python\n")[2].partition("```")[0], scope)
+    asked = [step.cell for step in run_search(scope["Twice"](NB201(), rng), Landscape(), Budget(30))]
+    assert {at.epochs for at in asked} == {1, 200}

@@ -9,7 +9,7 @@ from house import MODULES
 
 from nasgauge.spaces.errors import MissingExtra, extras_explained
 
-WITH_TORCH = ("nasgauge.api.scoring", "nasgauge.api.training")
+WITH_TORCH = ("nasgauge.api.scoring", "nasgauge.api.training", "nasgauge.studies.latency")
 """Modules that import without torch and whose examples need it."""
 
 

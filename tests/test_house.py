@@ -13,7 +13,7 @@ from house import FOLDERS, INSTALLED, MODULES, folder_of, imports
 ROOT = Path(__file__).resolve().parents[1]
 SUBCOMMANDS = {
     "bench", "check", "data", "gate", "merge", "pack", "proxies", "recipes", "report", "score", "search", "searchers", "tables",
-    "train", "verify",
+    "train", "transfer", "verify",
 }  # fmt: skip
 TORCH = re.compile(r"nasgauge\.(harness\.(network|training|proxies|ntk)|data\.images)")
 HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "scipy", "sklearn")

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from browsers import CONTRAST, chromium
 
 from nasgauge.analysis.report.page import Chart, Page, Section, as_json, render
 from nasgauge.analysis.report.report import report
 from nasgauge.analysis.results.tables import Table
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDE, NARROW = 1300, 390
 
 
@@ -56,13 +56,7 @@ def test_numbers_keep_six_digits_and_what_is_not_a_number_is_null() -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs playwright")
-    if CHROMIUM is None:
-        pytest.skip("the browser test needs chromium: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+    yield from chromium()
 
 
 def visit(browser: Any, path: Path, width: int, scheme: str) -> tuple[Any, list[str]]:
@@ -231,25 +225,6 @@ def test_a_figure_is_enlarged_and_escape_closes_it(browser: Any, page_path: Path
     tab.keyboard.press("Escape")
     assert not tab.locator("#large").evaluate("e => e.open")
     assert said == []
-
-
-CONTRAST = """() => {
-  const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-  const bright = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
-  const paper = (e) => {
-    const c = parse(getComputedStyle(e).backgroundColor);
-    return c.length === 3 || c[3] > 0 ? c : paper(e.parentElement);
-  };
-  const text = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-  const low = [];
-  for (const e of document.querySelectorAll("body *")) {
-    if (!e.checkVisibility() || e.closest("svg, .chart, dialog, .skip") || !text(e)) continue;
-    const [a, b] = [bright(parse(getComputedStyle(e).color)), bright(paper(e))].sort((x, y) => y - x);
-    if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${e.tagName}.${e.className}: ${e.textContent.slice(0, 30)}`);
-  }
-  return [...new Set(low)];
-}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

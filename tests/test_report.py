@@ -12,6 +12,7 @@ import pytest
 from pytest_regressions.dataframe_regression import DataFrameRegressionFixture
 
 from nasgauge.analysis.plots.figures import Inks
+from nasgauge.analysis.report.glossary import GLOSSARY
 from nasgauge.analysis.report.report import Report, report
 from nasgauge.analysis.report.studies import Extras, extra_sections
 from nasgauge.analysis.results.campaign import NoResults, load
@@ -185,7 +186,7 @@ def test_the_page_ends_with_a_glossary_and_uses_no_retired_words(made: Report) -
     page = made.page.read_text()
     body = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
     assert body.index('<section id="glossary">') > body.index('id="provenance"')
-    assert body.count("<dt>", body.index('<section id="glossary">')) == 8
+    assert body.count("<dt>", body.index('<section id="glossary">')) == len(GLOSSARY)
     assert "Statistical comparison" in body
     for word in ("leader", "signal", "Mind:", "How sure", "paired by seed, with", "yardstick", "-0.00"):
         assert word not in re.sub(r"runs are not paired by seed|search metric \S+", "", body), word

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nasgauge.conformance.landscape import Landscape
 from nasgauge.data.plugins import built_in
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.search.oracle import Table
@@ -25,8 +26,10 @@ BEST = Cell(("nor_conv_3x3",) * 6)
 
 
 def trace(spec: str, table: AccuracyTable, seed: int, queries: int = 60) -> list[str]:
-    searcher = Spec.parse(spec).make(space, np.random.default_rng(seed))
-    return [str(step.cell) for step in run(searcher, Table(table, "toy"), Budget(queries))]
+    found = Spec.parse(spec)
+    searcher = found.make(space, np.random.default_rng(seed))
+    oracle = Landscape() if found.asks_epochs else Table(table, "toy")
+    return [str(step.cell) for step in run(searcher, oracle, Budget(queries))]
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
@@ -125,7 +128,7 @@ def test_reinforce_settles_on_what_is_rewarded(toy: AccuracyTable) -> None:
     ("text", "error", "message"),
     [
         ("evolutoin", UnknownSearcher, "did you mean evolution"),
-        ("", UnknownSearcher, "choose from bananas"),
+        ("", UnknownSearcher, "choose from asha, bananas"),
         ("evolution:pop=3", InvalidOption, "its options: population, tournament"),
         ("evolution:population=many", InvalidOption, "population takes a value like 10, not 'many'"),
         ("evolution:population=0", InvalidOption, "must be at least 1"),

@@ -118,4 +118,4 @@ def test_path_encoding_counts_operation_sequences() -> None:
 
 def test_an_unknown_encoding_is_told() -> None:
     with pytest.raises(ValueError, match="choose from one_hot, path"):
-        space.encode(space[0], "graph")  # type: ignore[arg-type]
+        space.encode(space[0], "picture")  # type: ignore[arg-type]

@@ -48,6 +48,7 @@ def test_train_then_train_again_does_nothing(tmp_path: Path) -> None:
     files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
     assert len(files) == 2
     again = train(tmp_path, str(CELL), "--seeds", "2", "--first-seed", "1", "--epochs", "1")
+    assert again.returncode == 0, again.stderr
     assert "2 are done" in again.stderr
     assert files == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
 

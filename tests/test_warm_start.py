@@ -37,8 +37,8 @@ class Listener:
         self.told.append((cell, accuracy))
 
 
-def started(searcher: Listener, **options: int) -> WarmStart[Cell]:
-    return WarmStart(searcher, SPACE, np.random.default_rng(0), proxy="naswot", **options)
+def started(searcher: Listener, *, cells: int = 10, pool: int = 1000) -> WarmStart[Cell]:
+    return WarmStart(searcher, SPACE, np.random.default_rng(0), proxy="naswot", cells=cells, pool=pool)
 
 
 def test_the_first_queries_are_the_best_of_the_pool_by_the_proxy() -> None:

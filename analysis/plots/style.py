@@ -55,12 +55,16 @@ _KNOWN: Final = {
     "nevergrad": ("#117733", "h"),
     "evolution-published": ("#1B4F72", "H"),
     "reinforce-published": ("#B8860B", "x"),
+    "hyperband": ("#56B4E9", "*"),
+    "bohb": ("#4B0092", "1"),
+    "asha": ("#A0522D", "2"),
+    "npenas": ("#C2185B", "3"),
 }
 """Colour and marker of the built-in searchers, the same in every campaign."""
 _SPARE: Final = (
-    "#56B4E9", "#8C6BB1", "#F06292", "#7CB342", "#6D4C41", "#DDAA33", "#2E86AB", "#A23B72", "#5D6D7E", "#C0392B",
+    "#8C6BB1", "#F06292", "#7CB342", "#6D4C41", "#DDAA33", "#2E86AB", "#A23B72", "#5D6D7E", "#C0392B",
 )  # fmt: skip
-_SPARE_MARKERS: Final = ("+", "1", "2", "3", "4")
+_SPARE_MARKERS: Final = ("+", "4")
 _DASHES: Final = ("", "6,2", "2,2", "6,2,2,2", "10,3", "6,2,2,2,2,2", "1,1", "12,2,2,2")
 
 FAINT: Final = "#c4c4c4"

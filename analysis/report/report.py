@@ -10,8 +10,10 @@ import pandas as pd
 
 from nasgauge.analysis.plots.figures import Inks
 from nasgauge.analysis.plots.style import OWN, style
+from nasgauge.analysis.report.glossary import GLOSSARY
 from nasgauge.analysis.report.incumbents import cells_section, named_cells
 from nasgauge.analysis.report.page import Card, Page, render
+from nasgauge.analysis.report.pareto import pareto_sections
 from nasgauge.analysis.report.sections import (
     curves_section,
     papers_section,
@@ -41,18 +43,6 @@ from nasgauge.analysis.statistics.recommendations import Rule
 
 FOLDER: Final = "report"
 PAGE: Final = "report.html"
-GLOSSARY: Final = {
-    "search metric": "The accuracy that a searcher observes at each query, as one training would show it.",
-    "incumbent": "The evaluated cell with the highest search metric so far.",
-    "smoothed cell": "The evaluated cell with the highest posterior mean of a Gaussian process over all evaluations "
-    "of its run; a rule applied afterwards to every searcher alike.",
-    "regret": "Percentage points between the reported accuracy of a cell and that of the table's best cell.",
-    "n": "Number of independent runs (seeds) of a searcher. A run that does not exist is not counted.",
-    "equivalent random-search queries": "The queries after which exact random search has the same mean accuracy.",
-    "probability of improvement": "The probability that a run of one searcher ends higher than a run of another, a "
-    "tie counting half (Vargha-Delaney A12); 0.5 means no difference.",
-    "normalised score": "Reported accuracy scaled so that a random cell has 0 on average and the best cell 1.",
-}
 
 
 @dataclass(frozen=True)
@@ -95,6 +85,7 @@ def report(
     """
     rc = style(venue)
     campaign = load(folder)
+    known = extras.pareto(campaign)  # before anything is written
     rng = np.random.default_rng(seed)
     for dataset in campaign.datasets:
         if why := known_clocks(campaign, dataset)[clock]:
@@ -123,6 +114,7 @@ def report(
         cells_section(campaign, inks, files),
         papers_section(campaign),
         *extra_sections(extras, inks, rng, files),
+        *pareto_sections(campaign, known, inks, rng, files),
         runs_section(campaign),
     ]
     for section in sections:
@@ -176,11 +168,16 @@ def _facts(campaign: Campaign) -> list[tuple[str, str]]:
         ("command", " ".join(["nasgauge", *header.argv[1:]])),
     ]
     for dataset in campaign.datasets:
-        one = next(headers[0] for (key, _), headers in campaign.headers.items() if key == dataset)
+        found = {name: headers[0] for (key, name), headers in campaign.headers.items() if key == dataset}
+        metrics: dict[str, list[str]] = {}
+        for name, header in found.items():
+            metrics.setdefault(header.metric, []).append(name)
+        alone = len(metrics) == 1
+        texts = [metric if alone else f"{metric} ({', '.join(names)})" for metric, names in metrics.items()]
+        one = next(iter(found.values()))
         times = "" if one.seconds == "none" else f"; simulated seconds: {one.seconds}"
-        facts.append(
-            (dataset_name(dataset), f"search metric {one.metric}; reported accuracy {one.report}{times}")
-        )
+        what = f"search metric {'; '.join(texts)}; reported accuracy {one.report}{times}"
+        facts.append((dataset_name(dataset), what))
     return facts
 
 

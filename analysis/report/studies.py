@@ -1,6 +1,6 @@
 """Sections of other studies: scores against accuracies, surrogates by size, TE-NAS's pruning, retrained cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,7 +17,9 @@ from nasgauge.analysis.plots.ranks import draw_heat, draw_ranks, draw_sizes, dra
 from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES
 from nasgauge.analysis.report.page import Chart, Picture, Section
 from nasgauge.analysis.report.retraining import bridge_section
+from nasgauge.analysis.results.campaign import Campaign
 from nasgauge.analysis.results.names import dataset_name, shortened, slug
+from nasgauge.analysis.results.pareto import Known
 from nasgauge.analysis.results.published import TENAS_CORRELATIONS
 from nasgauge.analysis.results.retraining import Bridge
 from nasgauge.analysis.results.tables import Table
@@ -284,6 +286,8 @@ class Extras:
     prunings: Sequence[Pruning] = ()
     bridge: Bridge | None = None
     """Retrained cells."""
+    pareto: Callable[[Campaign], Sequence[Known]] = lambda _campaign: ()
+    """What is known of objectives beside accuracy; see `nasgauge.analysis.report.pareto`."""
 
 
 def extra_sections(extras: Extras, inks: Inks, rng: np.random.Generator, files: list[Path]) -> list[Section]:

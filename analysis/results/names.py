@@ -26,6 +26,10 @@ _SEARCHERS: Final = {
     "reinforce-published": "REINFORCE (published)",
     "nevergrad": "Nevergrad (1+1)",
     "nsga2": "NSGA-II",
+    "hyperband": "Hyperband",
+    "bohb": "BOHB",
+    "asha": "ASHA",
+    "npenas": "NPENAS",
 }
 
 
@@ -66,12 +70,16 @@ def is_own(searcher: str) -> bool:
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:
-    """A name of at most so many characters, its middle left out.
+    """A name of at most so many characters, its middle left out, as figures show it.
+
+    A class of a notebook is named alone. Underscores in front are left out: Matplotlib's legends skip such names.
 
     >>> shortened("evolution:population=50,tournament=3", 20)
     'evolution:…rnament=3'
+    >>> shortened("__main__:Mine"), shortened("_mine:Mine")
+    ('Mine', 'mine:Mine')
     """
-    text = printable(text)
+    text = printable(text.removeprefix("__main__:")).lstrip("_")
     if len(text) <= longest:
         return text
     return f"{text[: longest // 2]}…{text[len(text) - (longest - longest // 2 - 1) :]}"

@@ -110,7 +110,7 @@ NASBENCH201: Final = Published(
         _row("REA", (93.92, 0.30, 71.84, 0.99, 45.54, 1.03), 0.02, UNCONFIRMED, "evolution-published"),
         _row("RS", (93.70, 0.36, 71.04, 1.07, 44.57, 1.25), 0.01, UNCONFIRMED, "random"),
         _row("REINFORCE", (93.85, 0.37, 71.71, 1.09, 45.24, 1.18), 0.12, UNCONFIRMED, "reinforce-published"),
-        _row("BOHB", (93.61, 0.52, 70.85, 1.28, 44.42, 1.49), 3.59, UNCONFIRMED),
+        _row("BOHB", (93.61, 0.52, 70.85, 1.28, 44.42, 1.49), 3.59, UNCONFIRMED, "bohb"),
         _row("ResNet", (93.97, 70.86, 43.63)),
         _row("optimal", (94.37, 73.51, 47.31), searcher="optimum"),
     ),

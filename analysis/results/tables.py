@@ -17,7 +17,7 @@ MOST_DECIMALS: Final = 2
 _LATEX: Final = {
     "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "±": r"$\pm$", "×": r"$\times$", "†": r"$\dagger$",
-    "≥": r"$\geq$", "∞": r"$\infty$", "<": r"$<$", ">": r"$>$", "|": r"$|$", "[": "{[}", "]": "{]}", "*": "{*}",
+    "≥": r"$\geq$", "≤": r"$\leq$", "∞": r"$\infty$", "<": r"$<$", ">": r"$>$", "|": r"$|$", "[": "{[}", "]": "{]}", "*": "{*}",
     "…": r"\ldots{}", "→": r"$\to$", "τ": r"$\tau$", "κ": r"$\kappa$", '"': "''", "`": r"\textasciigrave{}",
 }  # fmt: skip
 _NAMING: Final = ("searcher", "against", "method")

@@ -41,6 +41,8 @@ class Runs:
     """Search metric of each step; minus infinity after the end of a run, and where it was NaN."""
     test: Array
     """Reported accuracy of each step."""
+    fidelity: NDArray[np.int32]
+    """Epochs after which the search metric was measured, where the searcher chooses them; 0 elsewhere."""
 
     @property
     def incumbent(self) -> Array:
@@ -64,7 +66,7 @@ class Runs:
 
     def only(self, kept: NDArray[np.bool_]) -> "Runs":
         """Some of the runs, (runs,)."""
-        arrays = ("seeds", "lengths", "cell", "held", "answer", "validation", "test")
+        arrays = ("seeds", "lengths", "cell", "held", "answer", "validation", "test", "fidelity")
         return replace(
             self,
             spent={clock: values[kept] for clock, values in self.spent.items()},
@@ -88,8 +90,9 @@ def align(parts: Sequence[Steps]) -> Runs:
     """Put the runs of several files side by side, in order of seeds.
 
     The incumbent is the first cell with the highest search metric so far; test accuracy plays no part. A
-    cell whose search metric is NaN is the incumbent only while nothing else was evaluated. Each seed must
-    be in one file only.
+    cell whose search metric is NaN is the incumbent only while nothing else was evaluated. Where a searcher chooses
+    how long cells are trained, only those with the longest training so far are compared (see `ranked`). Each seed
+    must be in one file only.
     """
     seed = np.concatenate([part.seed for part in parts])
     order = np.argsort(seed, kind="stable")
@@ -116,8 +119,10 @@ def align(parts: Sequence[Steps]) -> Runs:
     )[order]
     validation = matrix("validation", -np.inf)
     validation[np.isnan(validation)] = -np.inf
-    best = np.maximum.accumulate(validation, axis=1)
-    better = np.concatenate([np.ones((len(seeds), 1), bool), validation[:, 1:] > best[:, :-1]], axis=1)
+    fidelity = matrix("fidelity", 0).astype(np.int32)
+    metric = ranked(validation, fidelity)
+    best = np.maximum.accumulate(metric, axis=1)
+    better = np.concatenate([np.ones((len(seeds), 1), bool), metric[:, 1:] > best[:, :-1]], axis=1)
     held = np.maximum.accumulate(np.where(better, np.arange(width, dtype=np.int32), np.int32(0)), axis=1)
     charged = matrix("charged", 0.0) > 0
 
@@ -142,7 +147,26 @@ def align(parts: Sequence[Steps]) -> Runs:
         answer=answer,
         validation=validation,
         test=test,
+        fidelity=fidelity,
     )
+
+
+def ranked(validation: Array, fidelity: NDArray[np.int32]) -> Array:
+    """The search metric on a scale on which any figure after more epochs is above all after fewer; of the same shape.
+
+    Accuracies after 12 and after 200 epochs cannot be compared: all cells gain by longer training, and some more
+    than others. So the incumbent is the best after the most epochs so far, as in the result class of HpBandSter, the
+    code of BOHB (Falkner et al., 2018), and it may become worse when the first longer training is done.
+
+    >>> ranked(np.array([70.0, 60.0, 90.0, 65.0]), np.array([12, 200, 12, 200], dtype=np.int32)).argsort().tolist()
+    [0, 2, 1, 3]
+    """
+    epochs, level = np.unique(fidelity, return_inverse=True)
+    finite = validation[np.isfinite(validation)]
+    if len(epochs) < 2 or not finite.size:
+        return validation
+    shifted: Array = validation + level.reshape(validation.shape) * (np.ptp(finite) + 1)
+    return shifted
 
 
 def on_grid(runs: Runs, clock: Clock, grid: Array, values: Array | None = None) -> Array:
@@ -181,11 +205,11 @@ def grid_of(runs: Sequence[Runs], clock: Clock, *, points: int = 200) -> Array:
 def top_mean(runs: Runs, count: int) -> Array:
     """Mean reported accuracy of the `count` best cells by search metric at each step, (runs, steps).
 
-    The measure of relative efficiency of Liu et al. (2018), section 5.3. A cell counts once in a run; NaN
-    until a run has evaluated `count` of them.
+    The measure of relative efficiency of Liu et al. (2018), section 5.3. A cell counts once in a run, and only with
+    the longest training that the runs have; NaN until a run has evaluated `count` of them.
     """
     rows, width = runs.cell.shape
-    fresh = _first_seen(runs.cell)
+    fresh = _first_seen(np.where(runs.fidelity < runs.fidelity.max(initial=0), -1, runs.cell))
     best = np.full((rows, count), -np.inf)
     held = np.zeros((rows, count))
     seen = np.zeros(rows, dtype=np.int64)

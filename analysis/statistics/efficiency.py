@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nasgauge.analysis.statistics.curves import ranked
 from nasgauge.analysis.statistics.runs import expanded_tails, resampled_means
 from nasgauge.harness.records.steps import Steps
 
@@ -32,7 +33,7 @@ def matrices(parts: Sequence[Steps], queries: int) -> tuple[Array, Array, Array]
             rows = np.flatnonzero(part.seed == seed)[:queries]
             rows = np.concatenate([rows, np.full(queries - len(rows), rows[-1])])
             known = dict(zip(part.cell[rows].tolist(), part.test[rows].tolist(), strict=True))
-            held = _incumbent(part.validation[rows])
+            held = _incumbent(ranked(part.validation[rows], part.fidelity[rows]))
             own = part.answer[rows].tolist()
             test = part.test[rows]
             metric.append(part.validation[rows])

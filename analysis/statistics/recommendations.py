@@ -78,7 +78,10 @@ def recommended(runs: Runs, rule: Rule, queries: float = np.inf) -> NDArray[np.i
     if rule == "incumbent":
         return incumbent
     ranks = _ranks(runs.cells)
-    histories = zip(runs.cell, runs.validation, done.tolist(), incumbent, strict=True)
+    last = np.arange(runs.cell.shape[1]) >= done[:, None]
+    longest = np.where(last, 0, runs.fidelity).max(axis=1, keepdims=True)
+    metrics = np.where(runs.fidelity < longest, -np.inf, runs.validation)  # like with like
+    histories = zip(runs.cell, metrics, done.tolist(), incumbent, strict=True)
     with threadpool_limits(limits=1):  # matrices this small lose more by waiting for threads than they gain
         steps = [
             _smoothed(ranks[cell[:count]], metric[:count], int(held))

@@ -12,6 +12,7 @@ from nasgauge.data.importers.exports import (
     import_trainings,
     trainings_path,
 )
+from nasgauge.data.importers.hardware import import_hardware
 from nasgauge.data.importers.official import CellProgress, import_official
 from nasgauge.data.importers.pickles import ImportFailed, unpickle
 from nasgauge.data.importers.records import SETS
@@ -27,6 +28,7 @@ __all__ = (
     "bundled_path",
     "import_bundled",
     "import_exports",
+    "import_hardware",
     "import_official",
     "import_trainings",
     "import_transnas",

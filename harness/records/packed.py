@@ -126,7 +126,7 @@ def _tables(header: Header, steps: Steps) -> tuple[pa.Table, pa.Table]:
         for name, text in (("searcher", header.searcher), ("dataset", header.dataset))
     }
     cell = pa.DictionaryArray.from_arrays(pa.array(steps.cell), pa.array(steps.cells, pa.string()))
-    columns = {name: pa.array(getattr(steps, name)) for name in COLUMNS}
+    columns = {name: pa.array(getattr(steps, name)) for name in (*COLUMNS, "fidelity")}
     kept = {name: values for name, values in columns.items() if name not in header.timed}
     where = {name: columns[name] for name in ("seed", "query")}
     timed = {name: columns[name] for name in header.timed}
@@ -160,14 +160,15 @@ def _steps(header: Header, found: Mapping[str, Any], timed: Mapping[str, Any]) -
     order = np.argsort(first)  # cells are numbered as they first occur
     texts = found["cell"].dictionary.take(pa.array(different[order])).to_pylist()
     unknown = np.full(len(codes), np.nan)
-    columns: dict[str, Any] = {
-        name: values.to_numpy(zero_copy_only=False) for name, values in found.items() if name in COLUMNS
+    names = (*COLUMNS, "fidelity")
+    columns: dict[str, Any] = {"fidelity": np.zeros(len(codes), np.int32)} | {
+        name: values.to_numpy(zero_copy_only=False) for name, values in found.items() if name in names
     }
     columns |= {name: timed[name].to_numpy() if name in timed else unknown for name in header.timed}
     return Steps(
         cell=np.argsort(order).astype(np.int32)[inverse],
         cells=tuple(texts),
-        **{name: columns[name] for name in COLUMNS},
+        **{name: columns[name] for name in names},
     )
 
 

@@ -27,6 +27,7 @@ from nasgauge.data.sealed import (
     write_sealed,
 )
 from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.fidelities import At
 
 C = TypeVar("C")
 
@@ -34,7 +35,7 @@ FORMAT: Final = 2
 COLUMNS: Final = (
     "seed", "query", "validation", "test", "epochs", "seconds", "charged", "overhead", "answer",
 )  # fmt: skip
-"""Of `Steps`, without the cells."""
+"""Of `Steps`, without the cells and `fidelity`, which files have only of searchers that choose it."""
 
 
 class DamagedRecord(NasgaugeError, ValueError):
@@ -71,6 +72,7 @@ class Step(NamedTuple, Generic[C]):
     """
 
     cell: C
+    """What was asked for: a cell, or `At` with one."""
     evaluation: Evaluation
     charged: bool
     """Whether the query counts towards the budget; False for a repeated query with `repeats="free"`."""
@@ -141,6 +143,13 @@ class Steps:
     overhead: NDArray[np.float64]
     answer: NDArray[np.int32]
     """Index into `cells` of the recommended cell after the step; -1 for the incumbent by the search metric."""
+    fidelity: NDArray[np.int32]
+    """Epochs after which `validation` was measured, where the searcher chooses them; 0 where it does not."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a file of these steps has, without the cells."""
+        return (*COLUMNS, "fidelity") if self.fidelity.any() else COLUMNS
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,9 @@ def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
         seeds.append(seed)
         lengths.append(len(steps))
     cells, evaluations, charged, overhead, answers = zip(*rows, strict=True) if rows else ((),) * 5
+    fidelity = np.zeros(len(rows), dtype=np.int32)
+    if cells and isinstance(cells[0], At):
+        cells, fidelity[:] = zip(*cells, strict=True)
     figures = np.array(evaluations, dtype=np.float64).reshape(-1, len(Evaluation._fields))
     return Steps(
         seed=np.repeat(np.array(seeds, dtype=np.int32), lengths),
@@ -181,6 +193,7 @@ def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
         seconds=figures[:, 3].copy(),
         charged=np.array(charged, dtype=np.bool_),
         overhead=np.array(overhead, dtype=np.float64),
+        fidelity=fidelity,
     )
 
 
@@ -218,7 +231,7 @@ def digest_of(header: Header, steps: Steps) -> str:
 def _pair(header: Header, steps: Steps) -> Sealed:
     return Sealed(
         header.model_dump(mode="json", exclude={*Header.ABOUT, "digest"}),
-        {name: getattr(steps, name) for name in COLUMNS if name not in header.timed},
+        {name: getattr(steps, name) for name in steps.columns if name not in header.timed},
         {"cell": Texts(steps.cell, steps.cells)},
         header.model_dump(mode="json", include=set(Header.ABOUT)),
         {name: getattr(steps, name) for name in header.timed},
@@ -245,8 +258,10 @@ remove it and run the campaign again, which runs only the missing units
         header = Header.model_validate({**pair.header, **pair.about, "digest": pair.digest})
         cell = pair.texts["cell"]
         unknown = np.full(len(cell.places), np.nan)
-        columns: dict[str, Any] = {**pair.columns, **dict.fromkeys(header.timed, unknown), **pair.measured}
-        steps = Steps(cell=cell.places, cells=cell.texts, **{name: columns[name] for name in COLUMNS})
+        columns: dict[str, Any] = {"fidelity": np.zeros(len(cell.places), np.int32), **pair.columns}
+        columns |= {**dict.fromkeys(header.timed, unknown), **pair.measured}
+        names = (*COLUMNS, "fidelity")
+        steps = Steps(cell=cell.places, cells=cell.texts, **{name: columns[name] for name in names})
     except Damaged as error:
         raise DamagedRecord(f"result file {error}") from error
     except (KeyError, ValidationError) as error:

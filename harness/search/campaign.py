@@ -31,7 +31,11 @@ from nasgauge.harness.records.results import (
 )
 from nasgauge.harness.records.todo import missing, remove, shorter
 from nasgauge.harness.search.failures import TIME_LIMIT
+<<<<<<< HEAD
 from nasgauge.harness.search.notes import about_table, beyond
+=======
+from nasgauge.harness.search.fidelities import Ladder
+>>>>>>> main
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import reference
@@ -112,7 +116,11 @@ class Campaign:
             one = oracle.for_run(generators(0)[1])
             cost(one.evaluate(oracle.space[0]), rules.budget.clock)
             left_for_one(one, rules.budget)
-        _check_least(specs, rules.budget, SPACES[opened.space]())
+        choosers = [spec for spec in specs if spec.asks_epochs]
+        for dataset in oracles if choosers else ():
+            ladder = Ladder(opened, dataset, metric=metric, curves=curves, search_on=rules.search_on)
+            _check_least(choosers, rules, oracles[dataset].space, (dataset,), ladder.fidelities)
+        _check_least(specs, rules, SPACES[opened.space](), oracles)
         settings = Settings(
             table=name,
             table_sha256=opened.sha256,
@@ -155,6 +163,11 @@ class Campaign:
         Raises InvalidCampaign, UnknownSearcher, UnknownSpace, InvalidOption, InvalidBudget, NothingToSearchOn,
         ImagesUnavailable.
         """
+        specs, chosen = _specs(searchers), _seeds(seeds)
+        if many := [str(spec) for spec in specs if spec.asks_epochs]:
+            raise InvalidCampaign(
+                f"{', '.join(many)} asks for several training lengths, a recipe has one; look cells up in a table"
+            )
         from nasgauge.harness.training.trainer import open_trainer
 
         if rules.metric:
@@ -165,13 +178,12 @@ class Campaign:
             raise InvalidCampaign(
                 "another dataset to search on needs a table; cells are trained here: give that dataset alone"
             )
-        specs, chosen = _specs(searchers), _seeds(seeds)
         opened = open_space(space)
         training = TrainingSettings(recipe=recipe, space=space, images=images)
         here = machine.resolved()
         trainer = open_trainer(Store(folder), dataset, training, here, json.dumps(provenance()))
         left_for_one(trainer, rules.budget)
-        _check_least(specs, rules.budget, opened)
+        _check_least(specs, rules, opened, (dataset,))
         settings = Settings(
             table=f"trained by {recipe.name}" + ("" if space == "nb201" else f", space {space}"),
             table_sha256=trainer.sha256,
@@ -314,7 +326,46 @@ def _opens_by_name(table: AccuracyTable) -> bool:
         return False
 
 
+<<<<<<< HEAD
 def _check_least(specs: Iterable[Spec], budget: Budget, space: object) -> None:
     """Make each searcher of the space, and see whether the budget is enough for it."""
     for spec in specs:
         check_least(spec.make(space, generators(0)[0]), budget, str(spec))
+=======
+def _notes(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
+    yield f"table {table.name} ({table.sha256[:12]}): {table.limits}"
+    for name, oracle in oracles.items():
+        warning = f"; note: {oracle.view.warning}" if oracle.view.warning else ""
+        yield f"{name}: search metric {oracle.metric}, reported {oracle.view.report}{warning}"
+
+
+def _check_least(
+    specs: Iterable[Spec],
+    rules: Rules,
+    space: object,
+    datasets: Iterable[str],
+    fidelities: Sequence[int] = (),
+) -> None:
+    """Make each searcher of the space, for each dataset if that matters, and see whether the budget is enough for it."""
+    searched = [rules.search_on] if rules.search_on else [*datasets]
+    for spec in specs:
+        for dataset in searched if spec.aims else searched[:1]:
+            made = spec.make(space, generators(0)[0], fidelities, dataset=dataset)
+            check_least(made, rules.budget, str(spec))
+
+
+def _beyond(budget: Budget, oracles: Mapping[str, Table]) -> Iterator[str]:
+    """A line for each dataset on which the budget pays for evaluating every cell."""
+    for name, oracle in oracles.items():
+        one, count = oracle.for_run(generators(0)[1]), len(oracle.space)
+        everything = {
+            "queries": float(count),
+            "epochs": count * one.evaluate(oracle.space[0]).epochs,
+            "seconds": float(oracle.seconds.sum()),
+        }[budget.clock]
+        if budget.amount > everything:
+            yield (
+                f"note: {budget} on {name} are more than evaluating all {count:,} cells costs ({everything:g}); "
+                "a run ends when they are spent or the searcher stops"
+            )
+>>>>>>> main

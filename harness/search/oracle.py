@@ -159,8 +159,9 @@ class Table:
         search_on: str = "",
     ) -> None:
         default = table.view(dataset)
-        searched = search_on or dataset
-        search = table.view(searched).search if metric is None else metric.column(searched)
+        self.searched: Final = search_on or dataset
+        """The dataset of the search metric."""
+        search = table.view(self.searched).search if metric is None else metric.column(self.searched)
         self.view: Final[View] = View(search=search, report=default.report)
         at = None if metric is None else metric.fidelity.at
         runs_SC = _runs(table, search, at, curves)  # seeds to draw from (S), cells (C)
@@ -207,24 +208,27 @@ class Table:
 
     def for_run(self, rng: np.random.Generator) -> Answers:
         """The oracle of one run, which draws seeds from `rng`; this one where no seed is drawn."""
-        return self if self._runs is None else _Drawn(self._evaluations, self._runs, rng)
+        return self if self._runs is None else _Drawn(self, rng)
+
+    def drawn(self, cell: Cell, draw: float) -> Evaluation:
+        """Look a cell up; `draw`, from 0 to below 1, chooses the seed where one is drawn.
+
+        Raises InvalidCell, NotInTable.
+        """
+        rank = rank_of(cell)
+        runs = self._runs[rank] if self._runs is not None else None
+        if not runs:
+            return _known(self._evaluations[rank], cell)
+        return self._evaluations[rank]._replace(validation=runs[int(draw * len(runs))])
 
 
 class _Drawn:
-    def __init__(
-        self, evaluations: list[Evaluation], runs: list[list[float]], rng: np.random.Generator
-    ) -> None:
-        self._evaluations = evaluations
-        self._runs = runs
-        self._rng = rng
+    def __init__(self, table: Table, rng: np.random.Generator) -> None:
+        self._drawn = table.drawn
+        self._random = rng.random
 
     def evaluate(self, cell: Cell) -> Evaluation:
-        rank = rank_of(cell)
-        runs = self._runs[rank]
-        if not runs:
-            return _known(self._evaluations[rank], cell)
-        drawn = runs[int(self._rng.random() * len(runs))]
-        return self._evaluations[rank]._replace(validation=drawn)
+        return self._drawn(cell, self._random())
 
 
 def rank_of(cell: object) -> int:

@@ -6,33 +6,45 @@ the entry-point group `nasgauge.searchers`. A class that no package declares is 
 or passed as it is.
 """
 
-import importlib
 import inspect
-import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nasgauge.data.figures import figures, met
 from nasgauge.data.plugins import load
 from nasgauge.harness.search.failures import TIME_LIMIT, Hangs, SearcherFailed, reason_of, time_limit
+from nasgauge.harness.search.lookup import (
+    CellSearcher,
+    Factory,
+    Folders,
+    UnknownSearcher,
+    at_place,
+    checked,
+    import_folders,
+    named,
+)
 from nasgauge.harness.search.warm_start import WarmStart
-from nasgauge.spaces.cells import Cell
+from nasgauge.searchers.aims import Aimed, CostSearcher
+from nasgauge.spaces.cells import N_CELLS
 from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201, Space
+from nasgauge.spaces.objectives import constraints, objectives
+
+__all__ = (
+    "CellSearcher", "InvalidOption", "Option", "Searchable", "Spec", "UnknownSearcher", "UnknownSpace", "open_space", "text_of",
+)  # fmt: skip
 
 Option = int | float | str | bool
 
 _WARM: Final[dict[str, Option]] = {"warm": "", "warm_cells": 10, "warm_pool": 1000}
 """The options of a warm start, which every searcher has."""
-
-
-class UnknownSearcher(NasgaugeError, LookupError):
-    """A name, a place or an object that stands for no searcher, or that cannot be imported."""
+_AIMS: Final[dict[str, Option]] = {"objective": "", "constraint": ""}
+"""Objectives beside accuracy, which a `CostSearcher` has, and constraints, which every searcher has."""
 
 
 class InvalidOption(NasgaugeError, ValueError):
@@ -43,50 +55,14 @@ class UnknownSpace(NasgaugeError, LookupError):
     """A text that names no search space, or options that it does not have."""
 
 
-class CellSearcher(Protocol):
-    """A searcher of NAS-Bench-201 cells."""
-
-    def ask(self) -> Sequence[Cell]:
-        """The next cells to evaluate; none when the search is over."""
-        ...
-
-    def tell(self, cell: Cell, accuracy: float) -> None:
-        """The validation accuracy of a cell that was asked for, in percent."""
-        ...
-
-
-Factory = Callable[..., CellSearcher]
-"""A searcher's class, or a `functools.partial` of one."""
-
-
-class Folders(tuple[str, ...]):
-    """Folders that modules are imported from.
-
-    Wherever it is unpickled it appends to `sys.path` those that are missing there.
-    """
-
-    def __reduce__(self) -> tuple[Callable[[tuple[str, ...]], "Folders"], tuple[tuple[str, ...]]]:
-        return _on_the_path, (tuple(self),)
-
-
-def _on_the_path(folders: Sequence[str]) -> Folders:
-    """Append folders to `sys.path`: last, so that nothing in them shadows an installed package."""
-    sys.path.extend(folder for folder in folders if folder not in sys.path)
-    return Folders(folders)
-
-
-def _import_folders() -> Folders:
-    """The folders that this process imports from."""
-    return Folders(dict.fromkeys(os.path.abspath(entry) for entry in sys.path))
-
-
 @dataclass(frozen=True)
 class Spec:
     """A searcher and its options.
 
     As text: `evolution`, `evolution:population=50:tournament=10`, `my_module:MyClass:population=50`. Equal
     texts are equal specs. Every searcher has the options of a warm start by a zero-cost proxy, `warm`,
-    `warm_cells` and `warm_pool`; see `nasgauge.harness.search.warm_start.WarmStart`.
+    `warm_cells` and `warm_pool` (see `nasgauge.harness.search.warm_start.WarmStart`), and `constraint`, such as
+    `params<=0.5`; one that minimises costs has `objective`, such as `latency@edgegpu` (see `nasgauge.searchers.aims`).
 
     A spec can be pickled, and made into a searcher in any process: modules are found there as here, and joblib
     (which uses cloudpickle) also carries classes of `__main__` and of notebooks.
@@ -136,21 +112,22 @@ class Spec:
         name, *pairs = text.strip().split(":")
         if pairs and "=" not in pairs[0]:
             name = f"{name}:{pairs.pop(0)}"
-        spec = cls._from(name, _at(name) if ":" in name else _named(name))
+        spec = cls._from(name, at_place(name) if ":" in name else named(name))
         return spec._with({key: value for key, _, value in (pair.partition("=") for pair in pairs)})
 
     @classmethod
     def _from(cls, name: str, found: object) -> "Spec":
-        return cls(name, (), _import_folders(), _checked(name, found))
+        return cls(name, (), import_folders(), checked(name, found))
 
     def _with(self, given: Mapping[str, object]) -> "Spec":
         """The same searcher with further options, which are tried."""
-        defaults, options = _WARM | self.settings(), dict(self.options)
+        defaults, options = _WARM | _AIMS | self.settings(), dict(self.options)
         for key, value in given.items():
             if key not in defaults:
                 known = ", ".join(self.settings()) or "none"
                 raise InvalidOption(
-                    f"searcher {self.name} has no option {key!r}; its options: {known}, and {', '.join(_WARM)}"
+                    f"searcher {self.name} has no option {key!r}; its options: {known}, and "
+                    f"{', '.join(_WARM | _AIMS)}"
                 )
             options[key] = _convert(f"searcher {self.name}", key, value, defaults[key])
         if "warm" not in options and (idle := sorted(options.keys() & _WARM.keys() - self._own().keys())):
@@ -160,13 +137,19 @@ class Spec:
         spec = replace(self, options=tuple(sorted(options.items())))
         try:
             with time_limit(TIME_LIMIT, lambda: None):
-                spec.make(NB201(), np.random.default_rng(0))
+                spec._made(NB201(), np.random.default_rng(0), (), None, {})
         except NasgaugeError:
             raise
         except (Exception, SystemExit, Hangs) as error:
             raise SearcherFailed(
                 f"searcher {spec} cannot be made: {reason_of(error, spec.factory)}"
             ) from error
+        constraints(str(options.get("constraint", "")))
+        if objectives(str(options.get("objective", ""))) and not self.takes_objectives:
+            raise InvalidOption(
+                f"searcher {self.name} takes no objective beside accuracy, for it has no minimise and tell_costs; "
+                "choose nsga2, or give a constraint"
+            )
         return spec
 
     def __str__(self) -> str:
@@ -184,21 +167,79 @@ class Spec:
         parameters = (p for p in signature.parameters.values() if p.name not in taken)
         return {p.name: p.default for p in parameters if isinstance(p.default, Option)}
 
-    def make(self, space: Any, rng: np.random.Generator) -> CellSearcher:
+    @property
+    def takes_objectives(self) -> bool:
+        """Whether it minimises costs beside accuracy; see `nasgauge.searchers.aims.CostSearcher`."""
+        found = self.factory.func if isinstance(self.factory, partial) else self.factory
+        return isinstance(found, type) and issubclass(found, CostSearcher)
+
+    @property
+    def asks_epochs(self) -> bool:
+        """Whether it is a multi-fidelity searcher: its constructor has the keyword `fidelities`."""
+        return "fidelities" in inspect.signature(self.factory).parameters
+
+    @property
+    def aims(self) -> dict[str, Option]:
+        """Its objectives and constraints, as text; those that are its searcher's own options apart."""
+        return {
+            key: value for key, value in self.options if key in _AIMS.keys() - self._own().keys() and value
+        }
+
+    def make(
+        self, space: Any, rng: np.random.Generator, fidelities: Sequence[int] = (), *, dataset: str = ""
+    ) -> CellSearcher:
         """A new searcher.
 
-        Raises InvalidOption if its constructor raises ValueError.
+        One that asks for epochs is given `fidelities`, or keeps its default. `dataset` is the one whose networks have
+        the figures of objectives and constraints.
+
+        Raises InvalidOption if its constructor raises ValueError, or if there are objectives or constraints and the
+        space has no figures; InvalidConstraint if no cell meets the constraints, NoCosts.
         """
-        own, options = self._own(), dict(self.options)
+        aims = self.aims
+        if not aims:
+            return self._made(space, rng, fidelities, None, aims)
+        if not isinstance(space, NB201):
+            raise InvalidOption(f"searcher {self}: objectives and constraints need cells of nb201")
+        return self._made(space, rng, fidelities, dataset, aims)
+
+    def _made(
+        self,
+        space: Any,
+        rng: np.random.Generator,
+        fidelities: Sequence[int],
+        dataset: str | None,
+        aims: Mapping[str, Option],
+    ) -> CellSearcher:
+        own, options = self._own(), dict[str, Any](self.options)
         warm = {key: options.pop(key) for key in _WARM.keys() - own.keys() if key in options}
+        for key in self.aims:
+            del options[key]
+        if self.asks_epochs and (unfit := [*warm, *self.aims]):
+            raise InvalidOption(
+                f"searcher {self.name} chooses how long cells are trained; {', '.join(unfit)} cannot do so, leave it out"
+            )
+        if self.asks_epochs and fidelities:
+            options["fidelities"] = fidelities
+        allowed = None if dataset is None else met(constraints(str(aims.get("constraint", ""))), dataset)
         try:
-            searcher = self.factory(space, rng, **options)
+            searcher: Any = self.factory(space, rng, **options)
+            if dataset is not None and allowed is not None:
+                searcher = Aimed(searcher, allowed, _costs(str(aims.get("objective", "")), dataset))
             if "warm" not in warm:
-                return searcher
+                return searcher  # type: ignore[no-any-return]  # of whichever protocol
             proxy, cells, pool = (_WARM | warm).values()
-            return WarmStart(searcher, space, rng, proxy=str(proxy), cells=int(cells), pool=int(pool))
+            return WarmStart(
+                searcher, space, rng, proxy=str(proxy), cells=int(cells), pool=int(pool), allowed=allowed
+            )
         except ValueError as error:
             raise InvalidOption(f"searcher {self.name}: {error}") from error
+
+
+def _costs(text: str, dataset: str) -> NDArray[np.float64]:
+    """The figures of objectives as costs, (15625, objectives): lower is better, infinite where there is none."""
+    found = [figures(one, dataset) * one.sign for one in objectives(text)]
+    return np.nan_to_num(np.stack(found, axis=1), nan=np.inf) if found else np.empty((N_CELLS, 0))
 
 
 Searchable = Spec | str | Factory
@@ -253,51 +294,6 @@ def text_of(searcher: Searchable) -> str:
     if text.startswith("__main__:") or "<locals>" in text:
         raise UnknownSearcher(f"{text} cannot be imported by another process; move the class to a module")
     return text
-
-
-def _named(name: str) -> object:
-    """The object that an installed package declares."""
-    try:
-        return load("nasgauge.searchers", name)
-    except NasgaugeError as error:
-        raise UnknownSearcher(str(error)) from error
-
-
-def _at(place: str) -> object:
-    """The object at `module:Class`."""
-    module, _, name = place.partition(":")
-    _on_the_path([os.getcwd()])
-    try:
-        return attrgetter(name)(importlib.import_module(module))
-    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
-        raise UnknownSearcher(
-            f"there is no searcher {place} ({type(error).__name__}: {error}); write module:Class, the module "
-            "installed or in the current folder, and options as name:option=value"
-        ) from error
-
-
-def _checked(name: str, found: object) -> Factory:
-    """The object itself if it is a searcher's class, or a `functools.partial` of one; nothing is called."""
-    searcher = found.func if isinstance(found, partial) else found
-    if not isinstance(searcher, type):
-        raise UnknownSearcher(
-            f"{name} is no searcher: it is a {type(searcher).__name__}, not a class with ask and tell"
-        )
-    missing = [verb for verb in ("ask", "tell") if not callable(getattr(searcher, verb, None))]
-    if missing:
-        raise UnknownSearcher(
-            f"{name} is no searcher: it has no {' and no '.join(missing)}; write ask(self) and "
-            "tell(self, cell, accuracy)"
-        )
-    assert callable(found)  # a class, or a partial
-    try:
-        inspect.signature(found).bind(None, None)
-    except (TypeError, ValueError) as error:
-        raise UnknownSearcher(
-            f"{name} is no searcher: it is not made from a space and a generator ({error}); "
-            "write __init__(self, space, rng, *, option=value)"
-        ) from error
-    return found
 
 
 def _convert(owner: str, key: str, value: object, default: Option) -> Option:

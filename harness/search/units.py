@@ -3,7 +3,7 @@
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,10 +19,12 @@ from nasgauge.harness.records.results import Settings, Unit
 from nasgauge.harness.records.steps import Evaluation, Header, Step, gather, write
 from nasgauge.harness.records.todo import remove
 from nasgauge.harness.search.failures import Failure, Hangs, reason_of, time_limit
+from nasgauge.harness.search.fidelities import Ladder
 from nasgauge.harness.search.oracle import SearchMetric, Table, rank_of
 from nasgauge.harness.search.runner import Budget, InvalidBudget, Oracle, run
 from nasgauge.harness.search.specs import Spec, open_space
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.fidelities import At
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
@@ -55,7 +57,11 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
     """
     start = time.perf_counter()
     evaluator = (
+<<<<<<< HEAD
         _table_evaluator(place.store.folder, settings, unit.dataset)
+=======
+        _table_evaluator(place.folder, settings, unit.dataset, spec)
+>>>>>>> main
         if settings.training is None
         else _training_evaluator(place, settings, unit.dataset)
     )
@@ -109,7 +115,10 @@ def _runs(
 ) -> Iterator[tuple[int, list[Step[Any]]]]:
     budget, space = Budget.parse(settings.budget), evaluator.space
 
-    def structure(cell: Any) -> str:
+    def structure(asked: Any) -> str:
+        if isinstance(asked, At):
+            return f"{asked.epochs} {structure(asked.cell)}"
+        cell = asked
         if settings.training is None:
             rank_of(cell)  # only cells have one
         text: str = space.canonical(cell)
@@ -124,7 +133,9 @@ def _runs(
             return len(steps), isinstance(oracle, _Watched) and oracle.busy and time.monotonic()
 
         with time_limit(place.time_limit, progress):
-            searcher = spec.make(space, searcher_rng)
+            searcher = spec.make(
+                space, searcher_rng, evaluator.fidelities, dataset=settings.search_on or unit.dataset
+            )
             for step in run(searcher, oracle, budget, repeats=settings.repeats, canonical=structure):
                 steps.append(step)
         yield seed, steps
@@ -162,23 +173,26 @@ class _Evaluator(NamedTuple):
     header: Mapping[str, object]
     space: Any  # of the cells that the oracle takes
     for_run: Callable[[np.random.Generator], Oracle[Any]]
+    fidelities: Sequence[int] = ()  # epochs that a searcher may ask for
 
 
-def _table_evaluator(folder: Path, settings: Settings, dataset: str) -> _Evaluator:
+def _table_evaluator(folder: Path, settings: Settings, dataset: str, spec: Spec) -> _Evaluator:
     own = folder / settings.table  # a table that cannot be opened by name is kept in the campaign's folder
     name = str(own) if own.suffix == ".npz" and own.is_file() else settings.table
     table = _table(name)
-    oracle = _oracle(name, dataset, settings.metric, settings.search_on)
+    chosen = name, dataset, settings.metric, settings.search_on
+    ladder = _ladder(*chosen) if spec.asks_epochs else None
+    oracle = ladder.full if ladder else _oracle(*chosen)
     header = {
         "table": table.name,
         "table_sha256": table.sha256,
         "limits": table.limits,
-        "metric": oracle.metric,
+        "metric": (ladder or oracle).metric,
         "seconds": oracle.times,
         "report": str(oracle.view.report),
         "warning": oracle.view.warning,
     }
-    return _Evaluator(header, oracle.space, oracle.for_run)
+    return _Evaluator(header, oracle.space, (ladder or oracle).for_run, ladder.fidelities if ladder else ())
 
 
 def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Evaluator:
@@ -214,3 +228,9 @@ def _table(name: str) -> AccuracyTable:
 def _oracle(name: str, dataset: str, metric: str, search_on: str) -> Table:
     chosen = SearchMetric.parse(metric) if metric else None
     return Table(_table(name), dataset, metric=chosen, curves=open_curves(name), search_on=search_on)
+
+
+@lru_cache(maxsize=16)
+def _ladder(name: str, dataset: str, metric: str, search_on: str) -> Ladder:
+    chosen = SearchMetric.parse(metric) if metric else None
+    return Ladder(_table(name), dataset, metric=chosen, curves=open_curves(name), search_on=search_on)

@@ -1,4 +1,4 @@
-"""Warm starts: the first queries of a search are the cells that a zero-cost proxy ranks highest."""
+"""Warm starts: the first queries of a search are the best cells by a zero-cost proxy, or of an earlier run."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import nasgauge.harness
+from nasgauge.harness.search.history import UnknownWarmStart, past
 from nasgauge.spaces.cells import all_cells
-from nasgauge.spaces.errors import NasgaugeError
 
 C = TypeVar("C")
 
@@ -21,10 +21,6 @@ SCORES: Final = Path(*nasgauge.harness.__path__) / "proxies" / "scores.parquet"
 """The shipped scores. They are read here without PyTorch."""
 
 _DRAWS: Final = ("repeat", "weights", "batch")
-
-
-class UnknownWarmStart(NasgaugeError, ValueError):
-    """A warm start by a proxy without scores, or of an impossible size."""
 
 
 class _Searcher(Protocol[C]):
@@ -74,7 +70,7 @@ def _shipped(proxy: str) -> Scores:
 
 
 class WarmStart(Generic[C]):
-    """A searcher of NAS-Bench-201, or a part of it, that begins with the cells that a proxy ranks highest.
+    """A searcher of NAS-Bench-201, or a part of it, that begins with the best cells by a proxy, or of an earlier run.
 
     The proxy scores `pool` cells, drawn from `rng` without replacement among the cells of the space that have shipped scores; all
     of these if there are fewer. The best `cells` of them are queried. The searcher is then told of these in ascending
@@ -83,6 +79,10 @@ class WarmStart(Generic[C]):
 
     `proxy` is the name of a proxy, or several joined with `+`, which are combined by the sum of their ranks. The
     seconds of scoring the whole pool are charged as `search_seconds`.
+
+    `FOLDER@DATASET` in its place: of one run in a results folder on that dataset, drawn from `rng` among all runs of all
+    searchers there, the `cells` with the highest search metric, and `pool` plays no part. All seconds of that run are charged
+    as `search_seconds`; its queries are not counted.
 
     REINFORCE and Optuna's TPE learn only from cells that they asked for; a warm start makes their queries and leaves
     their policy as it was.
@@ -106,30 +106,17 @@ class WarmStart(Generic[C]):
         proxy: str,
         cells: int = 10,
         pool: int = 1000,
+        allowed: NDArray[np.bool_] | None = None,
     ) -> None:
-        scores = [Scores.of(name) for name in proxy.split("+")]
-        scored = space.ranks
-        for each in scores:
-            scored = np.intersect1d(scored, each.ranks_N, assume_unique=True)
-        if not 1 <= cells <= min(pool, len(scored)):
-            raise UnknownWarmStart(
-                f"warm_cells must be at least 1 and at most warm_pool and the {len(scored)} cells with scores of "
-                f"{proxy}, not {cells} of {pool}"
-            )
-        drawn = rng.spawn(1)[0].choice(scored, min(pool, len(scored)), replace=False)
-        places = [np.searchsorted(each.ranks_N, drawn) for each in scores]
-        ranks = sum(_ranks(each.values_N[where]) for each, where in zip(scores, places, strict=True))
-        best = np.argsort(-np.asarray(ranks), kind="stable")[:cells]
+        ranks, seconds = (_of_run if "@" in proxy else _of_pool)(space, rng, proxy, cells, pool, allowed)
         self.searcher = searcher
-        self._first: list[Any] = [all_cells()[rank] for rank in drawn[best].tolist()]
-        self._seconds = float(
-            sum(each.seconds_N[where].sum() for each, where in zip(scores, places, strict=True))
-        )
+        self._first: list[Any] = [all_cells()[rank] for rank in ranks.tolist()]
+        self._seconds = seconds
         self._asked = False
         self._known: dict[C, float] = {}
         self._waiting = len(self._first)
         self._due: deque[tuple[C, float | None]] = deque()  # asked for, with what is known of it
-        self.least: int = getattr(searcher, "least", 0) + cells
+        self.least: int = getattr(searcher, "least", 0) + len(self._first)
         """Evaluations that it makes before it chooses any."""
 
     def ask(self) -> list[C]:
@@ -167,13 +154,49 @@ class WarmStart(Generic[C]):
 
     @property
     def search_seconds(self) -> float:
-        """Seconds of scoring the pool, from the first `ask` on, and those of the searcher."""
+        """Seconds of scoring the pool, or of the earlier run, from the first `ask` on, and those of the searcher."""
         return self._seconds * self._asked + float(getattr(self.searcher, "search_seconds", 0.0))
 
     def _answer(self) -> None:
         """Tell the searcher what it asked for and is known from the warm start."""
         while self._due and (known := self._due[0][1]) is not None:
             self.searcher.tell(self._due.popleft()[0], known)
+
+
+def _of_pool(
+    space: Any, rng: np.random.Generator, proxy: str, cells: int, pool: int, allowed: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.intp], float]:
+    """`Cell.rank` of the best cells of a pool, and the seconds of scoring it."""
+    scores = [Scores.of(name) for name in proxy.split("+")]
+    scored = space.ranks if allowed is None else space.ranks[allowed[space.ranks]]
+    for each in scores:
+        scored = np.intersect1d(scored, each.ranks_N, assume_unique=True)
+    if not 1 <= cells <= min(pool, len(scored)):
+        raise UnknownWarmStart(
+            f"warm_cells must be at least 1 and at most warm_pool and the {len(scored)} cells with scores of "
+            f"{proxy}, not {cells} of {pool}"
+        )
+    drawn = rng.spawn(1)[0].choice(scored, min(pool, len(scored)), replace=False)
+    places = [np.searchsorted(each.ranks_N, drawn) for each in scores]
+    ranks = sum(_ranks(each.values_N[where]) for each, where in zip(scores, places, strict=True))
+    best = np.argsort(-np.asarray(ranks), kind="stable")[:cells]
+    seconds = sum(each.seconds_N[where].sum() for each, where in zip(scores, places, strict=True))
+    return drawn[best], float(seconds)
+
+
+def _of_run(
+    space: Any, rng: np.random.Generator, text: str, cells: int, _pool: int, allowed: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.intp], float]:
+    """`Cell.rank` of the best cells of a drawn run, and its seconds."""
+    runs = past(text)
+    run = runs[int(rng.spawn(1)[0].integers(len(runs)))]
+    kept = run.ranks_N[np.isin(run.ranks_N, space.ranks)]
+    kept = (kept if allowed is None else kept[allowed[kept]])[:cells]
+    if not cells >= 1 or not len(kept):
+        raise UnknownWarmStart(
+            f"warm_cells must be at least 1, and a run of {text} have a cell that is allowed"
+        )
+    return kept, run.seconds
 
 
 def _ranks(values_N: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,7 +21,8 @@ def check(
 
     Returns
     -------
-    One finding for each law, with `law`, `word` (`"kept"`, `"broken"` or `"not tried"`) and `evidence`.
+    tuple[Finding, ...]
+        One finding for each law, with `law`, `word` (`"kept"`, `"broken"` or `"not tried"`) and `evidence`.
 
     Raises
     ------

@@ -3,7 +3,8 @@
 import shutil
 import weakref
 from collections import Counter
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +14,7 @@ import pandas as pd
 from nasgauge.analysis.results.campaign import Campaign, load
 from nasgauge.analysis.results.recommendations import Recommendations, finals, recommendations
 from nasgauge.analysis.results.summary import comparison_table, final_table
-from nasgauge.analysis.statistics.curves import Clock
+from nasgauge.analysis.statistics.curves import Clock, ranked
 from nasgauge.analysis.statistics.recommendations import Rule
 from nasgauge.harness.records.results import records_of
 from nasgauge.searchers.tenas import SearchFile
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from nasgauge.analysis.report.report import Report
+    from nasgauge.analysis.results.pareto import TradeOff
 
 
 class NoSuchRuns(NasgaugeError, LookupError):
@@ -74,8 +76,9 @@ class Results:
 
         Columns: `dataset`, `searcher`, `seed`, `query` (from 1), `cell`, `metric` (the search metric that the
         searcher observed), `test` (the reported accuracy), `epochs` and `seconds` (the cost of the query),
-        `charged`, `overhead` (measured seconds of the searcher before the query), `incumbent` (the reported
-        accuracy of the cell with the best metric so far).
+        `charged`, `overhead` (measured seconds of the searcher before the query), `fidelity` (the epochs after which
+        the metric was measured, where the searcher chooses them; 0 elsewhere), `incumbent` (the reported accuracy of
+        the cell with the best metric so far, among those of the highest fidelity so far).
 
         >>> import nasgauge as ng
         >>> frame = ng.search("random", dataset="cifar10", seeds=1, budget=5, progress=False).frame()
@@ -98,10 +101,12 @@ class Results:
                     "seconds": steps.seconds,
                     "charged": steps.charged,
                     "overhead": steps.overhead,
+                    "fidelity": steps.fidelity,
                 }
             )
-            best = part.groupby("seed")["metric"].cummax()
-            leads = part["metric"].gt(best.groupby(part["seed"]).shift(fill_value=-np.inf))
+            metric = pd.Series(ranked(steps.validation, steps.fidelity))
+            best = metric.groupby(part["seed"]).cummax()
+            leads = metric.gt(best.groupby(part["seed"]).shift(fill_value=-np.inf))
             part["incumbent"] = part["test"].where(leads).groupby(part["seed"]).ffill()
             parts.append(part)
         return pd.concat(parts, ignore_index=True).sort_values(
@@ -166,9 +171,7 @@ class Results:
         from nasgauge.analysis.plots.efficiency import draw_accuracy
         from nasgauge.analysis.results.efficiency_curves import AXES, efficiency
 
-        chosen = dataset or (self.datasets[0] if len(self.datasets) == 1 else "")
-        if chosen not in self.datasets:
-            raise NoSuchRuns(f"no runs on {dataset!r}; choose the dataset from {', '.join(self.datasets)}")
+        chosen = self._chosen(dataset)
         axes = ax if ax is not None else Figure(figsize=(6.4, 4.0), layout="constrained").add_subplot()
         numbers = efficiency(self._campaign, chosen, clock, np.random.default_rng(0), average=average)
         draw_accuracy(axes, numbers.grid, numbers.bands, random=numbers.random, references=numbers.references)
@@ -176,13 +179,87 @@ class Results:
         axes.set_ylabel(f"{chosen} test accuracy (%)")
         return axes
 
-    def report(self, **options: Any) -> "Report":
+    def transfer(self, *, recommend: Rule = "incumbent") -> pd.DataFrame:
+        """One row for each searcher, source and target: searched on one dataset, reported on another.
+
+        The cells that runs recommend are looked up on every dataset of the table; nothing is searched again. `change` is
+        the mean less that of the searches on the target itself, with its 95 % bootstrap interval.
+
+        Raises NoTransfer where cells are trained or the table has one dataset.
+
+        >>> import nasgauge as ng
+        >>> results = ng.search("random", dataset=["cifar10", "cifar100"], seeds=3, budget=20, progress=False)
+        >>> len(results.transfer().query("searcher == 'random'"))
+        6
+        """
+        from nasgauge.transfer import transfer_of
+
+        return transfer_of(self.folder, self._campaign, recommend)
+
+    def pareto(self, objective: str) -> pd.DataFrame:
+        """One row for each dataset and searcher, and the table's exact front: accuracy against one objective.
+
+        `hypervolume` is in percent of the exact front's, with its 95 % bootstrap interval; the last columns are the
+        mean reported accuracy of each run's best cell within a limit. See `nasgauge.spaces.objectives`.
+
+        Raises UnknownObjective, NoCosts.
+
+        >>> import nasgauge as ng
+        >>> results = ng.bench(["random", "nsga2"], dataset="cifar10", seeds=2, budget=20, objective="params", progress=False)
+        >>> results.pareto("params")["searcher"].tolist()[-1]
+        'exact front'
+        """
+        from nasgauge.analysis.results.pareto import trade_off_frame
+
+        frames = [trade_off_frame(found) for found in self._trade_offs(objective)]
+        return pd.concat(frames, ignore_index=True)
+
+    def plot_pareto(self, objective: str, dataset: str | None = None, *, ax: "Axes | None" = None) -> "Axes":
+        """Draw accuracy against an objective: every cell, the exact front, and what the runs found within each limit.
+
+        `dataset` may be left out where there is one. Raises NoSuchRuns, UnknownObjective, NoCosts.
+
+        >>> import nasgauge as ng
+        >>> results = ng.search("random", dataset="cifar10", seeds=2, budget=20, progress=False)
+        >>> results.plot_pareto("latency@fpga").get_xlabel()
+        'latency on fpga, ms'
+        """
+        from matplotlib.figure import Figure
+
+        from nasgauge.analysis.plots.pareto import draw_front
+
+        chosen = self._chosen(dataset)
+        axes = ax if ax is not None else Figure(figsize=(6.4, 4.0), layout="constrained").add_subplot()
+        draw_front(
+            axes, next(found for found in self._trade_offs(objective) if found.known.dataset == chosen)
+        )
+        axes.legend()
+        return axes
+
+    def _trade_offs(self, objective: str) -> "list[TradeOff]":
+        from nasgauge.analysis.results.pareto import trade_off
+        from nasgauge.pareto import known_of
+
+        rng = np.random.default_rng(0)
+        return [
+            trade_off(self._campaign, known, rng)
+            for known in known_of(self.folder, self._campaign, objective)
+        ]
+
+    def _chosen(self, dataset: str | None) -> str:
+        chosen = dataset or (self.datasets[0] if len(self.datasets) == 1 else "")
+        if chosen not in self.datasets:
+            raise NoSuchRuns(f"no runs on {dataset!r}; choose the dataset from {', '.join(self.datasets)}")
+        return chosen
+
+    def report(self, objective: str = "", **options: Any) -> "Report":
         """Write the report into `folder / "report"`: one HTML page, figures (PDF, PNG) and tables (CSV, TeX).
 
-        `options` are those of `nasgauge.analysis.report.report.report`: `clock`, `average`, `recommend`,
-        `ours`, `venue`, `figures`, `extras`. Results that are kept in memory only have no folder to write to.
+        `options` are those of `nasgauge.analysis.report.report.report`: `clock`, `average`, `recommend`, `ours`, `venue`,
+        `figures`, `extras`. `objective`: what accuracy is drawn against, several joined with `+`; by default the objectives
+        of the searchers and of their constraints. Results that are kept in memory only have no folder to write to.
 
-        Raises NoSuchRuns, UnknownCost, UnknownVenue.
+        Raises NoSuchRuns, UnknownCost, UnknownVenue, UnknownObjective, NoCosts.
 
         >>> import nasgauge as ng, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -191,10 +268,15 @@ class Results:
         'report.html'
         """
         from nasgauge.analysis.report.report import report
+        from nasgauge.analysis.report.studies import Extras
+        from nasgauge.pareto import known_of
 
         if self._temporary:
             raise NoSuchRuns('these results have no folder; search with out="results/NAME" to write a report')
-        return report(self.folder, **options)
+        known = partial(known_of, self.folder, objective=objective)
+        return report(
+            self.folder, extras=replace(options.pop("extras", None) or Extras(), pareto=known), **options
+        )
 
     def __repr__(self) -> str:
         runs = sum(len(found.seeds) for found in self._campaign.runs.values())

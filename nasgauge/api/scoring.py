@@ -37,8 +37,9 @@ def score(
 
     Returns
     -------
-    One row for each cell, proxy and draw: `cell`, `proxy`, `weights` and `batch` (which draw of weights and of images),
-    `value`, `reason` (why the value is NaN or infinite) and `seconds` (CPU seconds of the proxy alone).
+    pandas.DataFrame
+        One row for each cell, proxy and draw: `cell`, `proxy`, `weights` and `batch` (which draw of weights and of images),
+        `value`, `reason` (why the value is NaN or infinite) and `seconds` (CPU seconds of the proxy alone).
 
     Raises
     ------

@@ -18,6 +18,7 @@ from nasgauge.harness.search.campaign import Campaign, InvalidCampaign, Rules
 from nasgauge.harness.search.failures import TIME_LIMIT
 from nasgauge.harness.search.runner import Budget, Repeats
 from nasgauge.harness.search.specs import Searchable
+from nasgauge.pareto import aimed
 
 TableLike = str | Path | AccuracyTable
 """A table, its name, or the path of a `.npz` file."""
@@ -47,7 +48,8 @@ def search(
     seeds
         A number of runs, seeds 0 to n-1, or a range.
     options
-        `metric`, `search_on`, `repeats`, `out`, `workers`, `progress`, as for `bench`; `workers` is 1 by default.
+        `metric`, `search_on`, `objective`, `constraint`, `repeats`, `out`, `workers`, `progress`, as for `bench`;
+        `workers` is 1 by default.
 
     Raises
     ------
@@ -81,6 +83,8 @@ def bench(
     seeds: int | range = 100,
     metric: str = "",
     search_on: str = "",
+    objective: str = "",
+    constraint: str = "",
     repeats: Repeats = "charge",
     out: str | Path | None = None,
     workers: int = -1,
@@ -104,6 +108,12 @@ def bench(
         A dataset to search on, whatever datasets are reported: with `"cifar10"`, every run searches on CIFAR-10,
         and its cells' accuracies are reported on each `dataset`, as in the tables of the NAS-Bench-201 paper. By
         default a search on each dataset.
+    objective
+        What searchers that take objectives (`"nsga2"`) minimise beside accuracy: `"flops"`, `"params"`, `"memory"`,
+        `"latency@edgegpu"`, `"energy@fpga"`; several joined with `+`. See `nasgauge.spaces.objectives`.
+    constraint
+        What every cell must keep, such as `"latency@edgegpu<=5"`; several joined with `+`. A cell that does not is
+        refused before its query, and costs nothing.
     repeats
         `"charge"`: every query costs. `"free"`: a query of a cell that was evaluated before in this run, or of
         a structural duplicate, costs nothing.
@@ -138,7 +148,7 @@ def bench(
     try:
         campaign = Campaign.on_table(
             folder,
-            several(searchers),
+            aimed(several(searchers), objective, constraint),
             table,
             datasets=() if dataset is None else (dataset,) if isinstance(dataset, str) else tuple(dataset),
             seeds=seeds,

@@ -84,8 +84,9 @@ def train(
 
     Returns
     -------
-    One row for each epoch: `cell`, `seed`, `epoch`, `learning_rate`, losses (cross-entropy, nats), accuracies
-    (percent), `images_per_second`, `seconds`, `peak_memory` (bytes). NaN where an epoch was not evaluated.
+    pandas.DataFrame
+        One row for each epoch: `cell`, `seed`, `epoch`, `learning_rate`, losses (cross-entropy, nats), accuracies
+        (percent), `images_per_second`, `seconds`, `peak_memory` (bytes). NaN where an epoch was not evaluated.
 
     Raises
     ------
@@ -153,8 +154,9 @@ def evaluate(
 
     Returns
     -------
-    One row for each part of the dataset that is held out: `part`, `loss` (cross-entropy, nats), `top1` and `top5`
-    (percent).
+    pandas.DataFrame
+        One row for each part of the dataset that is held out: `part`, `loss` (cross-entropy, nats), `top1` and `top5`
+        (percent).
 
     Raises
     ------

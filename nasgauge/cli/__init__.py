@@ -20,6 +20,7 @@ from nasgauge.cli import (
     data,
     final,
     gate,
+    latency,
     merge,
     pack,
     proxies,
@@ -27,6 +28,7 @@ from nasgauge.cli import (
     score,
     tenas,
     train,
+    transfer,
     verify,
 )
 from nasgauge.harness.search.processes import installed_modules_first
@@ -47,6 +49,7 @@ app.command()(bench.bench)
 app.command()(bench.search)
 app.command()(train.train)
 app.command()(report.report)
+app.command()(transfer.transfer)
 app.command()(merge.merge)
 app.command()(pack.pack)
 app.command()(verify.verify)
@@ -63,6 +66,7 @@ score.app.command()(agreement.settings)
 score.app.command()(tenas.tenas)
 score.app.command()(bridge.bridge)
 score.app.command()(final.final)
+score.app.command()(latency.latency)
 app.add_typer(score.app, name="score")
 
 

@@ -35,12 +35,14 @@ def bench(run: options.Run, searchers: options.Searchers = DEFAULT_SEARCHERS) ->
       nasgauge bench --searchers random,evolution:population=50 --seeds 500 --out results/population
 
       nasgauge bench --protocol nb201-12 --search-on cifar10
+
+      nasgauge bench -s random,nsga2 --objective latency@edgegpu --constraint "params<=0.5"
     """
     from nasgauge.api.results import Results
 
     folder = run.folder("bench")
     _run(_on_table(run, searchers, folder), run)
-    show(Results(folder).report())
+    show(Results(folder).report(objective=run.objective))
 
 
 @options.takes_run(seeds=10)
@@ -111,7 +113,7 @@ def search(
         folder = run.folder("-".join(filter(None, ["search", searcher, space, "trained", recipe or "tiny"])))
         campaign = Campaign.on_training(
             folder,
-            searcher.split(","),
+            run.aimed(searcher),
             recipe_named(recipe or "tiny"),
             space=space or "nb201",
             dataset=run.dataset or "cifar10-valid",
@@ -130,7 +132,7 @@ def _on_table(run: options.Run, searchers: str, folder: "Path") -> "Campaign":
 
     return Campaign.on_table(
         folder,
-        searchers.split(","),
+        run.aimed(searchers),
         run.table,
         datasets=run.dataset.split(",") if run.dataset else (),
         seeds=run.chosen_seeds,

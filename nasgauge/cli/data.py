@@ -11,6 +11,7 @@ from nasgauge.data import DEFAULT_TABLE
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from nasgauge.data.hardware import HardwareTable
     from nasgauge.data.tables import AccuracyTable
 
 app = typer.Typer(help="List, describe, import and build tables of accuracies.", no_args_is_help=True)
@@ -24,8 +25,10 @@ def list_tables() -> None:
 
       nasgauge tables
     """
+    from nasgauge.data.hardware import ABOUT
     from nasgauge.data.index_lists import SPLIT_FILES, splits_folder
     from nasgauge.data.plugins import declared
+    from nasgauge.data.shipped import HARDWARE
     from nasgauge.data.sources import DEFAULT_TABLE, SOURCES, imported_tables, table_names
 
     say = console.out().print
@@ -41,6 +44,8 @@ def list_tables() -> None:
         else:
             packages = " and ".join(point.dist.name for point in points if point.dist) or "an unknown package"
             say(f"{name}{default}  from {packages}", markup=False)
+    say(f"{HARDWARE.name}  {ABOUT}", markup=False)
+    say("  from three public files, listed in manifest.json and NOTICE beside the table; licence: MIT")
     kept = all((splits_folder() / file.name).is_file() for file in SPLIT_FILES)
     state = "" if kept else " (not on this machine; 0.6 MB; run: nasgauge data fetch splits)"
     say(f"splits  which images the benchmark trains, validates and tests on{state}", markup=False)
@@ -72,9 +77,15 @@ def info(
     from math import isfinite
 
     from nasgauge.data.ceilings import noise_ceiling
+    from nasgauge.data.hardware import ABOUT
+    from nasgauge.data.shipped import HARDWARE
     from nasgauge.data.sources import SOURCES, open_curves, open_table
 
     say = console.out().print
+    if name == HARDWARE.name:
+        say(ABOUT, markup=False)
+        _columns(HARDWARE.open())
+        return
     table = open_table(name)
     source = SOURCES.get(name)
     if source is not None:
@@ -160,6 +171,8 @@ def build(
       nasgauge data build --from sources
 
       nasgauge data build --table transnas --from sources
+
+      nasgauge data build --table hw --from sources
     """
     from nasgauge.data.published import sha256
     from nasgauge.data.shipped import SHIPPED
@@ -216,8 +229,6 @@ def import_table(
 
 
 def _describe(table: "AccuracyTable") -> None:
-    import numpy as np
-
     say = console.out().print
     size = sum(values.nbytes for values in table.columns.values()) / 1e6
     say(f"table {table.name}, sha256 {table.sha256[:12]}, {size:.1f} MB in memory", markup=False)
@@ -225,9 +236,15 @@ def _describe(table: "AccuracyTable") -> None:
     for dataset, view in table.views.items():
         note = f" ({view.warning})" if view.warning else ""
         say(f"{dataset}: search metric {view.search}, reported accuracy {view.report}{note}", markup=False)
+    _columns(table)
+
+
+def _columns(table: "AccuracyTable | HardwareTable") -> None:
+    import numpy as np
+
     for column, values in table.columns.items():
         known = int((~np.isnan(values)).sum())
-        say(f"  {column}: {known} cells", markup=False)
+        console.out().print(f"  {column}: {known} cells", markup=False)
 
 
 def _progress(unit: str) -> "Progress":

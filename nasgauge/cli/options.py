@@ -15,6 +15,7 @@ from nasgauge.data import DEFAULT_TABLE
 if TYPE_CHECKING:
     from nasgauge.harness.engines import Engine as AnyEngine
     from nasgauge.harness.search.campaign import Rules
+    from nasgauge.harness.search.specs import Searchable
 
 RESULTS: Final = Path("results")
 """Where results are written by default, each in a folder named after what is run."""
@@ -157,6 +158,17 @@ class Run:
             show_default="each dataset itself", metavar="DATASET",
         ),
     ] = ""  # fmt: skip
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="Beside accuracy, for searchers that take it (nsga2) and for the report: flops, params, memory, "
+            "latency@DEVICE, energy@DEVICE; several joined with +.",
+        ),
+    ] = ""  # fmt: skip
+    constraint: Annotated[
+        str,
+        typer.Option(help="What every cell must keep, as latency@edgegpu<=5 (ms); several joined with +."),
+    ] = ""
     repeats: Annotated[
         Repeats,
         typer.Option(help="Cost of a query of a cell, or of a structural duplicate, evaluated before."),
@@ -181,6 +193,8 @@ class Run:
             self.metric,
             f"search-on-{self.search_on}" if self.search_on else "",
             self.budget,
+            self.objective,
+            self.constraint,
             self.repeats.value if self.repeats is not Repeats.charge else "",
             self.storage,
         )
@@ -209,6 +223,15 @@ class Run:
             search_on=self.search_on,
             repeats=self.repeats.value,
         )
+
+    def aimed(self, searchers: str) -> "list[Searchable]":
+        """The searchers, by comma, with the constraint, and with the objective those that take one.
+
+        Raises UnknownObjective, InvalidConstraint, UnknownSearcher, InvalidOption.
+        """
+        from nasgauge.pareto import aimed
+
+        return aimed(searchers.split(","), self.objective, self.constraint)
 
 
 def _plain(text: str) -> str:

@@ -60,6 +60,13 @@ def report(
     figures: Annotated[
         bool, typer.Option(help="Write PDF and PNG files, which take most of the time.")
     ] = True,
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="Accuracy against these, joined with +: flops, params, memory, latency@DEVICE, energy@DEVICE; by default the "
+            "objectives and constraints of the searchers."
+        ),
+    ] = "",
     scores: Annotated[
         str,
         typer.Option(
@@ -92,6 +99,8 @@ def report(
       nasgauge report results/bench --recommend smoothed
 
       nasgauge report results/bench --scores shipped
+
+      nasgauge report results/bench --objective latency@edgegpu+params
     """
     Store.of(folder, storage).bring()
     extras = None
@@ -113,6 +122,7 @@ def report(
             venue=venue,
             figures=figures,
             extras=extras,
+            objective=objective,
         )
     )
 
@@ -127,11 +137,16 @@ def draw(
     venue: str = "page",
     figures: bool = True,
     extras: "Extras | None" = None,
+    objective: str = "",
 ) -> "Report":
     """Make the report of a folder."""
+    from dataclasses import replace
+    from functools import partial
+
     from nasgauge.analysis.report.report import report as make
     from nasgauge.analysis.report.studies import Extras
     from nasgauge.analysis.statistics.curves import CLOCKS
+    from nasgauge.pareto import known_of
 
     for known in CLOCKS:
         if clock == known:
@@ -143,7 +158,7 @@ def draw(
                 ours=ours,
                 venue=venue,
                 figures=figures,
-                extras=extras or Extras(),
+                extras=replace(extras or Extras(), pareto=partial(known_of, folder, objective=objective)),
             )
     raise console.BadOption(f"--clock {clock} is unknown; choose from {', '.join(CLOCKS)}")
 

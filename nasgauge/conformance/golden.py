@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 
 from nasgauge.conformance.landscape import Landscape
+from nasgauge.conformance.laws import cells_of
+from nasgauge.conformance.trial import DATASET
 from nasgauge.data.atomic import replacing
 from nasgauge.harness.search.runner import Budget, run
 from nasgauge.harness.search.specs import Searchable, Spec
@@ -43,14 +45,14 @@ def trajectory(searcher: Searchable, length: int | None = None) -> list[str]:
     160
     """
     spec = Spec.of(searcher)
-    made = spec.make(NB201(), np.random.default_rng(SEED))
+    made = spec.make(NB201(), np.random.default_rng(SEED), dataset=DATASET)
     if length is None:
         options = spec.settings()
         blind = [int(options.get(name, 0)) for name in _BEGINNINGS] + [getattr(made, "least", 0)]
         length = max(LENGTH, 2 * max(blind))
     if length < 1:
         raise BadGolden(f"a trajectory of {length} cells shows nothing; give a length of at least 1")
-    return [str(step.cell) for step in run(made, Landscape(), Budget(length))]
+    return cells_of(list(run(made, Landscape(), Budget(length))))
 
 
 def moved(path: Path, searcher: Searchable, length: int | None = None) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import joblib
 
+from nasgauge.conformance.costs import costs
 from nasgauge.conformance.landscape import Landscape
 from nasgauge.conformance.trial import Broken, Trial, Watched
 from nasgauge.data.atomic import replacing
@@ -21,6 +22,7 @@ from nasgauge.harness.records.steps import Step
 from nasgauge.harness.search.runner import Budget, run
 from nasgauge.harness.search.specs import CellSearcher
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.fidelities import At
 
 LAWS: Final = MappingProxyType(
     {
@@ -32,6 +34,8 @@ LAWS: Final = MappingProxyType(
         "batches": "survives results that come in batches of any size",
         "budget": "evaluates nothing that its budget does not pay for, and does not know the budget",
         "validation only": "sees only the validation accuracies of the cells that it asked for",
+        "costs": "minimises one cost or two beside accuracy in the same way, if it has `minimise` and `tell_costs`",
+        "fidelities": "asks for trainings only of the lengths that it was given, if it asks for lengths at all",
         "picklable": "can be pickled in the middle of a search and goes on alike",
         "resume": "goes on alike in another process after it was killed",
     }
@@ -39,6 +43,8 @@ LAWS: Final = MappingProxyType(
 """All laws, by name, in the order of testing."""
 
 BATCHES: Final = (1, 2, 7, 64)
+FIDELITIES: Final = ((12, 200), (4, 9, 30), (1, 2, 3, 4, 108))
+"""Training lengths that a multi-fidelity searcher is given, beside every epoch of a learning curve."""
 
 
 def search(trial: Trial, landscape: Landscape, queries: int) -> list[Step[Cell]]:
@@ -47,8 +53,12 @@ def search(trial: Trial, landscape: Landscape, queries: int) -> list[Step[Cell]]
 
 
 def cells_of(steps: Sequence[Step[Cell]]) -> list[str]:
-    """The cells asked for, as text."""
-    return [str(step.cell) for step in steps]
+    """What was asked for, as text."""
+    return [_text(step.cell) for step in steps]
+
+
+def _text(asked: object) -> str:
+    return f"{asked.cell} after {asked.epochs} epochs" if isinstance(asked, At) else str(asked)
 
 
 def runs(trial: Trial) -> list[Step[Cell]]:
@@ -123,6 +133,19 @@ def validation_only(trial: Trial, base: Sequence[Step[Cell]]) -> None:
         raise Broken("validation only", f"{trial.read[0]}, which holds more than validation accuracies")
 
 
+def fidelities(trial: Trial, base: Sequence[Step[Cell]]) -> None:  # noqa: ARG001 - one signature for all laws
+    """Raises Broken if a multi-fidelity searcher asks for lengths that it was not given, whichever these are."""
+    if not trial.spec.asks_epochs:
+        return
+    given = trial.fidelities
+    try:
+        for trial.fidelities in FIDELITIES:
+            if not search(trial, Landscape(), trial.queries):
+                raise Broken("fidelities", f"given {list(trial.fidelities)}, it asks for nothing")
+    finally:
+        trial.fidelities = given
+
+
 def picklable(trial: Trial, base: Sequence[Step[Cell]]) -> None:
     """Raises Broken if a copy through pickle does not go on alike."""
     half = len(base) // 2
@@ -163,7 +186,7 @@ def advance(
             break
         cell = waiting.pop(0)
         watched.tell(cell, landscape.evaluate(cell).validation)
-        cells.append(str(cell))
+        cells.append(_text(cell))
     return cells, waiting
 
 
@@ -181,6 +204,8 @@ IN_ONE_PROCESS: Final[tuple[tuple[str, Callable[[Trial, Sequence[Step[Cell]]], N
     ("batches", batches),
     ("budget", budget),
     ("validation only", validation_only),
+    ("costs", costs),
+    ("fidelities", fidelities),
     ("picklable", picklable),
 )
 

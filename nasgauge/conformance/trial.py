@@ -12,10 +12,14 @@ from typing import Any, Final
 import numpy as np
 
 from nasgauge.harness.search.specs import CellSearcher, Spec
+from nasgauge.searchers.aims import CostSearcher
 from nasgauge.spaces.cells import N_CELLS, Cell
+from nasgauge.spaces.fidelities import EVERY_EPOCH, At
 from nasgauge.spaces.nb201 import NB201
 
 SEED: Final = 0
+DATASET: Final = "cifar10"
+"""The dataset of the figures of objectives and constraints."""
 _DATA: Final = frozenset(
     {
         ".npz",
@@ -59,6 +63,8 @@ class Trial:
     """What the searcher is doing; empty while it is not running."""
     read: list[str] = field(default_factory=list, init=False)
     """Files and sockets that it opened, and when."""
+    fidelities: Sequence[int] = field(default=EVERY_EPOCH, init=False)
+    """Epochs that a multi-fidelity searcher may ask for."""
 
     def load(self) -> None:
         """Import the searcher and look at its options.
@@ -70,11 +76,14 @@ class Trial:
             self.spec = Spec.of(self.target)
         finally:
             self.watching = ""
+        if self.spec.aims:  # the figures of objectives are read once in a process, and not by the searcher
+            self.make()
+            self.read.clear()
 
     def make(self) -> CellSearcher:
         """A new searcher of the seed of all trials."""
         with self.watched("the constructor"):
-            return self.spec.make(NB201(), np.random.default_rng(SEED))
+            return self.spec.make(NB201(), np.random.default_rng(SEED), self.fidelities, dataset=DATASET)
 
     @contextmanager
     def watched(self, doing: str) -> Iterator[None]:
@@ -116,6 +125,9 @@ class Watched:
         self.told: set[Cell] = set()
         if hasattr(searcher, "recommend"):  # the runner asks for answers where there are any
             self.recommend = self._recommend
+        if isinstance(searcher, CostSearcher):
+            self.minimise = self._minimise
+            self.tell_costs = self._tell_costs
 
     def ask(self) -> Sequence[Cell]:
         """What the searcher asks for, if it is valid.
@@ -137,21 +149,40 @@ class Watched:
                 f"ask number {self.asks} returned {len(batch)} cells at once, the space has {N_CELLS}",
             )
         for place, cell in enumerate(batch):
-            if not _valid(cell):
-                raise Broken(
-                    "valid cells", f"ask number {self.asks} returned {_short(cell)} at place {place}, no cell"
-                )
+            self._check(cell, place)
         return batch
 
-    def tell(self, cell: Cell, accuracy: float) -> None:
+    def _check(self, asked: object, place: int) -> None:
+        where = f"ask number {self.asks} returned {_short(asked)} at place {place}"
+        cell = asked
+        if self.trial.spec.asks_epochs:
+            if not isinstance(asked, At):
+                raise Broken("fidelities", f"{where}, not At(cell, epochs)")
+            if asked.epochs not in self.trial.fidelities:
+                raise Broken("fidelities", f"{where}, epochs that it was not given")
+            cell = asked.cell
+        if not _valid(cell):
+            raise Broken("valid cells", f"{where}, no cell")
+
+    def tell(self, cell: Any, accuracy: float) -> None:
         """Pass a result on.
 
         Raises Broken.
         """
         self.tells += 1
-        self.told.add(cell)
+        self.told.add(cell.cell if isinstance(cell, At) else cell)
         with self.trial.watched(f"tell number {self.tells}"):
             self.searcher.tell(cell, accuracy)
+
+    def _minimise(self, costs: int) -> None:
+        with self.trial.watched("minimise"):
+            getattr(self.searcher, "minimise")(costs)  # noqa: B009 - as `_recommend`
+
+    def _tell_costs(self, cell: Cell, accuracy: float, costs: tuple[float, ...]) -> None:
+        self.tells += 1
+        self.told.add(cell)
+        with self.trial.watched(f"tell_costs number {self.tells}"):
+            getattr(self.searcher, "tell_costs")(cell, accuracy, costs)  # noqa: B009 - as `_recommend`
 
     def _recommend(self) -> Cell | None:
         with self.trial.watched(f"the answer after tell number {self.tells}"):

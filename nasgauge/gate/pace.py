@@ -35,7 +35,7 @@ def pace(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
 def _seconds(spec: Spec, oracle: Table, seed: int, queries: int) -> float:
     """Seconds for each query of a search that is not recorded."""
     searcher_rng, oracle_rng = generators(seed)
-    searcher = spec.make(oracle.space, searcher_rng)
+    searcher = spec.make(oracle.space, searcher_rng, dataset=oracle.searched)
     evaluate, done = oracle.for_run(oracle_rng).evaluate, 0
     recommend = getattr(searcher, "recommend", None)
     waits, wall, processor = _waits(), time.perf_counter(), time.process_time()

@@ -54,6 +54,10 @@ def describe_one(text: str) -> tuple[str, Mapping[str, Option]]:
     Raises UnknownSearcher, InvalidOption, SearcherFailed.
     """
     spec = Spec.of(text)
+    if spec.asks_epochs:
+        raise SearcherFailed(
+            f"searcher {spec} asks for training lengths, and the gate counts queries of one; leave it out"
+        )
     return str(spec), spec.settings()
 
 
@@ -83,7 +87,7 @@ def _blaming(spec: Spec, where: str) -> Iterator[None]:
 
 def _search(spec: Spec, oracle: Table, seed: int, budgets: tuple[int, ...]) -> Run:
     searcher_rng, oracle_rng = generators(seed)
-    searcher: Searcher[Cell] = spec.make(oracle.space, searcher_rng)
+    searcher: Searcher[Cell] = spec.make(oracle.space, searcher_rng, dataset=oracle.searched)
     steps: list[Step[Cell]] = list(run(searcher, oracle.for_run(oracle_rng), Budget(budgets[-1])))
     if not steps:
         raise SearcherFailed(f"searcher {spec} asked for nothing: its run of seed {seed} has no step")

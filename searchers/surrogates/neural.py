@@ -59,7 +59,7 @@ class NeuralSurrogate:
     def fit(self, X: Array, y: Array) -> "NeuralSurrogate":
         """Train new networks; X is (N, B * S) tokens, y (N,) in percent."""
         target_N = (y / 100).astype(np.float32)
-        with _one_thread():
+        with one_thread():
             self._net = self.network(self.layout, self.members_, self.rng)
             mean = min(max(float(target_N.mean()), 1e-3), 1 - 1e-3)
             self._net.weights["last bias"][...] = math.log(mean / (1 - mean))
@@ -75,7 +75,7 @@ class NeuralSurrogate:
         """What each member predicts, (M, N) in percent."""
         tokens = self._tokens(X)
         outputs_MN = np.empty((self.members_, len(tokens)), dtype=np.float32)
-        with _one_thread():
+        with one_thread():
             for start in range(0, len(tokens), _CHUNK):
                 chunk = slice(start, start + _CHUNK)
                 outputs_MN[:, chunk] = self._net.forward(self._net.encode(tokens[chunk]))
@@ -160,6 +160,7 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _one_thread() -> AbstractContextManager[object]:
+def one_thread() -> AbstractContextManager[object]:
+    """NumPy's products on one thread within the block."""
     limited: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
     return limited
