@@ -31,11 +31,8 @@ from nasgauge.harness.records.results import (
 )
 from nasgauge.harness.records.todo import missing, remove, shorter
 from nasgauge.harness.search.failures import TIME_LIMIT
-<<<<<<< HEAD
-from nasgauge.harness.search.notes import about_table, beyond
-=======
 from nasgauge.harness.search.fidelities import Ladder
->>>>>>> main
+from nasgauge.harness.search.notes import about_table, beyond
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import reference
@@ -326,19 +323,6 @@ def _opens_by_name(table: AccuracyTable) -> bool:
         return False
 
 
-<<<<<<< HEAD
-def _check_least(specs: Iterable[Spec], budget: Budget, space: object) -> None:
-    """Make each searcher of the space, and see whether the budget is enough for it."""
-    for spec in specs:
-        check_least(spec.make(space, generators(0)[0]), budget, str(spec))
-=======
-def _notes(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
-    yield f"table {table.name} ({table.sha256[:12]}): {table.limits}"
-    for name, oracle in oracles.items():
-        warning = f"; note: {oracle.view.warning}" if oracle.view.warning else ""
-        yield f"{name}: search metric {oracle.metric}, reported {oracle.view.report}{warning}"
-
-
 def _check_least(
     specs: Iterable[Spec],
     rules: Rules,
@@ -352,20 +336,3 @@ def _check_least(
         for dataset in searched if spec.aims else searched[:1]:
             made = spec.make(space, generators(0)[0], fidelities, dataset=dataset)
             check_least(made, rules.budget, str(spec))
-
-
-def _beyond(budget: Budget, oracles: Mapping[str, Table]) -> Iterator[str]:
-    """A line for each dataset on which the budget pays for evaluating every cell."""
-    for name, oracle in oracles.items():
-        one, count = oracle.for_run(generators(0)[1]), len(oracle.space)
-        everything = {
-            "queries": float(count),
-            "epochs": count * one.evaluate(oracle.space[0]).epochs,
-            "seconds": float(oracle.seconds.sum()),
-        }[budget.clock]
-        if budget.amount > everything:
-            yield (
-                f"note: {budget} on {name} are more than evaluating all {count:,} cells costs ({everything:g}); "
-                "a run ends when they are spent or the searcher stops"
-            )
->>>>>>> main

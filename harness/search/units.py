@@ -57,11 +57,7 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
     """
     start = time.perf_counter()
     evaluator = (
-<<<<<<< HEAD
-        _table_evaluator(place.store.folder, settings, unit.dataset)
-=======
-        _table_evaluator(place.folder, settings, unit.dataset, spec)
->>>>>>> main
+        _table_evaluator(place.store.folder, settings, unit.dataset, spec)
         if settings.training is None
         else _training_evaluator(place, settings, unit.dataset)
     )

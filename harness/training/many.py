@@ -101,13 +101,8 @@ def train_units(
     store.mark()
     with TemporaryDirectory() as leases:
         source = (images, skip_damaged)
-<<<<<<< HEAD
         train = partial(_train_one, store, engine is not None, places, Path(leases), provenance, source, how)
-        with closing((engine or Local(max(len(places), 1))).run(train, units)) as done:
-=======
-        train = partial(_train_one, folder.absolute(), places, Path(leases), provenance, source, how)
         with closing((engine or Local(len(places) or 1)).run(train, units)) as done:
->>>>>>> main
             for unit, record in done:
                 if isinstance(record, Lost):
                     lost.append(f"{unit.cell} seed {unit.seed}: {record.reason}")
