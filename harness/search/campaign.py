@@ -32,7 +32,7 @@ from nasgauge.harness.records.results import (
 from nasgauge.harness.records.todo import missing, remove, shorter
 from nasgauge.harness.search.failures import TIME_LIMIT
 from nasgauge.harness.search.fidelities import Ladder
-from nasgauge.harness.search.notes import about_table, beyond
+from nasgauge.harness.search.notes import about_table, beyond, opens_by_name
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import reference
@@ -101,7 +101,7 @@ class Campaign:
         """
         specs, chosen = _specs(searchers), _seeds(seeds)
         opened = open_table(table)
-        own = isinstance(table, AccuracyTable) and not _opens_by_name(table)
+        own = isinstance(table, AccuracyTable) and not opens_by_name(table)
         name = OWN_TABLE if own else opened.name if isinstance(table, AccuracyTable) else str(table)
         metric = SearchMetric.parse(rules.metric) if rules.metric else None
         curves = None if own else open_curves(name)
@@ -314,13 +314,6 @@ def _seeds(seeds: int | range) -> range:
             f"seeds {seeds} run nothing; give a count of at least 1, or a range as range(20)"
         )
     return chosen
-
-
-def _opens_by_name(table: AccuracyTable) -> bool:
-    try:
-        return open_table(table.name).sha256 == table.sha256
-    except NasgaugeError:
-        return False
 
 
 def _check_least(

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
+from nasgauge.data.sources import open_table
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.runner import Budget
 from nasgauge.harness.search.units import generators
+from nasgauge.spaces.errors import NasgaugeError
 
 
 def about_table(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
@@ -30,3 +32,11 @@ def beyond(budget: Budget, oracles: Mapping[str, Table]) -> Iterator[str]:
                 f"note: {budget} on {name} are more than evaluating all {count:,} cells costs ({everything:g}); "
                 "a run ends when they are spent or the searcher stops"
             )
+
+
+def opens_by_name(table: AccuracyTable) -> bool:
+    """Whether the table that has this one's name is this one."""
+    try:
+        return open_table(table.name).sha256 == table.sha256
+    except NasgaugeError:
+        return False
