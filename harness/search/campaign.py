@@ -70,8 +70,7 @@ class Campaign:
     """Searchers, what they search, and the folder of the results. Nothing is written before `run`."""
 
     folder: Path
-    storage: str = ""
-    """Where the files of the folder are kept, as for `Store`; empty for the folder alone."""
+    storage: str = ""  # URL where the files are kept, as for `Store`
     settings: Settings
     specs: tuple[Spec, ...]
     notes: tuple[str, ...] = ()
@@ -207,10 +206,7 @@ class Campaign:
 
     @cached_property
     def store(self) -> Store:
-        """The folder, and where its files are kept.
-
-        Raises StorageFailed, MissingExtra.
-        """
+        """The folder, and where its files are kept; raises StorageFailed, MissingExtra."""
         return Store.of(self.folder.absolute(), self.storage)
 
     @cached_property
