@@ -12,6 +12,7 @@ import hashlib
 import json
 import operator
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
@@ -44,6 +45,11 @@ __all__ = (
 )
 
 FORMAT: Final = 2
+_DAMAGE: Final = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading a damaged archive of arrays may raise."""
 
 
 class DamagedTable(NasgaugeError, ValueError):
@@ -280,7 +286,7 @@ class AccuracyTable:
                 space=header.get("space", "nb201"),
                 official=official,
             )
-        except (KeyError, TypeError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             if isinstance(error, DamagedTable):
                 raise
             raise DamagedTable(_damaged(path, f"it does not read as a table: {error}")) from error

@@ -8,7 +8,7 @@ from nasgauge.analysis.results.pareto import Known
 from nasgauge.data.figures import NoCosts, figures
 from nasgauge.data.shipped import HARDWARE
 from nasgauge.data.sources import open_table
-from nasgauge.harness.search.campaign import OWN_TABLE
+from nasgauge.harness.records.results import OWN_TABLE
 from nasgauge.harness.search.specs import Searchable, Spec
 from nasgauge.spaces.objectives import Objective, constraints, objectives
 

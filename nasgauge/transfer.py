@@ -10,7 +10,7 @@ from nasgauge.analysis.results.transfer import transfer
 from nasgauge.analysis.statistics.recommendations import Rule
 from nasgauge.data.sources import open_table
 from nasgauge.data.tables import DamagedTable
-from nasgauge.harness.search.campaign import OWN_TABLE
+from nasgauge.harness.records.results import OWN_TABLE
 from nasgauge.spaces.errors import NasgaugeError
 
 

@@ -8,10 +8,13 @@ from typing import Final
 
 import numpy as np
 
+from nasgauge.data.checksums import unaltered
 from nasgauge.data.sources import open_curves, open_table
+from nasgauge.data.storage import Store
 from nasgauge.harness.engines import Engine, Local, Lost
 from nasgauge.harness.records import trainings
 from nasgauge.harness.records.results import (
+    OWN_TABLE,
     TRAINED,
     Settings,
     Unit,
@@ -22,7 +25,6 @@ from nasgauge.harness.records.results import (
     unit_of,
 )
 from nasgauge.harness.records.trainings import DamagedTraining
-from nasgauge.harness.search.campaign import OWN_TABLE
 from nasgauge.harness.search.failures import Failure
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.reference import reference
@@ -39,7 +41,7 @@ class Verdict:
     """What a check found."""
 
     files: int = 0
-    """Units and training records that were read and are whole."""
+    """Units, and training records, checkpoints and weights, that were read and are whole."""
     runs: int = 0
     rerun: int = 0
     """Units that were run again."""
@@ -81,6 +83,12 @@ def verify(
             trainings.read(path)
         except DamagedTraining as error:
             verdict.problems.append(str(error))
+    for path in sorted((folder / TRAINED).glob("*.safetensors")):
+        verdict.files += 1
+        try:
+            unaltered(path.read_bytes())
+        except ValueError as error:
+            verdict.problems.append(f"{path} is damaged ({error}); remove it to train this cell again")
     try:
         references = references_of(folder)
     except NasgaugeError as error:
@@ -127,7 +135,7 @@ def _run_again(
 ) -> None:
     settings = settings.model_copy(update={"table": _table(folder, settings)})
     with TemporaryDirectory() as temporary:
-        place = Place(folder=Path(temporary), provenance={})
+        place = Place(store=Store(Path(temporary)), provenance={})
 
         def again(one: _Stored) -> str:
             """What is otherwise; empty if nothing is."""
@@ -138,7 +146,7 @@ def _run_again(
                 result = run_unit(place, settings, one.unit, spec)
                 if isinstance(result, Failure):
                     return result.reason
-                found = read_unit(place.folder / one.unit.file).header.digest
+                found = read_unit(place.store.folder / one.unit.file).header.digest
             except NasgaugeError as error:
                 return str(error)
             return "" if found == one.digest else "it gives other results than its file holds"

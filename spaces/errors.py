@@ -48,6 +48,9 @@ EXTRAS: Final[Mapping[str, str]] = MappingProxyType(
         "ray": "ray",
         "distributed": "dask",
         "submitit": "slurm",
+        "fsspec": "storage",
+        "s3fs": "s3",
+        "gcsfs": "gs",
     }
 )
 """Optional packages, as they are imported, and the extra of nasgauge that installs each."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nasgauge.data.atomic import PARTIAL
+from nasgauge.data.storage import Store
 from nasgauge.data.tables import DamagedTable
 from nasgauge.harness.records.claims import claim
 from nasgauge.harness.records.results import (
@@ -96,7 +97,7 @@ def test_a_header_says_how_to_get_the_file_again(settings: Settings, toy_file: P
     assert header.table_sha256 == settings.table_sha256
     assert {"python", "numpy", "nasgauge"} <= set(header.versions)
     (tmp_path / "again").mkdir()
-    again = Place(folder=tmp_path / "again", provenance=header.model_dump())
+    again = Place(store=Store(tmp_path / "again"), provenance=header.model_dump())
     run_unit(again, settings, Unit(header.searcher, header.dataset, *header.seeds), Spec.of(header.searcher))
     assert digests(tmp_path / "again").popitem()[1] == header.digest
 
@@ -193,7 +194,10 @@ def test_a_table_that_changed_since_is_refused(settings: Settings, tmp_path: Pat
     changed = settings.model_copy(update={"table_sha256": "0" * 64})
     with pytest.raises(DamagedTable, match="the campaign began with"):
         run_unit(
-            Place(folder=tmp_path, provenance={}), changed, Unit("random", "toy", 0, 9), Spec.of("random")
+            Place(store=Store(tmp_path), provenance={}),
+            changed,
+            Unit("random", "toy", 0, 9),
+            Spec.of("random"),
         )
     assert list(tmp_path.iterdir()) == []
 

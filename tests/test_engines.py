@@ -4,20 +4,25 @@ import os
 import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from nasgauge.harness.engines import Engine, InvalidEngine, Lost, engine_named
+from nasgauge.harness.engines import HERE, Engine, InvalidEngine, Lost, engine_named
 from nasgauge.harness.engines.base import check_versions, versions
 from nasgauge.harness.records.results import Unit
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
 from nasgauge.harness.search.schedule import SECONDS, Kind, Schedule
 from nasgauge.spaces.errors import NasgaugeError
+
+if TYPE_CHECKING:
+    from nasgauge.harness.training import Habits, TrainingUnit
+    from nasgauge.harness.training.loop import Step
 
 ENGINES = {
     "dask": {"workers": "2"},
@@ -71,21 +76,161 @@ def test_a_campaign_has_the_same_bytes_on_every_engine(
 @quiet
 @each_engine
 def test_trainings_have_the_same_bytes_on_every_engine(engine: Engine, tmp_path: Path) -> None:
-    from nasgauge.harness.records.recipes import RECIPES
-    from nasgauge.harness.training import Machine, TrainingUnit
+    from nasgauge.harness.training import Machine
     from nasgauge.harness.training.many import train_units
+
+    here = [Machine(device="cpu", precision="32", threads=1)]
+    assert len(list(train_units(tmp_path / "there", quick_units(), here, {}, engine=engine))) == 4
+    assert len(list(train_units(tmp_path / "here", quick_units(), here, {}))) == 4
+    assert trained(tmp_path / "there") == trained(tmp_path / "here")
+    assert len(trained(tmp_path / "here")) == 8
+
+
+def quick_units(epochs: int = 2) -> "list[TrainingUnit]":
+    """Four tiny trainings."""
+    from nasgauge.harness.records.recipes import Recipe
+    from nasgauge.harness.training import TrainingUnit
     from nasgauge.spaces.cells import Cell
 
-    recipe = replace(RECIPES["tiny"], name="quick", images=128)
+    recipe = Recipe(name="quick", epochs=epochs, images=128, channels=4, cells=1)
     cells = [Cell(("skip_connect",) * 6), Cell(("nor_conv_1x1",) * 6)]
-    units = [TrainingUnit(cell, "made-up", recipe, seed) for cell in cells for seed in (1, 2)]
+    return [TrainingUnit(cell, "made-up", recipe, seed) for cell in cells for seed in (1, 2)]
+
+
+def trained(folder: Path) -> dict[str, bytes]:
+    """Records and weights."""
+    return {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name[0] != "."
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@quiet
+@pytest.mark.parametrize("engine", ["dask", "ray"], indirect=True)
+def test_a_training_whose_worker_is_killed_goes_on_from_its_checkpoint(
+    engine: Engine, tmp_path: Path
+) -> None:
+    from nasgauge.harness.training import Machine
+    from nasgauge.harness.training.many import train_units
+
     here = [Machine(device="cpu", precision="32", threads=1)]
+    list(train_units(tmp_path / "here", quick_units(), here, {}))
+    (tmp_path / "there").mkdir()
+    units = quick_units()
+    killer = threading.Thread(target=_kill_the_writer_of, args=(units[0].checkpoint(tmp_path / "there"),))
+    killer.start()
     assert len(list(train_units(tmp_path / "there", units, here, {}, engine=engine))) == 4
-    assert len(list(train_units(tmp_path / "here", units, here, {}))) == 4
-    records = {path.name for path in (tmp_path / "here").glob("*.parquet")}
-    assert len(records) == 4
-    for name in records:
-        assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    killer.join()
+    assert trained(tmp_path / "there") == trained(tmp_path / "here")
+
+
+def _kill_the_writer_of(checkpoint: Path) -> None:
+    """Wait for a checkpoint, and kill the process that has the lock of its training open."""
+    lock = checkpoint.parent / f".{checkpoint.name.removesuffix('.checkpoint.safetensors')}.lock"
+    for _ in range(6000):
+        if checkpoint.exists():
+            for process in Path("/proc").glob("[0-9]*"):
+                try:
+                    held = any(link.readlink() == lock for link in (process / "fd").iterdir())
+                except OSError:
+                    continue
+                if held and int(process.name) != os.getpid():
+                    os.kill(int(process.name), signal.SIGKILL)
+                    return
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_a_training_at_the_time_limit_of_its_job_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """submitit's own local jobs: the signal of a time limit, a checkpoint, the requeued job."""
+    pytest.importorskip("submitit")
+    from functools import partial
+
+    from nasgauge.harness.engines.slurm import Share, Slurm
+    from nasgauge.harness.training import Machine
+    from nasgauge.harness.training.many import train_units
+    from nasgauge.harness.training.units import Habits
+
+    units, here = quick_units(epochs=20)[:2], [Machine(device="cpu", precision="32", threads=1)]
+    list(train_units(tmp_path / "here", units, here, {}))
+    engine = Slurm(cluster="local", folder=tmp_path / "slurm", poll=0.1)
+    (job,) = engine._submit([Share(partial(_train_in, tmp_path / "there", Habits()), units)])
+    checkpoint = units[0].checkpoint(tmp_path / "there")
+    while not checkpoint.exists():
+        assert not job.done()
+        time.sleep(0.02)
+    (child,) = _children(job._process.pid)
+    os.kill(child, signal.SIGUSR2)  # as SLURM does some time before the limit
+    assert job.result() == [20, 20]
+    assert trained(tmp_path / "there") == trained(tmp_path / "here")
+    log = "".join(path.read_text() for path in (tmp_path / "slurm").rglob("*_log.out"))
+    assert "Requeued job" in log
+    assert "goes on after epoch" in log
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            of = (process / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        found += [int(process.name)] if int(of) == parent else []
+    return found
+
+
+def _train_in(folder: Path, habits: "Habits", unit: "TrainingUnit") -> int:
+    from nasgauge.harness.training import Machine, load, train_unit
+
+    first = True
+
+    def say(step: "Step") -> None:
+        nonlocal first
+        if first and not step.epoch and 0 < step.share < 20:
+            print("goes on after epoch", step.share, flush=True)  # noqa: T201
+        first = False
+
+    loaded = load("made-up", None, Machine(device="cpu", precision="32", threads=1))
+    return len(train_unit(folder, unit, loaded, {}, habits=habits, on_step=say).epochs)
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@quiet
+@each_engine
+def test_scores_and_a_study_are_the_same_on_every_engine(engine: Engine, tmp_path: Path) -> None:
+    import numpy as np
+
+    from nasgauge.data.images import made_up
+    from nasgauge.harness.proxies.registry import proxies
+    from nasgauge.harness.proxies.score_files import Recipe, read
+    from nasgauge.harness.proxies.scores import Scorer, classes, score_cells
+    from nasgauge.harness.proxies.sizes import Plan, measure
+    from nasgauge.harness.proxies.sizes import read as read_sizes
+    from nasgauge.studies.predictors import Protocol, trials
+
+    images = made_up(40, np.random.default_rng(0))
+    recipe = Recipe(
+        images="made-up", kappa_batch=4, repeats=1, region_samples=40, channels=2, cells=1, batch=4
+    )
+    scorer = Scorer(recipe, images, named=proxies(["kappa", "regions", "naswot", "snip"]))
+    plan = Plan(images_md5="", batches=(4,), samples=(40,), repeats=2)
+    protocol = Protocol(surrogates=("forest",), cells=20, trials=1, resamples=5)
+    accuracy = np.random.default_rng(0).uniform(50, 95, 15625)
+    made = {}
+    for name, where in (("here", HERE), ("there", engine)):
+        folder = tmp_path / name
+        assert [*score_cells(scorer, folder, classes()[:6], in_file=2, engine=where)][-1] == (6, 6)
+        assert [*measure(classes()[:3], images, plan, folder / "sizes.parquet", where)][-1] == (3, 3)
+        scores = [
+            [score._replace(seconds=0.0) for score in read(folder / f"part-{start:05d}.parquet")[1]]
+            for start in (0, 2, 4)
+        ]
+        sizes = [value._replace(seconds=0.0) for value in read_sizes(folder / "sizes.parquet", plan)]
+        made[name] = repr((scores, sizes, list(trials(accuracy, protocol, engine=where))))
+    assert made["there"] == made["here"]
 
 
 def _square(task: tuple[int, str]) -> int:
@@ -267,6 +412,25 @@ def test_a_job_at_its_time_limit_goes_on_with_its_next_task() -> None:
     following = share.checkpoint().function
     assert following() == [1, 2, 3]
     assert asked == [1, 2, 2, 3]
+
+
+def test_an_exit_of_the_job_is_not_that_of_a_searcher() -> None:
+    """A campaign catches what searchers raise, also the exit by which submitit ends a job at its time limit."""
+    pytest.importorskip("submitit")
+    from nasgauge.harness.engines.slurm import Share
+
+    following: list[Share[int, str]] = []
+
+    def caught(task: int) -> str:
+        if task == 2 and not following:
+            following.append(share.checkpoint().function)
+            return "it exits"
+        return "done"
+
+    share = Share(caught, [1, 2, 3])
+    with pytest.raises(SystemExit):
+        share()
+    assert following[0]() == ["done"] * 3
 
 
 # --- how units are handed out

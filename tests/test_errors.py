@@ -9,7 +9,7 @@ from house import MODULES
 from nasgauge.cli import console
 from nasgauge.spaces.errors import NasgaugeError
 
-CAUGHT = {"nasgauge.conformance.trial.Broken", "nasgauge.harness.records.sealed.Damaged"}
+CAUGHT = {"nasgauge.conformance.trial.Broken", "nasgauge.data.sealed.Damaged"}
 """Never shown: a part of the package raises it for another part."""
 BUILTINS = {
     name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)

@@ -90,7 +90,8 @@ def test_each_package_is_in_its_extra() -> None:
     declared = {}
     for line in importlib.metadata.requires("nasgauge") or []:
         if found := re.match(
-            r'([\w-]+).*; extra == [\'"](train|surrogates|optimizers|bundled|ray|dask|slurm)[\'"]$', line
+            r'([\w-]+).*; extra == [\'"](train|surrogates|optimizers|bundled|ray|dask|slurm|storage|s3|gs)[\'"]$',
+            line,
         ):
             declared[found[1]] = found[2]
     assert {names.get(name, name): extra for name, extra in EXTRAS.items()} == declared

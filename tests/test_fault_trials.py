@@ -79,3 +79,79 @@ def test_nothing_is_lost_or_made_twice(
     list(whole.run(workers=1))
     assert rows(out) == rows(tmp_path / "whole")
     print(f"{interrupted} of {trials} trials hit a running campaign; 0 failures")  # noqa: T201
+
+
+CELL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
+LONG: dict[str, list[str]] = {
+    "training": [
+        "train", CELL, "-d", "made-up", "-r", "tiny", "--epochs", "12", "--device", "cpu", "--threads", "1",
+        "--checkpoint-steps", "2", "-n", "2",
+    ],
+    "scoring": ["score", "cells", "--all", "--count", "75", "-p", "naswot,params", "--resume"],
+}  # fmt: skip
+
+
+def made(what: str, out: Path) -> object:
+    """What must be the same, however often it was interrupted: bytes of records and weights; scores but for seconds."""
+    if what == "training":
+        return {
+            path.name: path.read_bytes() for path in out.iterdir() if path.is_file() and path.name[0] != "."
+        }
+    from nasgauge.harness.proxies.score_files import read
+
+    parts = sorted(out.rglob("*.parquet"))
+    return {
+        str(path.relative_to(out)): [tuple(score._replace(seconds=0.0)) for score in read(path)[1]]
+        for path in parts
+    }
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("signals", "trials"), [((signal.SIGKILL,), 20), ((signal.SIGTERM, signal.SIGINT), 10)]
+)
+@pytest.mark.parametrize("what", list(LONG))
+def test_trainings_and_scoring_go_on_with_the_same_bytes(
+    what: str, signals: tuple[signal.Signals, ...], trials: int, tmp_path: Path
+) -> None:
+    """Each folder is interrupted until it is finished, and then compared; the next trial begins a new one."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def command(out: Path) -> list[str]:
+        return [*NASGAUGE, *LONG[what], "-o", str(out)]
+
+    def text(found: object) -> str:
+        return repr(found)
+
+    start = time.monotonic()
+    subprocess.run(command(tmp_path / "whole"), env=environment, capture_output=True, check=True)
+    lasts = time.monotonic() - start
+    whole, rng, interrupted, finished = (
+        text(made(what, tmp_path / "whole")),
+        np.random.default_rng(trials),
+        0,
+        0,
+    )
+    out = tmp_path / "0"
+    for trial in range(trials):
+        number = signals[trial % len(signals)]
+        with subprocess.Popen(
+            command(out), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                _, said = process.communicate(timeout=rng.uniform(0.2, 1.0) * lasts)
+            except subprocess.TimeoutExpired:
+                interrupted += 1
+                process.send_signal(number)
+                _, said = process.communicate(timeout=300)
+        if not said.rstrip().endswith("KeyboardInterrupt"):  # Python itself was starting
+            assert "Traceback" not in said, said
+        assert process.returncode in (0, 130, -number), said
+        if not process.returncode:
+            assert text(made(what, out)) == whole
+            finished += 1
+            print(f"{what}: finished for the {finished}. time, with the same content, at trial {trial + 1}")  # noqa: T201
+            out = tmp_path / str(finished)
+    subprocess.run(command(out), env=environment, capture_output=True, check=True)
+    assert text(made(what, out)) == whole
+    print(f"{what}: {interrupted} of {trials} trials hit a running process; 0 failures")  # noqa: T201

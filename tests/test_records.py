@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nasgauge.harness.records.sealed import MEASURED
+from nasgauge.data.sealed import MEASURED
 from nasgauge.harness.records.steps import (
     DamagedRecord,
     Evaluation,

@@ -13,6 +13,7 @@ from nasgauge.analysis.statistics.correlation import agreement, kendall_interval
 from nasgauge.analysis.statistics.efficiency import evaluations_for, incumbents, matrices, speed_up, top_means
 from nasgauge.cli import app
 from nasgauge.data.tables import AccuracyTable, Column
+from nasgauge.harness.engines import Local
 from nasgauge.harness.records.results import Curve, Settings, write_json
 from nasgauge.harness.records.steps import Evaluation, Step, gather
 from nasgauge.spaces.cells import Cell
@@ -183,9 +184,9 @@ def test_all_surrogates_are_fitted_on_the_same_cells_and_tested_on_three_sets() 
 @pytest.mark.slow
 def test_a_study_does_not_depend_on_the_number_of_workers() -> None:
     protocol = Protocol(surrogates=("forest",), cells=30, trials=1, resamples=5)
-    once = list(trials(figures(), protocol, seed=2, workers=1))
-    assert list(trials(figures(), protocol, seed=2, workers=2)) == once
-    assert list(trials(figures(), protocol, seed=3, workers=1)) != once
+    once = list(trials(figures(), protocol, seed=2))
+    assert list(trials(figures(), protocol, seed=2, engine=Local(2))) == once
+    assert list(trials(figures(), protocol, seed=3)) != once
 
 
 def test_the_ceiling_is_the_tau_of_two_trainings() -> None:

@@ -31,7 +31,7 @@ from nasgauge.analysis.statistics.comparisons import (
     one_sample_p,
 )
 from nasgauge.analysis.statistics.runs import sd
-from nasgauge.harness.records.checksums import opened, sealed
+from nasgauge.data.checksums import opened, sealed
 from nasgauge.harness.records.results import Unit
 from nasgauge.harness.records.steps import read, write
 

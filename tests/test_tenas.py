@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from nasgauge.cli.proxies import tenas
+from nasgauge.cli.tenas import tenas
 from nasgauge.data.images import open_images
 from nasgauge.harness.proxies.judge import Judge, Known
 from nasgauge.harness.search.units import generators

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from nasgauge.data.images import open_splits
+from nasgauge.data.storage import Store
 from nasgauge.harness.network import Skeleton, build, build_network, choices_of
 from nasgauge.harness.network.inputs import InvalidBatch
 from nasgauge.harness.records.recipes import RECIPES, InvalidRecipe, Recipe, UnknownRecipe, recipe_named
@@ -352,7 +353,7 @@ def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path, lo
 def test_the_papers_own_cells_are_searched_by_real_training(tmp_path: Path, loaded: LoadedSplits) -> None:
     """Twelve cells of one block, then the best of their children, all trained."""
     recipe = replace(QUICK, epochs=1, images=64)
-    trainer = Trainer(tmp_path, loaded, recipe, 777, ABOUT)
+    trainer = Trainer(Store(tmp_path), loaded, recipe, 777, ABOUT)
     space = BlockSpace(2)
     searcher = PNAS(space, np.random.default_rng(0), beam=136, surrogate="forest")
     searcher._pool = searcher._pool[::13]  # all 136 cells of a block would take a minute
@@ -362,7 +363,7 @@ def test_the_papers_own_cells_are_searched_by_real_training(tmp_path: Path, load
             searcher.tell(cell, trainer.evaluate(cell).validation)
             asked.append(cell)
     assert [len(cell.blocks) for cell in asked] == [1] * 11 + [2] * 3
-    records = [read(path) for path in tmp_path.glob("*.parquet")]
+    records = [read(path) for path in (tmp_path / "trained").glob("*.parquet")]
     assert {record.header.cell for record in records} == set(map(str, asked))
     assert all(record.finished for record in records)
 
@@ -383,7 +384,7 @@ def test_a_network_of_blocks_halves_twice_and_joins_all_its_blocks() -> None:
 def test_without_validation_images_there_is_nothing_to_search_on(tmp_path: Path) -> None:
     trained_on_all = LoadedSplits(replace(open_splits("made-up"), valid=None), CPU)
     with pytest.raises(NothingToSearchOn, match="choose cifar10-valid"):
-        Trainer(tmp_path, trained_on_all, QUICK, 777, ABOUT)
+        Trainer(Store(tmp_path), trained_on_all, QUICK, 777, ABOUT)
 
 
 def test_devices_that_are_not_there() -> None:

@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from nasgauge.harness.engines.base import Engine, InvalidEngine, Lost
+from nasgauge.harness.engines.base import Engine, InvalidEngine, Lost, whole
 from nasgauge.harness.engines.local import Local
 from nasgauge.spaces.errors import missing
 
-__all__ = ["ENGINES", "Engine", "InvalidEngine", "Local", "Lost", "engine_named", "parse_engine"]
+__all__ = [
+    "ENGINES", "HERE", "Engine", "InvalidEngine", "Local", "Lost", "engine_named", "parse_engine", "whole",
+]  # fmt: skip
+
+HERE: Final = Local(1)
+"""This process itself."""
 
 ENGINES: Final[Mapping[str, str]] = {
     "local": "joblib",

@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
@@ -23,6 +24,12 @@ class Lost:
     reason: str
 
 
+class TaskLost(NasgaugeError, RuntimeError):
+    """A task of a study whose process ended each time that it was tried."""
+
+    exit_code = 1
+
+
 class Engine(Protocol):
     """Runs tasks."""
 
@@ -32,6 +39,20 @@ class Engine(Protocol):
         `function` and tasks are pickled by value where another process cannot import them.
         """
         ...
+
+
+def whole(results: Generator[tuple[T, R | Lost]]) -> Generator[tuple[T, R]]:
+    """The results, if no task is lost.
+
+    Raises TaskLost.
+    """
+    with closing(results):
+        for task, result in results:
+            if isinstance(result, Lost):
+                raise TaskLost(
+                    f"a task ended without a result ({result.reason}); what was finished is kept, run the command again"
+                )
+            yield task, result
 
 
 _PACKAGES: Final = ("nasgauge", "numpy", "pyarrow")

@@ -1,15 +1,20 @@
 """A SLURM cluster, through submitit: an array of jobs, each of which works off its share of the tasks."""
 
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from nasgauge.harness.engines.base import InvalidEngine, Lost
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+REQUEUES: Final = 1000
+"""Time limits that a job may reach, each followed by the next job; submitit's own default is 3."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,9 @@ class Slurm:
         import submitit
 
         try:
-            executor = submitit.AutoExecutor(folder=self.folder / "%j", cluster=self.cluster)
+            executor = submitit.AutoExecutor(
+                folder=self.folder / "%j", cluster=self.cluster, slurm_max_num_timeout=REQUEUES
+            )
             executor.update_parameters(
                 name="nasgauge",
                 timeout_min=self.minutes,
@@ -84,12 +91,18 @@ class Share(Generic[T, R]):
         self.function = function
         self.tasks = tasks
         self.results: list[R | Exception] = []
+        self.ends = False
 
     def __call__(self) -> list[R | Exception]:
         """Work off what is left, up to the first exception, which is the last result."""
+        from submitit.local.local import LOCAL_REQUEUE_RETURN_CODE
+
         try:
             for task in self.tasks[len(self.results) :]:
-                self.results.append(self.function(task))
+                result = self.function(task)
+                if self.ends:  # the function took the exit of the job for one of its own
+                    sys.exit(LOCAL_REQUEUE_RETURN_CODE)
+                self.results.append(result)
         except Exception as error:  # submitit would hand its text alone back
             self.results.append(error)
         return self.results
@@ -98,7 +111,9 @@ class Share(Generic[T, R]):
         """What runs as the next job when this one has reached its time limit."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self)
+        following = copy(self)
+        self.ends = True
+        return DelayedSubmission(following)
 
 
 def _results(job: Any, count: int) -> Iterator[Any]:

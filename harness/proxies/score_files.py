@@ -1,6 +1,5 @@
 """Files of proxy scores: each holds the scores of many cells and the recipe they were computed by."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -8,11 +7,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
-from nasgauge.data.atomic import replacing
-from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.data.sealed import read_table, write_table
+from nasgauge.spaces.errors import NasgaugeError, reason
 
 SHIPPED: Final = Path(__file__).with_name("scores.parquet")
 """The file of scores that is part of the package."""
@@ -186,10 +184,7 @@ def write(path: Path, scores: Iterable[Score], recipe: Recipe) -> None:
     columns = zip(*rows, strict=True)
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
     about = {"recipe": asdict(recipe), "torch": torch.__version__}
-    with replacing(path) as file:
-        pq.write_table(
-            table.replace_schema_metadata({_META: json.dumps(about).encode()}), file, compression="zstd"
-        )
+    write_table(path, table, _META, about)
 
 
 def read(path: Path) -> tuple[Recipe, list[Score]]:
@@ -198,8 +193,8 @@ def read(path: Path) -> tuple[Recipe, list[Score]]:
     Raises UnfitScores.
     """
     try:
-        table = pq.read_table(path)
-        settings = json.loads((table.schema.metadata or {})[_META])["recipe"]
+        table, about = read_table(path, _META)
+        settings = about["recipe"]
         if unlike := settings.keys() ^ asdict(Recipe()).keys():
             raise UnfitScores(
                 f"{path} was made by another version: its recipe and this version's ({Recipe()}) differ in "
@@ -209,9 +204,9 @@ def read(path: Path) -> tuple[Recipe, list[Score]]:
         columns = [table[name].to_pylist() for name in Score._fields]
     except UnfitScores:
         raise
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UnfitScores(
-            f"{path} is not a file of scores ({type(error).__name__}); nasgauge score cells --all makes one"
+            f"{path} is not a file of scores ({reason(error)}); remove it, nasgauge score cells --all makes one"
         ) from error
     return recipe, [Score(*row) for row in zip(*columns, strict=True)]
 

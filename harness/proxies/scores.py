@@ -3,17 +3,20 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import cache, partial
 from itertools import chain, product
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from nasgauge.data.images import ImageSet, augmented, crops
+from nasgauge.data.storage import Store
+from nasgauge.harness.engines import HERE, Engine, whole
 from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
 from nasgauge.harness.proxies.batch import Batch, Passes, generator_of
@@ -172,25 +175,62 @@ def score_cells(
     in_file: int = 25,
     crossed: int = 0,
     share: tuple[int, int] = (0, 1),
+    engine: Engine = HERE,
+    store: Store | None = None,
 ) -> Iterator[tuple[int, int]]:
     """Score the cells of these ranks, in this order, and write the scores to `folder`.
 
     Writes one file per `in_file` cells and skips files that exist, so an interrupted scoring continues. The first
     `crossed` cells are scored with all draws of the recipe, the others with one. With `share` (k, n), only every n-th
-    file is written, beginning with the k-th, so n processes can divide the work. After each file, yields the number of
-    cells done and the total.
+    file is written, beginning with the k-th, so n processes can divide the work. A file is a task of `engine`, whose
+    processes write into `folder`, or where `store`, which contains it, keeps its files. After each file, yields the
+    number of cells done and the total.
 
-    Raises UnfitScores if the folder holds scores of another recipe.
+    Raises UnfitScores if the folder holds scores of another recipe, StorageFailed, TaskLost.
     """
     place, processes = share
-    for start in range(place * in_file, len(ranks), processes * in_file):
-        part = folder / f"part-{start:05d}.parquet"
-        block = ranks[start : start + in_file]
-        if not (part.is_file() and _covers(part, scorer.recipe, block)):
-            draws = [scorer.recipe.draws if start + n < crossed else 1 for n in range(len(block))]
-            found = (scorer.score(NB201()[rank], many) for rank, many in zip(block, draws, strict=True))
-            write(part, chain.from_iterable(found), scorer.recipe)
-        yield min(start + in_file, len(ranks)), len(ranks)
+    folder = folder.absolute()
+    store = Store(store.folder.absolute(), store.url) if store else Store(folder)
+    starts = range(place * in_file, len(ranks), processes * in_file)
+    blocks = [Block(start, tuple(ranks[start : start + in_file])) for start in starts]
+    total, done, todo = sum(len(block.ranks) for block in blocks), 0, []
+    for block in blocks:
+        if (folder / block.file).is_file() and _covers(folder / block.file, scorer.recipe, block.ranks):
+            done += len(block.ranks)
+            yield done, total
+        else:
+            todo.append(block)
+    under = folder.relative_to(store.folder)
+    score = partial(_score_block, scorer, store, under, crossed, torch.get_num_threads())
+    with closing(whole(engine.run(score, todo))) as results:
+        for block, _ in results:
+            done += len(block.ranks)
+            yield done, total
+    store.bring()
+
+
+class Block(NamedTuple):
+    """The cells of a file, by rank."""
+
+    start: int
+    ranks: tuple[int, ...]
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        return f"part-{self.start:05d}.parquet"
+
+
+def _score_block(scorer: Scorer, store: Store, under: Path, crossed: int, threads: int, block: Block) -> None:
+    torch.set_num_threads(threads)
+    with store.elsewhere() as own:
+        path = own.folder / under / block.file
+        draws = [
+            scorer.recipe.draws if place < crossed else 1 for place, _ in enumerate(block.ranks, block.start)
+        ]
+        found = (scorer.score(NB201()[rank], many) for rank, many in zip(block.ranks, draws, strict=True))
+        write(path, chain.from_iterable(found), scorer.recipe)
+        own.keep(path)
 
 
 def by_draw(scores: Iterable[Score], proxy: str) -> dict[tuple[int, int], dict[int, float]]:

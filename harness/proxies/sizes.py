@@ -3,17 +3,19 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from nasgauge.data.atomic import replacing
 from nasgauge.data.images import ImageSet, augmented, crops
+from nasgauge.data.sealed import read_table, write_table
+from nasgauge.harness.engines import HERE, Engine, whole
 from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
 from nasgauge.harness.proxies.batch import generator_of
@@ -21,6 +23,7 @@ from nasgauge.harness.proxies.judge import KAPPA, REGIONS
 from nasgauge.harness.proxies.score_files import UnfitScores
 from nasgauge.harness.proxies.scores import live
 from nasgauge.harness.proxies.tenas import kappa, regions
+from nasgauge.spaces.errors import reason
 from nasgauge.spaces.nb201 import NB201
 
 Proxy = Literal["kappa", "regions"]
@@ -66,24 +69,40 @@ class Value(NamedTuple):
     seconds: float
 
 
-def measure(ranks: Sequence[int], images: ImageSet, plan: Plan, path: Path) -> Iterator[tuple[int, int]]:
+def measure(
+    ranks: Sequence[int], images: ImageSet, plan: Plan, path: Path, engine: Engine = HERE
+) -> Iterator[tuple[int, int]]:
     """Measure cells into a parquet file, which is complete after each cell; cells that it has are skipped.
 
     Yields the number of cells done and the total. Raises UnfitScores if the file was made by another plan.
     """
-    kept = list(read(path, plan)) if path.is_file() else []
-    done = {value.rank for value in kept}
-    workspace = Workspace()
+    kept: dict[int, list[Value]] = {}
+    for value in read(path, plan) if path.is_file() else ():
+        kept.setdefault(value.rank, []).append(value)
+    yield from ((done, len(ranks)) for done in range(1, 1 + len(kept.keys() & set(ranks))))
     pixels = [
         augmented(images, max(plan.batches), generator_of(plan.seed, 0, r))[0] for r in range(plan.repeats)
     ]
     pieces = [crops(images, max(plan.samples), generator_of(plan.seed, 1, r)) for r in range(plan.repeats)]
-    for place, rank in enumerate(ranks, 1):
-        if rank not in done:
-            for repeat in range(plan.repeats):
-                kept += _measured(rank, plan, repeat, pixels[repeat], pieces[repeat], workspace)
-            _write(path, kept, plan)
-        yield place, len(ranks)
+    order = {rank: place for place, rank in enumerate(ranks)}
+    todo = [rank for rank in ranks if rank not in kept]
+    function = partial(_all_of, plan, pixels, pieces, torch.get_num_threads())
+    with closing(whole(engine.run(function, todo))) as results:
+        for rank, values in results:
+            kept[rank] = values
+            by_place = sorted(kept, key=lambda rank: order.get(rank, -1))
+            _write(path, [value for rank in by_place for value in kept[rank]], plan)
+            yield len(kept.keys() & order.keys()), len(ranks)
+
+
+def _all_of(plan: Plan, pixels: list[Tensor], pieces: list[Tensor], threads: int, rank: int) -> list[Value]:
+    torch.set_num_threads(threads)
+    workspace = Workspace()
+    return [
+        value
+        for repeat in range(plan.repeats)
+        for value in _measured(rank, plan, repeat, pixels[repeat], pieces[repeat], workspace)
+    ]
 
 
 def _measured(
@@ -115,24 +134,25 @@ def read(path: Path, plan: Plan | None = None) -> list[Value]:
     Raises UnfitScores.
     """
     try:
-        table = pq.read_table(path)
-        found = (table.schema.metadata or {})[_META].decode()
+        table, found = read_table(path, _META)
         columns = [table[name].to_pylist() for name in _SCHEMA.names]
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
+    except (KeyError, ValueError) as error:
         raise UnfitScores(
-            f"{path} is not a file of kappa and regions ({type(error).__name__}); nasgauge score settings makes one"
+            f"{path} is not a file of kappa and regions ({reason(error)}); remove it, nasgauge score settings makes one"
         ) from error
-    if plan is not None and found != _text(plan):
-        raise UnfitScores(f"{path} was made by {found}, not by {_text(plan)}; give another file")
+    if plan is not None and found != _about(plan):
+        raise UnfitScores(
+            f"{path} was made by {json.dumps(found)}, not by {json.dumps(_about(plan))}; give another file"
+        )
     return [Value(*row) for row in zip(*columns, strict=True)]
 
 
 def _write(path: Path, values: Sequence[Value], plan: Plan) -> None:
     columns = zip(*values, strict=True)
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
-    with replacing(path) as file:
-        pq.write_table(table.replace_schema_metadata({_META: _text(plan).encode()}), file, compression="zstd")
+    write_table(path, table, _META, _about(plan))
 
 
-def _text(plan: Plan) -> str:
-    return json.dumps(asdict(plan) | {"torch": torch.__version__})
+def _about(plan: Plan) -> dict[str, Any]:
+    about: dict[str, Any] = json.loads(json.dumps(asdict(plan) | {"torch": torch.__version__}))
+    return about

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from nasgauge.data.atomic import PARTIAL, replacing
+from nasgauge.data.sealed import MEASURED
+from nasgauge.data.storage import MARK
 from nasgauge.harness.records.results import (
     LOCK,
     REFERENCE_FILE,
@@ -19,7 +21,6 @@ from nasgauge.harness.records.results import (
     settings_of,
     write_json,
 )
-from nasgauge.harness.records.sealed import MEASURED
 
 _COMPARED: Final = ("format", "table", "table_sha256", "metric", "search_on", "repeats", "training")
 """Settings in which two campaigns must agree for their results to stand in one folder; a budget may grow."""
@@ -162,4 +163,4 @@ def joined(found: Settings, wanted: Settings) -> Settings:
 
 def _is_ours(path: Path) -> bool:
     """Whether a process that holds the folder, or was killed while it claimed it, may have made this."""
-    return path.name == REFERENCE_FILE or path.name.startswith((PARTIAL, LOCK))
+    return path.name == REFERENCE_FILE or path.name.startswith((PARTIAL, LOCK, MARK))

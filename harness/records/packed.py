@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from nasgauge.data.atomic import replacing
-from nasgauge.harness.records.sealed import MEASURED
+from nasgauge.data.sealed import measured_file
 from nasgauge.harness.records.steps import COLUMNS, DamagedRecord, Header, Record, Steps, digest_of
 
 PACKED: Final = "packed"
@@ -45,7 +45,7 @@ def pack(path: Path, records: Iterable[Record]) -> int:
     The records are taken one after another, and a part of them is in memory at once.
     """
     units, abouts, count = [], [], 0
-    beside = path.parent / MEASURED / path.name
+    beside = measured_file(path)
     with replacing(path) as content, replacing(beside) as measured:  # which is renamed first
         writers: list[pq.ParquetWriter] = []
         waiting: list[tuple[pa.Table, pa.Table]] = []
@@ -84,7 +84,7 @@ def packed_headers(path: Path) -> list[Header]:
 
     Raises DamagedRecord.
     """
-    beside = path.parent / MEASURED / path.name
+    beside = measured_file(path)
     try:
         known = _content(pq.ParquetFile(beside))[_BYTES]
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):  # lost, with what was measured
@@ -100,7 +100,7 @@ def unpacked(path: Path) -> Iterator[Record]:
     Raises DamagedRecord.
     """
     listed, file = _listed(path)
-    beside = path.parent / MEASURED / path.name
+    beside = measured_file(path)
     measured = pq.ParquetFile(beside) if beside.is_file() else None
     abouts = _units(measured) if measured else [{}] * len(listed)
     rows, times = _Rows(file), _Rows(measured) if measured else None

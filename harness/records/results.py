@@ -21,7 +21,7 @@ from typing import Final, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nasgauge.data.atomic import replacing
-from nasgauge.harness.records.checksums import opened, sealed
+from nasgauge.data.checksums import opened, sealed
 from nasgauge.harness.records.packed import packed_file, packed_headers, unpacked
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.steps import DamagedRecord, Header, Record, read, read_header
@@ -31,6 +31,8 @@ FORMAT: Final = 1
 SETTINGS_FILE: Final = "campaign.json"
 REFERENCE_FILE: Final = "reference.json"
 TRAINED: Final = "trained"
+OWN_TABLE: Final = "table.npz"
+"""File of a campaign's folder that keeps a table which cannot be opened by name."""
 LOCK: Final = ".lock"
 """Held by the process that writes into a folder (see `nasgauge.harness.records.lock`)."""
 BLOCK: Final = 10

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nasgauge.harness.records.sealed import (
+from nasgauge.data.sealed import (
     Damaged,
     Sealed,
     Texts,

@@ -6,8 +6,8 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+from nasgauge.data.sealed import measured_file
 from nasgauge.harness.records.results import OtherCampaign, Settings, Unit, headers_of, plan, unit_of
-from nasgauge.harness.records.sealed import MEASURED
 from nasgauge.harness.records.steps import read_header
 
 
@@ -57,7 +57,7 @@ def shorter(folder: Path, settings: Settings, searchers: Iterable[str]) -> list[
 def remove(path: Path) -> None:
     """Remove a result file, and what was measured."""
     path.unlink(missing_ok=True)
-    (path.parent / MEASURED / path.name).unlink(missing_ok=True)
+    measured_file(path).unlink(missing_ok=True)
 
 
 def stretches(seeds: Sequence[int]) -> list[tuple[int, int]]:

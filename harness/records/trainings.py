@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nasgauge.data.sealed import Damaged, Sealed, read_sealed, with_measured, write_sealed
 from nasgauge.harness.records.recipes import Recipe
-from nasgauge.harness.records.sealed import Damaged, Sealed, read_sealed, with_measured, write_sealed
 from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 2

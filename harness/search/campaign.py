@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from nasgauge.data.sources import open_curves, open_table
+from nasgauge.data.storage import Store
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.engines import Engine, Local
 from nasgauge.harness.records.claims import claimed, claiming
@@ -19,8 +20,9 @@ from nasgauge.harness.records.lock import locked
 from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.results import (
+    OWN_TABLE,
+    REFERENCE_FILE,
     SETTINGS_FILE,
-    TRAINED,
     Settings,
     TrainingSettings,
     Unit,
@@ -30,6 +32,7 @@ from nasgauge.harness.records.results import (
 from nasgauge.harness.records.todo import missing, remove, shorter
 from nasgauge.harness.search.failures import TIME_LIMIT
 from nasgauge.harness.search.fidelities import Ladder
+from nasgauge.harness.search.notes import about_table, beyond, opens_by_name
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.harness.search.reference import reference
@@ -43,9 +46,6 @@ from nasgauge.spaces.nb201 import SPACES
 
 if TYPE_CHECKING:
     from nasgauge.harness.training import Machine
-
-OWN_TABLE: Final = "table.npz"
-"""File of a campaign's folder that keeps a table which cannot be opened by name."""
 
 
 class InvalidCampaign(NasgaugeError, ValueError):
@@ -70,6 +70,7 @@ class Campaign:
     """Searchers, what they search, and the folder of the results. Nothing is written before `run`."""
 
     folder: Path
+    storage: str = ""  # URL where the files are kept, as for `Store`
     settings: Settings
     specs: tuple[Spec, ...]
     notes: tuple[str, ...] = ()
@@ -90,6 +91,7 @@ class Campaign:
         datasets: Sequence[str] = (),
         seeds: int | range = 100,
         rules: Rules = Rules(),
+        storage: str = "",
     ) -> "Campaign":
         """A campaign whose cells are looked up in a table, on all of its datasets by default.
 
@@ -98,7 +100,7 @@ class Campaign:
         """
         specs, chosen = _specs(searchers), _seeds(seeds)
         opened = open_table(table)
-        own = isinstance(table, AccuracyTable) and not _opens_by_name(table)
+        own = isinstance(table, AccuracyTable) and not opens_by_name(table)
         name = OWN_TABLE if own else opened.name if isinstance(table, AccuracyTable) else str(table)
         metric = SearchMetric.parse(rules.metric) if rules.metric else None
         curves = None if own else open_curves(name)
@@ -129,9 +131,10 @@ class Campaign:
         )
         return cls(
             folder=folder,
+            storage=storage,
             settings=settings,
             specs=specs,
-            notes=(*_notes(opened, oracles), *_beyond(rules.budget, oracles)),
+            notes=(*about_table(opened, oracles), *beyond(rules.budget, oracles)),
             oracles=oracles,
             table=opened if own else None,
         )
@@ -149,6 +152,7 @@ class Campaign:
         seeds: int | range = 1,
         rules: Rules = Rules(),
         machine: "Machine",
+        storage: str = "",
     ) -> "Campaign":
         """A campaign whose cells, of any space, are trained by `recipe`, each once.
 
@@ -173,7 +177,7 @@ class Campaign:
         opened = open_space(space)
         training = TrainingSettings(recipe=recipe, space=space, images=images)
         here = machine.resolved()
-        trainer = open_trainer(folder / TRAINED, dataset, training, here, json.dumps(provenance()))
+        trainer = open_trainer(Store(folder), dataset, training, here, json.dumps(provenance()))
         left_for_one(trainer, rules.budget)
         _check_least(specs, rules, opened, (dataset,))
         settings = Settings(
@@ -191,8 +195,19 @@ class Campaign:
         if trainer.warning:
             notes.append(f"note: {trainer.warning}")
         return cls(
-            folder=folder, settings=settings, specs=specs, notes=tuple(notes), oracles={}, machine=here
+            folder=folder,
+            storage=storage,
+            settings=settings,
+            specs=specs,
+            notes=tuple(notes),
+            oracles={},
+            machine=here,
         )
+
+    @cached_property
+    def store(self) -> Store:
+        """The folder, and where its files are kept; raises StorageFailed, MissingExtra."""
+        return Store.of(self.folder.absolute(), self.storage)
 
     @cached_property
     def runs(self) -> int:
@@ -200,10 +215,11 @@ class Campaign:
         return sum(unit.runs for unit in plan(self.settings, map(str, self.specs)))
 
     def missing(self) -> list[Unit]:
-        """The units that have no result yet, in the order in which they are run.
+        """The units that have no result yet, in the order in which they are run; what is kept elsewhere is copied here.
 
-        Raises OtherCampaign if the folder holds another campaign, DamagedRecord.
+        Raises OtherCampaign if the folder holds another campaign, DamagedRecord, StorageFailed.
         """
+        self.store.bring()
         if claimed(self.folder, self.settings) is None:
             return plan(self.settings, map(str, self.specs))
         return missing(self.folder, self.settings, {str(spec): spec.settings() for spec in self.specs})
@@ -238,10 +254,12 @@ class Campaign:
 
         Raises UnitsFailed, FolderInUse, OtherCampaign, DamagedRecord, DamagedTable, InvalidBudget.
         """
-        with locked(self.folder):
-            yield from self._run(
-                todo, engine or Local(workers, memory=self.settings.training is None), time_limit
-            )
+        engine = engine or Local(workers, memory=self.settings.training is None)
+        self.store.check()
+        with locked(self.folder), self.store.held() as still_held:
+            for unit in self._run(todo, engine, time_limit):
+                yield unit
+                still_held()
 
     def _run(self, todo: Sequence[Unit] | None, engine: Engine, time_limit: float) -> Iterator[Unit]:
         todo = self.missing() if todo is None else todo
@@ -249,20 +267,29 @@ class Campaign:
         fresh = {name: oracle for name, oracle in self.oracles.items() if known is None or name not in known}
         budget = Budget.parse(self.settings.budget)
         references = {name: reference(oracle, budget) for name, oracle in fresh.items()}
-        with claiming(self.folder, self.settings, references), installed_modules_first():
-            if self.table is not None:
-                self.table.save(self.folder / OWN_TABLE)
-            if not todo:
-                return
-            place = Place(
-                folder=self.folder.absolute(),
-                provenance=provenance("numpy", "pyarrow", "joblib"),
-                machine=self.machine,
-                time_limit=time_limit,
-            )
-            yield from all_that_finish(engine, place, self.settings, self._jobs(todo))
+        place = Place(
+            store=self.store,
+            provenance=provenance("numpy", "pyarrow", "joblib"),
+            machine=self.machine,
+            time_limit=time_limit,
+        )
+        own = [place.store.folder / name for name in (OWN_TABLE, REFERENCE_FILE, SETTINGS_FILE)]
+        try:
+            with claiming(self.folder, self.settings, references), installed_modules_first():
+                if self.table is not None:
+                    self.table.save(self.folder / OWN_TABLE)
+                place.store.mark()
+                place.store.keep(*own)
+                try:
+                    yield from all_that_finish(engine, place, self.settings, self._jobs(todo))
+                finally:
+                    place.store.bring()
+        except BaseException:
+            place.store.keep(*own)  # where the claim was taken back, there too
+            raise
         for path in shorter(self.folder, self.settings, map(str, self.specs)):
             remove(path)
+            place.store.keep(self.folder.absolute() / path.name)
 
     def _jobs(self, todo: Iterable[Unit]) -> Iterator[tuple[Kind, Job]]:
         specs = {str(spec): spec for spec in self.specs}
@@ -285,20 +312,6 @@ def _seeds(seeds: int | range) -> range:
     return chosen
 
 
-def _opens_by_name(table: AccuracyTable) -> bool:
-    try:
-        return open_table(table.name).sha256 == table.sha256
-    except NasgaugeError:
-        return False
-
-
-def _notes(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
-    yield f"table {table.name} ({table.sha256[:12]}): {table.limits}"
-    for name, oracle in oracles.items():
-        warning = f"; note: {oracle.view.warning}" if oracle.view.warning else ""
-        yield f"{name}: search metric {oracle.metric}, reported {oracle.view.report}{warning}"
-
-
 def _check_least(
     specs: Iterable[Spec],
     rules: Rules,
@@ -312,19 +325,3 @@ def _check_least(
         for dataset in searched if spec.aims else searched[:1]:
             made = spec.make(space, generators(0)[0], fidelities, dataset=dataset)
             check_least(made, rules.budget, str(spec))
-
-
-def _beyond(budget: Budget, oracles: Mapping[str, Table]) -> Iterator[str]:
-    """A line for each dataset on which the budget pays for evaluating every cell."""
-    for name, oracle in oracles.items():
-        one, count = oracle.for_run(generators(0)[1]), len(oracle.space)
-        everything = {
-            "queries": float(count),
-            "epochs": count * one.evaluate(oracle.space[0]).epochs,
-            "seconds": float(oracle.seconds.sum()),
-        }[budget.clock]
-        if budget.amount > everything:
-            yield (
-                f"note: {budget} on {name} are more than evaluating all {count:,} cells costs ({everything:g}); "
-                "a run ends when they are spent or the searcher stops"
-            )

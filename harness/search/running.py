@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 from nasgauge.harness.engines import Engine, Lost
-from nasgauge.harness.records.results import Settings, Unit
+from nasgauge.harness.records.results import OWN_TABLE, Settings, Unit
 from nasgauge.harness.search.failures import HANGS, Failure, UnitsFailed
 from nasgauge.harness.search.schedule import Kind, Schedule
 from nasgauge.harness.search.specs import Spec
@@ -29,9 +30,13 @@ class _Done(NamedTuple):
 def _run_some(place: Place, settings: Settings, jobs: Sequence[Job]) -> list[_Done]:
     """Run the units of a task."""
     done: list[_Done] = []
-    for job in jobs:
-        start = time.perf_counter()
-        done.append(_Done(run_unit(place, settings, *job), time.perf_counter() - start))
+    with place.store.elsewhere() as store:
+        if settings.table == OWN_TABLE and store is not place.store:
+            store.bring(OWN_TABLE)
+        here = replace(place, store=store)
+        for job in jobs:
+            start = time.perf_counter()
+            done.append(_Done(run_unit(here, settings, *job), time.perf_counter() - start))
     return done
 
 
@@ -51,7 +56,7 @@ def all_that_finish(
                 ended = True
                 done = [
                     # those before the one that ended the process have their files
-                    _Done(unit if (place.folder / unit.file).exists() else Failure(unit, done.reason), 0.0)
+                    _Done(unit if place.store.has(unit.file) else Failure(unit, done.reason), 0.0)
                     for unit, _ in task
                 ]
             else:

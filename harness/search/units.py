@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from nasgauge.data.sealed import measured_file
 from nasgauge.data.sources import open_curves, open_table
+from nasgauge.data.storage import Store
 from nasgauge.data.tables import AccuracyTable, DamagedTable
-from nasgauge.harness.records.results import TRAINED, Settings, Unit
+from nasgauge.harness.records.results import Settings, Unit
 from nasgauge.harness.records.steps import Evaluation, Header, Step, gather, write
 from nasgauge.harness.records.todo import remove
 from nasgauge.harness.search.failures import Failure, Hangs, reason_of, time_limit
@@ -37,7 +39,7 @@ LONGEST: Final = 5.0
 class Place:
     """Where units are run: what does not change their results."""
 
-    folder: Path
+    store: Store
     provenance: Mapping[str, object]
     """The fields `argv`, `commit`, `host` and `versions` of a header; a worker's own host replaces it."""
     machine: "Machine | None" = None
@@ -55,7 +57,7 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
     """
     start = time.perf_counter()
     evaluator = (
-        _table_evaluator(place.folder, settings, unit.dataset, spec)
+        _table_evaluator(place.store.folder, settings, unit.dataset, spec)
         if settings.training is None
         else _training_evaluator(place, settings, unit.dataset)
     )
@@ -94,10 +96,12 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
                 "elapsed": time.perf_counter() - start,
             }
         )
-        path = place.folder / replace(unit, last=seed).file
+        path = place.store.folder / replace(unit, last=seed).file
         write(path, header, gather(done))
+        place.store.keep(measured_file(path), path)
         if before is not None:  # the longer file holds its runs
             remove(before)
+            place.store.keep(before, measured_file(before))
         before, clock = path, time.perf_counter()
     return unit
 
@@ -193,7 +197,7 @@ def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Eval
 
     assert settings.training is not None  # asked by the caller
     trainer = open_trainer(
-        place.folder / TRAINED,
+        place.store,
         dataset,
         settings.training,
         place.machine or Machine(),

@@ -1,18 +1,19 @@
-"""Checkpoints of a training in the safetensors format, written atomically and without pickle."""
+"""Checkpoints of a training in the safetensors format, with a checksum, written atomically and without pickle."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from nasgauge.data.atomic import replacing
-from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.data.checksums import BLANK, KEY, stamped, unaltered
+from nasgauge.spaces.errors import NasgaugeError, reason
 
-FORMAT: Final = "2"
+FORMAT: Final = "3"
 _KEY: Final = "nasgauge"
 
 
@@ -33,9 +34,9 @@ def save_checkpoint(
     >>> tensors["weight"], epochs
     (tensor([1., 1.]), 3)
     """
-    about = json.dumps({"format": FORMAT, "identity": dict(identity), "epochs": done})
+    about = json.dumps({"format": FORMAT, "identity": dict(identity), "epochs": done, KEY: BLANK})
     with replacing(path) as file:
-        file.write(save(dict(tensors), {_KEY: about}))
+        file.write(stamped(save(dict(tensors), {_KEY: about})))
 
 
 def load_checkpoint(path: Path, identity: Mapping[str, str]) -> tuple[dict[str, Tensor], int]:
@@ -54,14 +55,15 @@ def load_checkpoint(path: Path, identity: Mapping[str, str]) -> tuple[dict[str, 
 give another folder or file, or remove it to train from the start
     """
     try:
-        with safe_open(path, framework="pt") as kept:
-            about = json.loads(kept.metadata()[_KEY])
-            version, done = about["format"], int(about["epochs"])
-            found = dict(about["identity"]) if version == FORMAT else {}
-            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        content = path.read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_KEY])
+        version, done = about["format"], int(about["epochs"])
+        found = dict(about["identity"]) if version == FORMAT else {}
+        tensors = load(unaltered(content)) if version == FORMAT else {}
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
         raise WrongCheckpoint(
-            f"{path} is not a complete checkpoint ({str(error).splitlines()[0]}); remove it to train from the start"
+            f"{path} is not a complete checkpoint ({reason(error)}); remove it to train from the start"
         ) from error
     if version != FORMAT:
         raise WrongCheckpoint(

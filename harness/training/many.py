@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any, Final
 import torch
 from filelock import FileLock, Timeout
 
-from nasgauge.harness.engines import Engine, Local, Lost
+from nasgauge.data.storage import Store
+from nasgauge.harness.engines import Engine, Local, Lost, parse_engine
 from nasgauge.harness.records.trainings import Epoch, TrainingRecord
 from nasgauge.harness.training.loaded import Loaded, load
 from nasgauge.harness.training.loop import Step
@@ -52,6 +53,20 @@ def machines(machine: Machine, workers: int) -> list[Machine]:
     return [replace(here, threads=threads)] * count
 
 
+def engine_of_trainings(text: str, place: Machine) -> Engine:
+    """An engine by name and options, whose tasks ask for a GPU where the trainings use one.
+
+    Raises InvalidEngine, MissingExtra.
+
+    >>> engine_of_trainings("slurm", Machine(device="cuda", precision="32")).gpus
+    1
+    """
+    engine = parse_engine(text)
+    if place.device.startswith("cuda") and getattr(engine, "gpus", None) == 0 and "gpus=" not in text:
+        return parse_engine(f"{text},gpus=1")
+    return engine
+
+
 def train_units(
     folder: Path,
     units: Sequence[TrainingUnit],
@@ -64,29 +79,36 @@ def train_units(
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
     on_step: Callable[[Step], None] = lambda _step: None,
     engine: Engine | None = None,
+    storage: str = "",
 ) -> Iterator[tuple[TrainingUnit, TrainingRecord]]:
     """Train units in parallel, each on one of the machines in `places`, and yield them as they finish.
 
     With a single place, training runs in this process and `on_epoch` and `on_step` are called (see `train_unit`). With
     several, or with an engine, progress is visible only in the training records. Processes of an `engine` all use the
-    first of the places, and share the file system with this one.
+    first of the places, and share the file system with this one, unless the files are kept at the URL `storage`: then
+    the records are copied to `folder` in the end, and weights stay at the URL.
 
-    Raises TrainingsFailed at the end for those whose process ended, and whatever `load` and `train_unit` raise.
+    Raises StorageFailed, TrainingsFailed at the end for those whose process ended, and whatever `load` and `train_unit` raise.
     """
     how: dict[str, Any] = {"habits": habits}
     if len(places) == 1 and engine is None:
         how |= {"on_epoch": on_epoch, "on_step": on_step}
     places = tuple(places[:1] if engine else places)
     lost = []
+    store = Store.of(folder.absolute(), storage)
+    store.check()
+    store.bring()
+    store.mark()
     with TemporaryDirectory() as leases:
         source = (images, skip_damaged)
-        train = partial(_train_one, folder.absolute(), places, Path(leases), provenance, source, how)
+        train = partial(_train_one, store, engine is not None, places, Path(leases), provenance, source, how)
         with closing((engine or Local(len(places) or 1)).run(train, units)) as done:
             for unit, record in done:
                 if isinstance(record, Lost):
                     lost.append(f"{unit.cell} seed {unit.seed}: {record.reason}")
                 else:
                     yield unit, record
+    store.bring()
     if lost:
         raise TrainingsFailed(
             f"{len(lost)} trainings failed ({'; '.join(lost)}); run the same command again, which goes on from "
@@ -95,7 +117,8 @@ def train_units(
 
 
 def _train_one(
-    folder: Path,
+    store: Store,
+    elsewhere: bool,
     places: tuple[Machine, ...],
     leases: Path,
     provenance: Mapping[str, object],
@@ -105,7 +128,9 @@ def _train_one(
 ) -> TrainingRecord:
     place = places[0] if len(places) == 1 else _lease(places, leases)[0]
     about = {**provenance, "host": platform.node()}
-    return train_unit(folder, unit, _loaded(unit.dataset, *source, place), about, **how)
+    with store.elsewhere() if elsewhere else nullcontext(store) as own:
+        loaded = _loaded(unit.dataset, *source, place)
+        return train_unit(own.folder, unit, loaded, about, store=own, **how)
 
 
 @lru_cache(maxsize=1)

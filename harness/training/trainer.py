@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from nasgauge.data.storage import Store
 from nasgauge.harness.records.recipes import Recipe
-from nasgauge.harness.records.results import TrainingSettings
+from nasgauge.harness.records.results import TRAINED, TrainingSettings
 from nasgauge.harness.records.steps import Evaluation
 from nasgauge.harness.training.loaded import Loaded, load
 from nasgauge.harness.training.machine import Machine
@@ -21,7 +22,7 @@ class NothingToSearchOn(NasgaugeError, ValueError):
 
 
 class Trainer:
-    """Evaluates cells by training them, each once; finished trainings are read from the records in `folder`.
+    """Evaluates cells by training them, each once; finished trainings are read from the records in the folder `trained`.
 
     The cost of an evaluation is the number of epochs of the recipe, and the measured seconds of its training.
 
@@ -33,21 +34,21 @@ class Trainer:
     >>> loaded = load("made-up", None, Machine(device="cpu", precision="32"))
     >>> recipe = Recipe(name="example", epochs=1, images=64, channels=2, cells=1)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     trainer = Trainer(Path(folder), loaded, recipe, 777, provenance())
+    ...     trainer = Trainer(Store(Path(folder)), loaded, recipe, 777, provenance())
     ...     evaluation = trainer.evaluate(Cell(("skip_connect",) * 6))
     >>> trainer.column, evaluation.epochs
     ('made-up/example', 1.0)
     """
 
     def __init__(
-        self, folder: Path, loaded: Loaded, recipe: Recipe, seed: int, provenance: Mapping[str, object]
+        self, store: Store, loaded: Loaded, recipe: Recipe, seed: int, provenance: Mapping[str, object]
     ) -> None:
         if "valid" not in loaded.held_out(recipe):
             raise NothingToSearchOn(
                 f"dataset {loaded.name} has no validation images, so it cannot be "
                 "searched on; choose cifar10-valid"
             )
-        self._folder = folder
+        self._store = store
         self._loaded = loaded
         self._recipe = recipe
         self._seed = seed
@@ -81,11 +82,12 @@ class Trainer:
         """
         unit = TrainingUnit(cell, self._loaded.name, self._recipe, self._seed)
         record = train_unit(
-            self._folder,
+            self._store.folder / TRAINED,
             unit,
             self._loaded,
             self._provenance,
             habits=Habits(evaluate_every=self._recipe.epochs),
+            store=self._store,
         )
         last = record.epochs[-1]
         seconds = sum(epoch.seconds for epoch in record.epochs)
@@ -94,11 +96,11 @@ class Trainer:
 
 @lru_cache(maxsize=2)
 def open_trainer(
-    folder: Path, dataset: str, settings: TrainingSettings, machine: Machine, provenance: str
+    store: Store, dataset: str, settings: TrainingSettings, machine: Machine, provenance: str
 ) -> Trainer:
     """Open a trainer and load its images to the device; cached per process. `provenance` is JSON.
 
     Raises NothingToSearchOn, ImagesUnavailable, InvalidBatch.
     """
     loaded = load(dataset, Path(settings.images) if settings.images else None, machine)
-    return Trainer(folder, loaded, settings.recipe, settings.seed, json.loads(provenance))
+    return Trainer(store, loaded, settings.recipe, settings.seed, json.loads(provenance))

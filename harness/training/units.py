@@ -20,6 +20,8 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from nasgauge.data.sealed import measured_file
+from nasgauge.data.storage import Store
 from nasgauge.harness.network import Skeleton, build_network, parameters
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.trainings import Epoch, TrainingHeader, TrainingRecord, read, write
@@ -123,6 +125,7 @@ def train_unit(
     habits: Habits = EVERY_EPOCH,
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
     on_step: Callable[[Step], None] = lambda _step: None,
+    store: Store | None = None,
 ) -> TrainingRecord:
     """Train a unit, or resume it from its checkpoint, and return its record.
 
@@ -130,9 +133,10 @@ def train_unit(
     the others wait for it. With data-parallel training, the first process alone reads and writes the folder.
 
     `provenance` has the fields `argv`, `commit` and `versions` of the header. `on_epoch` is called with the metrics of
-    each trained epoch. `on_step` is called after each step, and once for what was done before.
+    each trained epoch. `on_step` is called after each step, and once for what was done before. A `store` keeps the
+    files elsewhere too; `folder` is its folder, or in it.
 
-    Raises TrainingDiverged, WrongCheckpoint, OtherTraining, DamagedTraining, DamagedImages.
+    Raises StorageFailed, TrainingDiverged, WrongCheckpoint, OtherTraining, DamagedTraining, DamagedImages.
 
     >>> import tempfile
     >>> from nasgauge.data.images import open_splits
@@ -150,8 +154,12 @@ def train_unit(
     folder.mkdir(parents=True, exist_ok=True)
     fabric = loaded.fabric
     alone = fabric.is_global_zero
-    lock = folder / f".{unit.name}.lock"
+    lock, record, checkpoint = folder / f".{unit.name}.lock", unit.record(folder), unit.checkpoint(folder)
+    store = store or Store(folder)
     with FileLock(lock) if alone else nullcontext():
+        if alone and store.url:
+            paths = (record, measured_file(record), checkpoint)
+            store.bring(*(path.relative_to(store.folder).as_posix() for path in paths))
         done: TrainingRecord | None = fabric.broadcast(unit.finished(folder) if alone else None)
         if done is not None:
             on_step(Step(len(done.epochs)))
@@ -170,7 +178,8 @@ def train_unit(
         def save(done: int) -> None:
             tensors = training.state()
             if alone:
-                save_checkpoint(unit.checkpoint(folder), tensors, identity, done)
+                save_checkpoint(checkpoint, tensors, identity, done)
+                store.keep(checkpoint)
 
         def after_step(step: Step) -> None:
             if habits.checkpoint_steps and not step.step % habits.checkpoint_steps and step.step < step.steps:
@@ -181,13 +190,15 @@ def train_unit(
             epochs.append(epoch)
             on_epoch(epoch)
             if alone:
-                write(unit.record(folder), header.model_copy(update={"skipped": loaded.skipped}), epochs)
+                write(record, header.model_copy(update={"skipped": loaded.skipped}), epochs)
+                store.keep(measured_file(record), record)
             if epoch.epoch < unit.recipe.epochs and epoch.epoch % habits.checkpoint_every == 0:
                 save(epoch.epoch)
         tensors = {name: value for name, value in training.state().items() if name.startswith(_KEPT)}
         if alone:
             save_checkpoint(unit.weights(folder), tensors, identity, unit.recipe.epochs)
-            unit.checkpoint(folder).unlink(missing_ok=True)
+            checkpoint.unlink(missing_ok=True)
+            store.keep(unit.weights(folder), checkpoint)
             lock.unlink(
                 missing_ok=True
             )  # a process that waits for it, or creates it again, finds the finished record

@@ -89,6 +89,7 @@ def bench(
     out: str | Path | None = None,
     workers: int = -1,
     engine: str = "local",
+    storage: str = "",
     progress: bool = True,
 ) -> Results:
     """Run several searchers on the same table, each with the same seeds and budget.
@@ -125,6 +126,9 @@ def bench(
     engine
         Where searches run: `"local"`, `"ray"`, `"dask"` or `"slurm"`, with options by comma, such as
         `"ray,address=auto"` or `"slurm,partition=cpu,minutes=60"`. Results do not depend on it.
+    storage
+        A URL where the files are kept (`"s3://bucket/path"`, `"gs://…"`, a path), so that machines need not share a
+        file system; `out` becomes a copy of it.
     progress
         Show a progress bar.
 
@@ -151,6 +155,7 @@ def bench(
             rules=Rules(
                 budget=Budget.parse(str(budget)), metric=metric, search_on=search_on, repeats=repeats
             ),
+            storage=storage,
         )
         elsewhere = None if engine == "local" else parse_engine(engine)
         run_campaign(campaign, workers=workers, engine=elsewhere, progress=progress)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nasgauge.api.progress import Bar, progress_bar
+from nasgauge.data.storage import Store
 from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.recipes import Recipe, recipe_named
 from nasgauge.harness.records.trainings import Epoch, TrainingRecord
@@ -40,6 +41,8 @@ def train(
     device: str = "auto",
     precision: str = "auto",
     workers: int = 0,
+    engine: str = "local",
+    storage: str = "",
     machine: "Machine | None" = None,
     habits: "Habits | None" = None,
     skip_damaged: bool = False,
@@ -66,6 +69,11 @@ def train(
         `"auto"`, `"cpu"`, `"cuda"`, …; `"auto"`, `"32"`, `"bf16"` or `"16"`.
     workers
         Cells at once; 0 for one on each GPU, or one on a CPU.
+    engine
+        Where cells are trained, as for `bench`; each is a task, and goes on from its checkpoint if its process ends. On
+        GPUs, a task of `"ray"` or `"slurm"` asks for one, unless its options say otherwise.
+    storage
+        Where the files are kept, as for `bench`; the records are copied to `out`.
     machine
         `nasgauge.harness.training.Machine`, which also sets threads, processes, images on a device, reading processes
         and compilation; in place of `device` and `precision`.
@@ -96,20 +104,22 @@ def train(
     """
     from nasgauge.harness.training import Habits, Machine
     from nasgauge.harness.training.machine import is_first_process
-    from nasgauge.harness.training.many import PACKAGES, machines, train_units
+    from nasgauge.harness.training.many import PACKAGES, engine_of_trainings, machines, train_units
 
     folder = Path(out)
     units = _units(cells, recipe, epochs, dataset, seeds)
+    Store.of(folder, storage).bring()
     records = {unit: unit.finished(folder) for unit in units}
     todo = [unit for unit, record in records.items() if record is None]
     places = machines(machine or Machine(device=device, precision=precision), workers) if todo else []
+    elsewhere = engine_of_trainings(engine, places[0]) if todo and engine != "local" else None
     amount = sum(unit.recipe.epochs for unit in todo)
     with progress_bar("epochs", amount, shown=progress and is_first_process()) as bar:
         bar.say(
             f"{len(units)} trainings on {dataset}, {len(units) - len(todo)} are done; records in {folder}"
         )
         pace = _Pace(bar, amount)
-        with _watched(bar, folder, todo, alone=len(places) == 1):
+        with _watched(bar, folder, todo, alone=len(places) == 1 and elsewhere is None):
             for unit, record in train_units(
                 folder,
                 todo,
@@ -120,6 +130,8 @@ def train(
                 habits=habits or Habits(),
                 on_step=pace.step,
                 on_epoch=lambda epoch: bar.say(_line(epoch)),
+                engine=elsewhere,
+                storage=storage,
             ):
                 records[unit] = record
                 bar.say(f"{unit.name} is done")

@@ -26,6 +26,7 @@ from nasgauge.cli import (
     proxies,
     report,
     score,
+    tenas,
     train,
     transfer,
     verify,
@@ -62,7 +63,7 @@ app.add_typer(data.app, name="data")
 score.app.command()(proxies.cells)
 score.app.command()(agreement.agreement)
 score.app.command()(agreement.settings)
-score.app.command()(proxies.tenas)
+score.app.command()(tenas.tenas)
 score.app.command()(bridge.bridge)
 score.app.command()(final.final)
 score.app.command()(latency.latency)

@@ -84,6 +84,9 @@ def settings(
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
     table: options.Table = DEFAULT_TABLE,
     seed: Annotated[int, typer.Option(help="Random seed of weights, images and bootstrap.", min=0)] = 0,
+    workers: options.Workers = 1,
+    engine: options.Engine = "local",
+    address: options.Address = "",
 ) -> None:
     """Kendall's tau of kappa and regions against the batch size, the number of crops and of repeats.
 
@@ -109,8 +112,9 @@ def settings(
     pixels = open_images(images)
     plan, path = Plan(images_md5=pixels.md5(), seed=seed), out / "settings.parquet"
     ranks = classes()[:count]
+    where = options.engine_of(engine, address, workers)
     with console.progress() as progress:
-        for _ in progress.track(measure(ranks, pixels, plan, path), len(ranks), description="classes"):
+        for _ in progress.track(measure(ranks, pixels, plan, path, where), len(ranks), description="classes"):
             pass
     opened = open_table(table)
     accuracies = {dataset: opened.column(view.report) for dataset, view in opened.views.items()}

@@ -121,6 +121,7 @@ def search(
             seeds=run.chosen_seeds,
             rules=run.rules(),
             machine=Machine(device=device or "auto", precision=precision or "auto"),
+            storage=run.storage,
         )
         _run(campaign, replace(run, workers=max(run.workers, 1)))
     console.out().print(f"results are in {folder}; draw them with: nasgauge report {folder}", markup=False)
@@ -136,6 +137,7 @@ def _on_table(run: options.Run, searchers: str, folder: "Path") -> "Campaign":
         datasets=run.dataset.split(",") if run.dataset else (),
         seeds=run.chosen_seeds,
         rules=run.rules(),
+        storage=run.storage,
     )
 
 
@@ -153,12 +155,11 @@ def _run(campaign: "Campaign", run: options.Run) -> None:
         say(again)
     if kept := campaign.runs - sum(unit.runs for unit in todo):
         say(f"{kept} finished runs are kept")
-    options_of_engine = {"address": run.address} if run.address else {}
-    elsewhere = run.engine != "local" or run.address
+    text = options.engine_text(run.engine, run.address)
     run_campaign(
         campaign,
         todo,
         workers=run.workers,
-        engine=parse_engine(run.engine, options_of_engine) if elsewhere else None,
+        engine=None if text == "local" else parse_engine(text),
         time_limit=run.step_limit,
     )

@@ -13,6 +13,7 @@ from nasgauge.cli import console
 from nasgauge.data import DEFAULT_TABLE
 
 if TYPE_CHECKING:
+    from nasgauge.harness.engines import Engine as AnyEngine
     from nasgauge.harness.search.campaign import Rules
     from nasgauge.harness.search.specs import Searchable
 
@@ -80,6 +81,31 @@ Engine = Annotated[
 Address = Annotated[
     str, typer.Option(help="Of a Ray or Dask cluster.", show_default="a cluster on this machine")
 ]
+
+
+Storage = Annotated[
+    str,
+    typer.Option(
+        help="URL where the files are kept, s3://bucket/path, gs://… or a path; then machines need not share a disk.",
+        show_default="the folder alone", metavar="URL",
+    ),
+]  # fmt: skip
+
+
+def engine_text(engine: str, address: str) -> str:
+    """The two options --engine and --address as one text."""
+    return f"{engine},address={address}" if address else engine
+
+
+def engine_of(engine: str, address: str, workers: int) -> "AnyEngine":
+    """The engine of --engine and --address, or so many processes of this machine.
+
+    Raises InvalidEngine, MissingExtra.
+    """
+    from nasgauge.harness.engines import Local, parse_engine
+
+    text = engine_text(engine, address)
+    return Local(workers) if text == "local" else parse_engine(text)
 
 
 class Repeats(StrEnum):
@@ -150,6 +176,7 @@ class Run:
     workers: Workers = -1
     engine: Engine = "local"
     address: Address = ""
+    storage: Storage = ""
     step_limit: Annotated[
         float,
         typer.Option(help="Seconds in which a searcher must make its next step; 0 for no limit.", min=0),
@@ -169,6 +196,7 @@ class Run:
             self.objective,
             self.constraint,
             self.repeats.value if self.repeats is not Repeats.charge else "",
+            self.storage,
         )
         return RESULTS / "-".join(filter(None, map(_plain, parts)))
 

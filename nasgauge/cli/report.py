@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasgauge.cli import console
+from nasgauge.cli import console, options
+from nasgauge.data.storage import Store
 
 if TYPE_CHECKING:
     from nasgauge.analysis.report.report import Report
@@ -85,8 +86,9 @@ def report(
     curves: Annotated[
         str, typer.Option(help="With --trained: table of learning curves to draw beside ours.")
     ] = "",
+    storage: options.Storage = "",
 ) -> None:
-    """Make the figures, tables and report page of a results folder.
+    """Make the figures, tables and report page of a results folder, or of a copy that is made there of --storage.
 
     Examples:
 
@@ -100,6 +102,7 @@ def report(
 
       nasgauge report results/bench --objective latency@edgegpu+params
     """
+    Store.of(folder, storage).bring()
     extras = None
     if curves and not trained:
         raise console.BadOption(

@@ -48,6 +48,8 @@ def predictors(
     top: Annotated[int, typer.Option(help="K in precision and regret of the top K cells.")] = 25,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     workers: options.Workers = -1,
+    engine: options.Engine = "local",
+    address: options.Address = "",
 ) -> None:
     """Fit surrogates on cells of one size and rank larger cells: the protocol of PNAS, Table 1.
 
@@ -71,13 +73,14 @@ def predictors(
 
     names = tuple(dict.fromkeys(surrogates.split(","))) if surrogates else installed()
     protocol = Protocol(surrogates=names, cells=cells, trials=trials, top=top)
+    where = options.engine_of(engine, address, workers)
     opened = open_table(table)
     view = opened.view(dataset or next(iter(opened.views)))
     column = view.expected if target is Target.metric else view.report
     accuracy = opened.column(column)
     console.err().print(f"table {opened.name}: predicting {column}", markup=False)
     with console.progress() as progress:
-        each = fits(accuracy, protocol, seed=seed, workers=workers)
+        each = fits(accuracy, protocol, seed=seed, engine=where)
         rows = list(chain.from_iterable(progress.track(each, protocol.fits, description="fits")))
     noise = ceilings(accuracy, seed_columns(opened, column), np.random.default_rng(seed))
     means = summary(rows, noise)

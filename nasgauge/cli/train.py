@@ -64,6 +64,9 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32, bf16 or 16.")] = "auto",
     workers: options.Workers = -1,
+    engine: options.Engine = "local",
+    address: options.Address = "",
+    storage: options.Storage = "",
     threads: Annotated[int | None, typer.Option(help="CPU threads per worker.", min=1)] = None,
     processes: Annotated[
         int,
@@ -170,6 +173,8 @@ def train(
         images=Path(images) if images else None,
         out=out,
         workers=max(workers, 0),
+        engine=options.engine_text(engine, address),
+        storage=storage,
         machine=machine,
         habits=Habits(
             evaluate_every=evaluate_every,

@@ -16,6 +16,7 @@ def verify(
         str, typer.Option(help="Searchers module:Class that may be imported and run again, by comma.")
     ] = "",
     workers: options.Workers = -1,
+    storage: options.Storage = "",
 ) -> None:
     """Check the checksum of every file of a results folder: exit code 0 all fit, 1 not.
 
@@ -25,9 +26,11 @@ def verify(
 
       nasgauge verify results/bench --rerun 20
     """
+    from nasgauge.data.storage import Store
     from nasgauge.harness.engines import Local
     from nasgauge.verification import verify
 
+    Store.of(folder, storage).bring()
     trusted = tuple(trust.split(",")) if trust else ()
     found = verify(folder, rerun=rerun, seed=seed, trusted=trusted, engine=Local(workers))
     say = console.out().print

@@ -8,16 +8,18 @@ of paths (see `nasgauge.spaces.progressions`), because by number of nodes the fi
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from itertools import product
 from typing import Final, Literal, NamedTuple
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.analysis.statistics.correlation import agreement, kendall, kendall_interval
 from nasgauge.data.tables import AccuracyTable, Column
+from nasgauge.harness.engines import HERE, Engine, whole
 from nasgauge.searchers.surrogates import SURROGATES, Predictor
 from nasgauge.spaces.cells import ROUTES, Cell
 from nasgauge.spaces.errors import NasgaugeError
@@ -146,24 +148,30 @@ def sizes() -> dict[int, tuple[Cell, ...]]:
     return {size: tuple(cells) for size, cells in by_size.items()}
 
 
-def trials(accuracy: Array, protocol: Protocol, *, seed: int = 0, workers: int = 1) -> Iterator[list[Row]]:
+def trials(
+    accuracy: Array, protocol: Protocol, *, seed: int = 0, engine: Engine = HERE
+) -> Iterator[list[Row]]:
     """Run all fits of a study and yield the rows of each.
 
     `accuracy` is (15625,), in percent, by rank of the cell. In a trial, all surrogates are fitted on the same cells. The
-    results do not depend on `workers`, the number of parallel processes.
+    results and their order do not depend on the engine.
+
+    Raises TaskLost.
 
     >>> protocol = Protocol(surrogates=("forest",), cells=20, trials=1, resamples=5)
     >>> accuracy = np.random.default_rng(0).uniform(50, 95, 15625)
     >>> [row.tested for row in next(trials(accuracy, protocol))]
     ['fit', 'same', 'larger']
     """
-    jobs = (
-        joblib.delayed(_trial)(accuracy, protocol, seed, trial, size, name)
-        for trial in range(protocol.trials)
-        for size in sizes()
-        for name in protocol.surrogates
-    )
-    yield from joblib.Parallel(n_jobs=workers, return_as="generator")(jobs)
+    tasks = list(product(range(protocol.trials), sizes(), protocol.surrogates))
+    waiting, following = dict[tuple[int, int, str], list[Row]](), iter(tasks)
+    task = next(following)
+    with closing(whole(engine.run(partial(_trial, accuracy, protocol, seed), tasks))) as results:
+        for done, rows in results:
+            waiting[done] = rows
+            while task in waiting:
+                yield waiting.pop(task)
+                task = next(following, task)
 
 
 def ceilings(accuracy: Array, seeds: Sequence[Array], rng: np.random.Generator) -> list[Ceiling]:
@@ -208,7 +216,8 @@ def seed_columns(table: AccuracyTable, column: Column) -> list[Array]:
     return [table.columns[replace(column, seed=seed)] for seed in seeds]
 
 
-def _trial(accuracy: Array, protocol: Protocol, seed: int, trial: int, size: int, name: str) -> list[Row]:
+def _trial(accuracy: Array, protocol: Protocol, seed: int, task: tuple[int, int, str]) -> list[Row]:
+    trial, size, name = task
     drawing, fitting, resampling = np.random.SeedSequence([seed, trial, size]).spawn(3)
     cells = sizes()[size]
     order = np.random.default_rng(drawing).permutation(len(cells)).tolist()

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
-from nasgauge.harness.records.checksums import checksum
+from nasgauge.data.checksums import BLANK, KEY, checksum, stamped, unaltered
 from nasgauge.spaces.errors import reason
 
 MEASURED: Final = "measured"
@@ -72,6 +72,11 @@ class Sealed:
         return checksum(content, self.measured.values())
 
 
+def measured_file(path: Path) -> Path:
+    """Where what was measured stands, of a file of content."""
+    return path.parent / MEASURED / path.name
+
+
 def write_sealed(path: Path, pair: Sealed) -> None:
     """Write both files, each atomically; what was measured first, so that a file that is there is whole."""
     columns: dict[str, pa.Array] = {name: pa.array(values) for name, values in pair.columns.items()}
@@ -80,7 +85,7 @@ def write_sealed(path: Path, pair: Sealed) -> None:
     content = parquet(columns, {**pair.header, "digest": pair.digest})
     about = {**pair.about, "digest": pair.measured_digest, _BYTES: hashlib.sha256(content).hexdigest()}
     measured = {name: pa.array(values) for name, values in pair.measured.items()}
-    for place, text in ((path.parent / MEASURED / path.name, parquet(measured, about)), (path, content)):
+    for place, text in ((measured_file(path), parquet(measured, about)), (path, content)):
         with replacing(place) as file:
             file.write(text)
 
@@ -92,7 +97,7 @@ def quick_header(path: Path, version: int) -> Mapping[str, Any] | None:
     """
     try:
         content = path.read_bytes()
-        about = json.loads(pq.read_schema(path.parent / MEASURED / path.name).metadata[_HEADER])
+        about = json.loads(pq.read_schema(measured_file(path)).metadata[_HEADER])
         if about[_BYTES] != hashlib.sha256(content).hexdigest():
             return None
         header: dict[str, Any] = json.loads(pq.read_schema(pa.BufferReader(content)).metadata[_HEADER])
@@ -129,7 +134,7 @@ def with_measured(path: Path, pair: Sealed) -> Sealed:
 
     Raises Damaged.
     """
-    beside = path.parent / MEASURED / path.name
+    beside = measured_file(path)
     if not beside.exists():
         return pair
     harmless = "remove it: only measured times are lost"
@@ -139,6 +144,38 @@ def with_measured(path: Path, pair: Sealed) -> Sealed:
     if whole.measured_digest != digest:
         raise Damaged(f"{beside} was altered, or is that of another file; {harmless}")
     return whole
+
+
+def write_table(path: Path, table: pa.Table, key: bytes, about: Mapping[str, Any]) -> None:
+    """Write a parquet file of its own, with a header as JSON under `key`, atomically and with a checksum."""
+    header = json.dumps({**about, KEY: BLANK}).encode()
+    file = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({key: header}), file, compression="zstd")
+    with replacing(path) as opened:
+        opened.write(stamped(file.getvalue()))
+
+
+def read_table(path: Path, key: bytes) -> tuple[pa.Table, dict[str, Any]]:
+    """Read a file of `write_table`, and its header.
+
+    Raises Damaged, whose message says what is wrong with the file.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_table(Path(folder) / "a.parquet", pa.table({"x": [1]}), b"example", {"seed": 1})
+    ...     table, about = read_table(Path(folder) / "a.parquet", b"example")
+    >>> table["x"].to_pylist(), about
+    ([1], {'seed': 1})
+    """
+    try:
+        table = pq.ParquetFile(io.BytesIO(unaltered(path.read_bytes()))).read(use_threads=False)
+        about = json.loads(table.schema.metadata[key])
+        del about[KEY]
+    except KeyError:
+        raise Damaged("it holds something else") from None
+    except _DAMAGE as error:
+        raise Damaged(reason(error)) from error
+    return table, about
 
 
 def parquet(columns: Mapping[str, pa.Array], header: Mapping[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 KEY: Final = "sha256"
 """Name of the checksum in a JSON file."""
+BLANK: Final = "nasgauge-sha256:" + "0" * 64
+"""Where the checksum of a binary file will stand, which is that of the file with this in its place."""
+_STAMP: Final = re.compile(rb"nasgauge-sha256:[0-9a-f]{64}")
 
 
 def checksum(content: Mapping[str, Any], arrays: Iterable[NDArray[np.generic]] = ()) -> str:
@@ -48,4 +52,34 @@ def opened(text: bytes, version: int | None = None) -> dict[str, Any]:
         raise ValueError(f"it has format {content.get('format')}, this version reads {version}")
     if content.pop(KEY) != checksum(content):
         raise ValueError(f"it was altered: its content does not fit its {KEY}")
+    return content
+
+
+def stamped(content: bytes) -> bytes:
+    """The content of a file with its checksum in place of `BLANK`, which it holds once.
+
+    >>> whole = stamped(b"content " + BLANK.encode())
+    >>> unaltered(whole) == whole
+    True
+    >>> unaltered(whole.replace(b"content", b"context"))
+    Traceback (most recent call last):
+    ...
+    ValueError: it was altered: its content does not fit its checksum
+    """
+    return content.replace(BLANK.encode(), b"nasgauge-sha256:" + hashlib.sha256(content).hexdigest().encode())
+
+
+def unaltered(content: bytes) -> bytes:
+    """The content itself, if it is as `stamped` made it.
+
+    Raises ValueError.
+    """
+    found = _STAMP.search(content)
+    if found is None:
+        raise ValueError("it has no checksum")
+    digest = hashlib.sha256(content[: found.start()])
+    digest.update(BLANK.encode())
+    digest.update(memoryview(content)[found.end() :])
+    if digest.hexdigest().encode() != found[0][-64:]:
+        raise ValueError("it was altered: its content does not fit its checksum")
     return content
