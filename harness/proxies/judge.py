@@ -6,9 +6,8 @@ Supports NAS-Bench-201 and the DARTS search space.
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -19,7 +18,7 @@ from nasgauge.data.images import ImageSet, augmented, crops
 from nasgauge.harness.network import Choices, Network, Skeleton, initialise
 from nasgauge.harness.network.darts import BlockNetwork
 from nasgauge.harness.ntk import Workspace
-from nasgauge.harness.proxies.batch import generator_of
+from nasgauge.harness.proxies.batch import generator_of, one_thread
 from nasgauge.harness.proxies.tenas import kappa, regions
 from nasgauge.searchers.pruning import Comparison, Settings
 
@@ -199,7 +198,7 @@ class Judge:
         return generator_of(self.seed, self._round, *role)
 
     def _spread(self, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
-        with _one_thread_each(), ThreadPoolExecutor(self.workers) as pool:
+        with one_thread(), ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(work, items))
 
 
@@ -210,13 +209,3 @@ def _smaller(weights: nn.Module, make: Callable[[Choices], nn.Module], choices: 
     kept = weights.state_dict()
     network.load_state_dict({name: kept[name] for name in network.state_dict()}, assign=True)
     return network.train()
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

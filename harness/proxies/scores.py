@@ -19,7 +19,7 @@ from nasgauge.data.storage import Store
 from nasgauge.harness.engines import HERE, Engine, whole
 from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
-from nasgauge.harness.proxies.batch import Batch, Passes, generator_of
+from nasgauge.harness.proxies.batch import Batch, Passes, generator_of, one_thread
 from nasgauge.harness.proxies.judge import KAPPA, REGIONS
 from nasgauge.harness.proxies.registry import Proxy, proxies
 from nasgauge.harness.proxies.score_files import Recipe, Score, UnfitScores, difference, read, write
@@ -201,7 +201,7 @@ def score_cells(
         else:
             todo.append(block)
     under = folder.relative_to(store.folder)
-    score = partial(_score_block, scorer, store, under, crossed, torch.get_num_threads())
+    score = partial(_score_block, scorer, store, under, crossed)
     with closing(whole(engine.run(score, todo))) as results:
         for block, _ in results:
             done += len(block.ranks)
@@ -221,9 +221,8 @@ class Block(NamedTuple):
         return f"part-{self.start:05d}.parquet"
 
 
-def _score_block(scorer: Scorer, store: Store, under: Path, crossed: int, threads: int, block: Block) -> None:
-    torch.set_num_threads(threads)
-    with store.elsewhere() as own:
+def _score_block(scorer: Scorer, store: Store, under: Path, crossed: int, block: Block) -> None:
+    with one_thread(), store.elsewhere() as own:
         path = own.folder / under / block.file
         draws = [
             scorer.recipe.draws if place < crossed else 1 for place, _ in enumerate(block.ranks, block.start)

@@ -18,7 +18,7 @@ from nasgauge.data.sealed import read_table, write_table
 from nasgauge.harness.engines import HERE, Engine, whole
 from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
-from nasgauge.harness.proxies.batch import generator_of
+from nasgauge.harness.proxies.batch import generator_of, one_thread
 from nasgauge.harness.proxies.judge import KAPPA, REGIONS
 from nasgauge.harness.proxies.score_files import UnfitScores
 from nasgauge.harness.proxies.scores import live
@@ -86,7 +86,7 @@ def measure(
     pieces = [crops(images, max(plan.samples), generator_of(plan.seed, 1, r)) for r in range(plan.repeats)]
     order = {rank: place for place, rank in enumerate(ranks)}
     todo = [rank for rank in ranks if rank not in kept]
-    function = partial(_all_of, plan, pixels, pieces, torch.get_num_threads())
+    function = partial(_all_of, plan, pixels, pieces)
     with closing(whole(engine.run(function, todo))) as results:
         for rank, values in results:
             kept[rank] = values
@@ -95,14 +95,14 @@ def measure(
             yield len(kept.keys() & order.keys()), len(ranks)
 
 
-def _all_of(plan: Plan, pixels: list[Tensor], pieces: list[Tensor], threads: int, rank: int) -> list[Value]:
-    torch.set_num_threads(threads)
+def _all_of(plan: Plan, pixels: list[Tensor], pieces: list[Tensor], rank: int) -> list[Value]:
     workspace = Workspace()
-    return [
-        value
-        for repeat in range(plan.repeats)
-        for value in _measured(rank, plan, repeat, pixels[repeat], pieces[repeat], workspace)
-    ]
+    with one_thread():
+        return [
+            value
+            for repeat in range(plan.repeats)
+            for value in _measured(rank, plan, repeat, pixels[repeat], pieces[repeat], workspace)
+        ]
 
 
 def _measured(

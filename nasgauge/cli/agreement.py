@@ -84,7 +84,7 @@ def settings(
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
     table: options.Table = DEFAULT_TABLE,
     seed: Annotated[int, typer.Option(help="Random seed of weights, images and bootstrap.", min=0)] = 0,
-    workers: options.Workers = 1,
+    workers: options.Workers = -1,
     engine: options.Engine = "local",
     address: options.Address = "",
 ) -> None:

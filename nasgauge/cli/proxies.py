@@ -37,7 +37,7 @@ def cells(
     out: options.Out = options.RESULTS / "scores",
     images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
-    workers: options.Workers = 1,
+    workers: options.Workers = -1,
     engine: options.Engine = "local",
     address: options.Address = "",
     storage: options.Storage = "",
@@ -74,7 +74,7 @@ def cells(
         "--share": share != "1/1",
     }
     only |= {
-        "--workers": workers != 1,
+        "--workers": workers != -1,
         "--engine": engine != "local",
         "--address": address,
         "--storage": storage,
