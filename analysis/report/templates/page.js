@@ -182,7 +182,7 @@ const DRAW = {
       }));
       traces.annotations = plain;
     }
-    const axis = (names, places) => ({ type: "category", tickmode: "array", tickvals: places.map(String), ticktext: label(names, places) });
+    const axis = (names, places) => ({ type: "category", showgrid: false, tickmode: "array", tickvals: places.map(String), ticktext: label(names, places) });
     return {
       traces, height: 130 + 26 * rows.length,
       layout: layout({ annotations: traces.annotations ?? [], xaxis: { ...axis(chart.x, columns), tickangle: columns.length > 3 ? -60 : 0 }, yaxis: { ...axis(chart.y, rows), autorange: "reversed" } }),
