@@ -1,4 +1,4 @@
-"""The contract of a searcher, as eleven laws, and tests of each.
+"""The contract of a searcher, as twelve laws, and tests of each.
 
 landscape  a computed oracle, so that no table is near
 laws       each law, tried on a searcher in this process
