@@ -80,8 +80,13 @@ def _with_torch(folder: Path) -> dict[str, Kind]:
     score_files.write(scores, [Score(rank, "snip", 0, 0, 1.5 * rank, "", 0.1) for rank in range(5)], Recipe())
     table = pa.table({name: pa.array([1]) for name in ("rank", "size", "repeat", "value", "seconds")})
     write_table(values, table.append_column("proxy", pa.array(["kappa"])), b"nasgauge-settings", {"seed": 0})
+
+    def _checkpoint() -> str:
+        tensors, epoch = load_checkpoint(weights, {"cell": "a"})
+        return repr((sorted(tensors.items()), epoch))
+
     return {
-        "checkpoint": Kind(weights, lambda: repr(load_checkpoint(weights, {"cell": "a"}))),
+        "checkpoint": Kind(weights, _checkpoint),
         "scores": Kind(scores, lambda: score_files.read(scores)),
         "sizes": Kind(values, lambda: sizes.read(values)),
     }

@@ -400,3 +400,17 @@ class DrawsByCosts(MinimisesHalf):
 
     def tell_costs(self, cell: Cell, accuracy: float, costs: tuple[float, ...]) -> None:
         self.rng = np.random.default_rng()
+
+
+# --- no searcher: a task of an engine
+
+
+def square_or_die(task: tuple[int, str, bool]) -> int:
+    """The square of a number; the process of number 3 ends, the first time or always."""
+    number, folder, always = task
+    mark = Path(folder) / str(number)
+    with mark.open("a") as file:
+        file.write("x")
+    if number == 3 and (always or len(mark.read_text()) == 1):
+        os._exit(9)
+    return number**2

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from planted import square_or_die
 
 from nasgauge.analysis.results.campaign import load
 from nasgauge.harness.engines import Local, Lost
@@ -139,20 +140,10 @@ def test_units_that_failed_are_tried_again_and_nothing_else(toy_file: Path, tmp_
 # --- engines
 
 
-def _square_or_die(task: tuple[int, str, bool]) -> int:
-    number, folder, always = task
-    mark = Path(folder) / str(number)
-    with mark.open("a") as file:
-        file.write("x")
-    if number == 3 and (always or len(mark.read_text()) == 1):
-        os._exit(9)
-    return number**2
-
-
 @pytest.mark.parametrize("always", [False, True])
 def test_a_task_whose_process_ends_is_run_again_alone_and_then_lost(always: bool, tmp_path: Path) -> None:
     tasks = [(number, str(tmp_path), always) for number in range(12)]
-    results = {number: result for (number, _, _), result in Local(2).run(_square_or_die, tasks)}
+    results = {number: result for (number, _, _), result in Local(2).run(square_or_die, tasks)}
     assert {n: r for n, r in results.items() if n != 3} == {n: n**2 for n in range(12) if n != 3}
     if always:
         assert isinstance(results[3], Lost)

@@ -37,6 +37,7 @@ def bucket() -> Iterator[str]:
     for package in ("moto", "flask", "flask_cors", "boto3", "s3fs"):
         pytest.importorskip(package)
     import boto3
+    from joblib.externals.loky import get_reusable_executor
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -54,6 +55,7 @@ def bucket() -> Iterator[str]:
             "AWS_MAX_ATTEMPTS": "1",
         }.items():
             patch.setenv(name, value)
+        get_reusable_executor().shutdown(kill_workers=True)  # those that are there do not know the variables
         try:
             for _ in range(300):
                 with socket.socket() as probe:

@@ -95,11 +95,12 @@ class Scorer:
         crossed = [(weights, batch) for weights in range(draws) for batch in range(draws)]
         repeated = sorted({*crossed, *((repeat, repeat) for repeat in range(self.recipe.repeats))})
         scores: list[Score] = []
-        for name, draw in product(("kappa", "regions"), repeated):
-            if name in self.named:
-                scores.append(self._score(cell, name, draw, partial(self._of_tenas, cell, name, *draw)))
-        for weights, batch in crossed:
-            scores += self._on_benchmark(cell, weights, batch)
+        with one_thread():
+            for name, draw in product(("kappa", "regions"), repeated):
+                if name in self.named:
+                    scores.append(self._score(cell, name, draw, partial(self._of_tenas, cell, name, *draw)))
+            for weights, batch in crossed:
+                scores += self._on_benchmark(cell, weights, batch)
         return scores
 
     def _score(
@@ -222,7 +223,7 @@ class Block(NamedTuple):
 
 
 def _score_block(scorer: Scorer, store: Store, under: Path, crossed: int, block: Block) -> None:
-    with one_thread(), store.elsewhere() as own:
+    with store.elsewhere() as own:
         path = own.folder / under / block.file
         draws = [
             scorer.recipe.draws if place < crossed else 1 for place, _ in enumerate(block.ranks, block.start)
