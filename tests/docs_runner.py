@@ -85,6 +85,8 @@ def shorter(arguments: list[str]) -> list[str]:
             fewer.pop(option, None)
         if option in ("--budget", "-b") and value.endswith("epochs"):
             fewer["--budget"] = "2000 epochs"
+    if name == "score cells" and "--all" not in words:
+        del fewer["--workers"]
     if name == "search" and "train" in words:
         fewer["--budget"] = "2"
     return arguments + [
