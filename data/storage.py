@@ -158,6 +158,15 @@ class Store:
         if self.folder.is_dir() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
             raise StorageFailed(f"{self.folder} holds files that are not from {self.url}; give a new folder")
 
+    def begin(self) -> None:
+        """Bring the folder up to what is at the URL, and mark it as a copy of that; without a URL only `check`.
+
+        Raises StorageFailed.
+        """
+        self.check()
+        self.bring()
+        self.mark()
+
     def mark(self) -> None:
         """Make the folder a copy of what is at the URL."""
         if self.url and not (self.folder / MARK).is_file():

@@ -8,7 +8,6 @@ from nasgauge.analysis.results.pareto import Known
 from nasgauge.data.figures import NoCosts, figures
 from nasgauge.data.shipped import HARDWARE
 from nasgauge.data.sources import open_table
-from nasgauge.harness.records.results import OWN_TABLE
 from nasgauge.harness.search.specs import Searchable, Spec
 from nasgauge.spaces.objectives import Objective, constraints, objectives
 
@@ -53,8 +52,7 @@ def known_of(folder: Path, campaign: Campaign, objective: str = "") -> tuple[Kno
     chosen = objectives(objective) or tuple(dict.fromkeys(_of_searchers(campaign)))
     found: list[Known] = []
     if chosen and settings.training is None:
-        own = settings.table == OWN_TABLE
-        table = open_table(folder / OWN_TABLE if own else settings.table)
+        table = open_table(settings.table_in(folder))
         for dataset in campaign.datasets:
             for one in chosen:
                 try:

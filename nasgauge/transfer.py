@@ -10,7 +10,6 @@ from nasgauge.analysis.results.transfer import transfer
 from nasgauge.analysis.statistics.recommendations import Rule
 from nasgauge.data.sources import open_table
 from nasgauge.data.tables import DamagedTable
-from nasgauge.harness.records.results import OWN_TABLE
 from nasgauge.spaces.errors import NasgaugeError
 
 
@@ -27,7 +26,7 @@ def transfer_of(folder: Path, campaign: Campaign, rule: Rule = "incumbent") -> p
     settings = campaign.settings
     if settings.training is not None:
         raise NoTransfer(f"the cells in {folder} were trained on one dataset; search on a table")
-    table = open_table(folder / OWN_TABLE if settings.table == OWN_TABLE else settings.table)
+    table = open_table(settings.table_in(folder))
     if table.sha256 != settings.table_sha256:
         raise DamagedTable(
             f"{settings.table} has checksum {table.sha256[:12]}, the campaign began with {settings.table_sha256[:12]}"

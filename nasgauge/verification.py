@@ -14,7 +14,6 @@ from nasgauge.data.storage import Store
 from nasgauge.harness.engines import Engine, Local, Lost
 from nasgauge.harness.records import trainings
 from nasgauge.harness.records.results import (
-    OWN_TABLE,
     TRAINED,
     Settings,
     Unit,
@@ -133,7 +132,7 @@ def _read_all(folder: Path, verdict: Verdict) -> Iterator[_Stored]:
 def _run_again(
     folder: Path, settings: Settings, chosen: list[_Stored], verdict: Verdict, engine: Engine
 ) -> None:
-    settings = settings.model_copy(update={"table": _table(folder, settings)})
+    settings = settings.model_copy(update={"table": settings.table_in(folder.resolve())})
     with TemporaryDirectory() as temporary:
         place = Place(store=Store(Path(temporary)), provenance={})
 
@@ -164,13 +163,8 @@ def _name(searcher: str) -> str:
 
 
 def _oracle(folder: Path, settings: Settings, dataset: str) -> Table:
-    name = _table(folder, settings)
+    name = settings.table_in(folder.resolve())
     metric = SearchMetric.parse(settings.metric) if settings.metric else None
     return Table(
         open_table(name), dataset, metric=metric, curves=open_curves(name), search_on=settings.search_on
     )
-
-
-def _table(folder: Path, settings: Settings) -> str:
-    """The table's name, or the path of one that is kept in the folder."""
-    return str((folder / OWN_TABLE).resolve()) if settings.table == OWN_TABLE else settings.table

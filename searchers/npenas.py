@@ -1,13 +1,13 @@
 """NPENAS-NP: evolution whose children are chosen by a graph predictor (Wei et al., 2020)."""
 
 import math
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from nasgauge.searchers.surrogates import Predictor
 from nasgauge.searchers.surrogates.graphs import GraphSurrogate
+from nasgauge.searchers.surrogates.ranking import distinct
 from nasgauge.spaces.nb201 import Space
 
 C = TypeVar("C")
@@ -71,35 +71,34 @@ class NPENAS(Generic[C]):
     def ask(self) -> list[C]:
         """Random cells first, then the best of many mutations."""
         if not self._results:
-            return self._fresh(lambda: self.space.sample(self.rng), self.initial, 100 * self.initial)
+            return self._random(self.initial)
         best_first = sorted(self._results, key=lambda result: -result[0])
         self.predictor.learn([cell for _, cell in best_first], [accuracy for accuracy, _ in best_first])
-        known, pool = set(self._asked), list[C]()
+        pool: dict[str, C] = {}
         for _, parent in best_first[: self.parents]:
-            wanted = self.candidates - len(pool)
-            pool += self._fresh(lambda: self.space.mutate(parent, self.rng), wanted, self.candidates)  # noqa: B023
-        self._asked = known
+            pool |= distinct(
+                self.space,
+                lambda: self.space.mutate(parent, self.rng),  # noqa: B023 - called at once
+                self.candidates - len(pool),
+                draws=self.candidates,
+                asked=self._asked | pool.keys(),
+            )
         if not pool:  # all that is near was evaluated
-            return self._fresh(lambda: self.space.sample(self.rng), self.batch, 100 * self.batch)
-        order = np.argsort(-self.predictor.predict(pool), kind="stable")
-        chosen = [pool[place] for place in order[: self.batch].tolist()]
-        self._asked.update(map(self.space.canonical, chosen))
-        return chosen
+            return self._random(self.batch)
+        texts, cells = list(pool), list(pool.values())
+        order = np.argsort(-self.predictor.predict(cells), kind="stable")[: self.batch].tolist()
+        self._asked.update(texts[place] for place in order)
+        return [cells[place] for place in order]
 
     def tell(self, cell: C, accuracy: float) -> None:
         """Record the evaluation; a cell that failed to train (NaN) is left out."""
         if math.isfinite(accuracy):
             self._results.append((accuracy, cell))
 
-    def _fresh(self, draw: Callable[[], C], count: int, draws: int) -> list[C]:
-        """Up to `count` cells of `draws` drawn, no two equal in structure and none met before."""
-        found: list[C] = []
-        for _ in range(draws):
-            if len(found) >= count:
-                break
-            cell = draw()
-            text = self.space.canonical(cell)
-            if text not in self._asked:
-                self._asked.add(text)
-                found.append(cell)
-        return found
+    def _random(self, count: int) -> list[C]:
+        """Up to so many random cells, no two equal in structure and none asked for before."""
+        found = distinct(
+            self.space, lambda: self.space.sample(self.rng), count, draws=100 * count, asked=self._asked
+        )
+        self._asked.update(found)
+        return list(found.values())

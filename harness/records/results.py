@@ -79,6 +79,10 @@ class Settings(BaseModel):
     training: TrainingSettings | None = None
     """None: cells are looked up in `table`. Otherwise they are trained, and `table` is a name for that."""
 
+    def table_in(self, folder: Path) -> str:
+        """The table's name, or the path of one that is kept in the folder of these settings."""
+        return str(folder / OWN_TABLE) if self.table == OWN_TABLE else self.table
+
     @property
     def seed_range(self) -> str:
         """The seeds in words: `seeds 0 to 99`."""

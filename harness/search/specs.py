@@ -137,7 +137,7 @@ class Spec:
         spec = replace(self, options=tuple(sorted(options.items())))
         try:
             with time_limit(TIME_LIMIT, lambda: None):
-                spec._made(NB201(), np.random.default_rng(0), (), None, {})
+                spec._made(NB201(), np.random.default_rng(0))
         except NasgaugeError:
             raise
         except (Exception, SystemExit, Hangs) as error:
@@ -196,26 +196,21 @@ class Spec:
         Raises InvalidOption if its constructor raises ValueError, or if there are objectives or constraints and the
         space has no figures; InvalidConstraint if no cell meets the constraints, NoCosts.
         """
-        aims = self.aims
-        if not aims:
-            return self._made(space, rng, fidelities, None, aims)
+        if not self.aims:
+            return self._made(space, rng, fidelities)
         if not isinstance(space, NB201):
             raise InvalidOption(f"searcher {self}: objectives and constraints need cells of nb201")
-        return self._made(space, rng, fidelities, dataset, aims)
+        return self._made(space, rng, fidelities, dataset)
 
     def _made(
-        self,
-        space: Any,
-        rng: np.random.Generator,
-        fidelities: Sequence[int],
-        dataset: str | None,
-        aims: Mapping[str, Option],
+        self, space: Any, rng: np.random.Generator, fidelities: Sequence[int] = (), dataset: str | None = None
     ) -> CellSearcher:
-        own, options = self._own(), dict[str, Any](self.options)
+        """As `make`; without a dataset, objectives and constraints play no part."""
+        own, aims, options = self._own(), self.aims, dict[str, Any](self.options)
         warm = {key: options.pop(key) for key in _WARM.keys() - own.keys() if key in options}
-        for key in self.aims:
+        for key in aims:
             del options[key]
-        if self.asks_epochs and (unfit := [*warm, *self.aims]):
+        if self.asks_epochs and (unfit := [*warm, *aims]):
             raise InvalidOption(
                 f"searcher {self.name} chooses how long cells are trained; {', '.join(unfit)} cannot do so, leave it out"
             )

@@ -96,9 +96,7 @@ def train_units(
     places = tuple(places[:1] if engine else places)
     lost = []
     store = Store.of(folder.absolute(), storage)
-    store.check()
-    store.bring()
-    store.mark()
+    store.begin()
     with TemporaryDirectory() as leases:
         source = (images, skip_damaged)
         train = partial(_train_one, store, engine is not None, places, Path(leases), provenance, source, how)

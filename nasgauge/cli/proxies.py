@@ -88,9 +88,7 @@ def cells(
     recipe = Recipe(images=images, images_md5=opened.md5() if every else "", draws=draws)
     if every:
         where, store = options.engine_of(engine, address, workers), Store.of(out, storage)
-        store.check()
-        store.bring()
-        store.mark()
+        store.begin()
         if any(out.rglob("part-*.parquet")) and not (resume or parts > 1):
             raise UnfitScores(f"{out} already holds scores; add --resume to continue, or give another folder")
         firsts = classes()[:count]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from nasgauge.conformance.laws import LAWS, compare
-from nasgauge.conformance.trial import Broken
+from nasgauge.conformance.laws import LAWS
+from nasgauge.conformance.trial import Broken, compare
 from nasgauge.harness.search.specs import Searchable, UnknownSearcher, text_of
 
 QUERIES: Final = 60

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.conformance.landscape import Landscape
-from nasgauge.conformance.trial import Broken, Trial, Watched
+from nasgauge.conformance.trial import Broken, Trial, Watched, compare
 from nasgauge.harness.records.steps import Step
 from nasgauge.harness.search.runner import Budget, run
 from nasgauge.searchers.aims import Aimed, CostSearcher
@@ -34,11 +34,11 @@ def costs(trial: Trial, base: Sequence[Step[Cell]]) -> None:  # noqa: ARG001 - o
         first = _cells(trial, figures, how)
         if not first:
             raise Broken(LAW, f"{how} the first ask returned nothing")
-        _compare(first, _cells(trial, figures, how), f"{how} once more")
+        compare(LAW, first, _cells(trial, figures, how), f"{how} once more")
         asked = np.zeros(N_CELLS, dtype=bool)
         asked[[cell.rank for cell in first]] = True
         other = np.where(asked[:, None], figures, 2 * figures)
-        _compare(first, _cells(trial, other, how), f"{how}, all but those of its cells changed,")
+        compare(LAW, first, _cells(trial, other, how), f"{how}, all but those of its cells changed,")
 
 
 def _cells(trial: Trial, figures: Array, how: str) -> list[Cell]:
@@ -47,12 +47,3 @@ def _cells(trial: Trial, figures: Array, how: str) -> list[Cell]:
         return [step.cell for step in run(aimed, Landscape(), Budget(trial.queries))]
     except Broken as broken:
         raise Broken(LAW, f"{how}: {broken.evidence}") from broken
-
-
-def _compare(first: Sequence[Cell], second: Sequence[Cell], how: str) -> None:
-    if (
-        place := next((n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
-    ) is not None:
-        raise Broken(LAW, f"query {place + 1} was {first[place]}, and {how} it is {second[place]}")
-    if len(first) != len(second):
-        raise Broken(LAW, f"the search had {len(first)} queries, and {how} it has {len(second)}")

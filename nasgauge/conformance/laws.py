@@ -16,7 +16,7 @@ import joblib
 
 from nasgauge.conformance.costs import costs
 from nasgauge.conformance.landscape import Landscape
-from nasgauge.conformance.trial import Broken, Trial, Watched
+from nasgauge.conformance.trial import Broken, Trial, Watched, compare
 from nasgauge.data.atomic import replacing
 from nasgauge.harness.records.steps import Step
 from nasgauge.harness.search.runner import Budget, run
@@ -188,15 +188,6 @@ def advance(
         watched.tell(cell, landscape.evaluate(cell).validation)
         cells.append(_text(cell))
     return cells, waiting
-
-
-def compare(law: str, expected: Sequence[str], found: Sequence[str], how: str) -> None:
-    """Raises Broken with the first difference of two searches."""
-    for place, (a, b) in enumerate(zip(expected, found, strict=False), 1):
-        if a != b:
-            raise Broken(law, f"query {place} was {a}, and {how} it is {b}")
-    if len(expected) != len(found):
-        raise Broken(law, f"the search had {len(expected)} queries, and {how} it has {len(found)}")
 
 
 IN_ONE_PROCESS: Final[tuple[tuple[str, Callable[[Trial, Sequence[Step[Cell]]], None]], ...]] = (

@@ -220,3 +220,12 @@ def _global_states() -> dict[str, object]:
     if "torch" in sys.modules:
         states["torch"] = sys.modules["torch"].get_rng_state().numpy().tobytes()
     return states
+
+
+def compare(law: str, expected: Sequence[object], found: Sequence[object], how: str) -> None:
+    """Raises Broken with the first difference of two searches."""
+    for place, (a, b) in enumerate(zip(expected, found, strict=False), 1):
+        if a != b:
+            raise Broken(law, f"query {place} was {a}, and {how} it is {b}")
+    if len(expected) != len(found):
+        raise Broken(law, f"the search had {len(expected)} queries, and {how} it has {len(found)}")

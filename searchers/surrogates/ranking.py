@@ -1,7 +1,7 @@
 """The evaluated cells of a predictor search, and the ranking of others by a surrogate."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 import numpy as np
@@ -74,14 +74,7 @@ class Ranking(Generic[C]):
 
     def fresh(self, draw: Callable[[], C], count: int, *, draws: int, asked: set[str]) -> list[C]:
         """Up to `count` connected cells of `draws` drawn, no two equal in structure and none in `asked`."""
-        found: dict[str, C] = {}
-        for _ in range(draws):
-            cell = draw()
-            text = self.space.canonical(cell)
-            if text not in asked and self.space.is_connected(cell):
-                found.setdefault(text, cell)
-            if len(found) == count:
-                break
+        found = distinct(self.space, draw, count, draws=draws, asked=asked, kept=self.space.is_connected)
         return list(found.values())
 
     def recommend(self) -> C | None:
@@ -107,3 +100,24 @@ class Ranking(Generic[C]):
         if self.explore == "ucb":
             return means, means + self.kappa * deviations
         return means, means + deviations * self.rng.standard_normal(len(cells))
+
+
+def distinct(
+    space: Space[C],
+    draw: Callable[[], C],
+    count: int,
+    *,
+    draws: int,
+    asked: Set[str],
+    kept: Callable[[C], bool] = lambda _cell: True,
+) -> dict[str, C]:
+    """Up to `count` cells of `draws` drawn that are `kept`, by canonical text: no two equal in structure, none in `asked`."""
+    found: dict[str, C] = {}
+    for _ in range(draws):
+        if len(found) >= count:
+            break
+        cell = draw()
+        text = space.canonical(cell)
+        if text not in asked and kept(cell):
+            found.setdefault(text, cell)
+    return found
