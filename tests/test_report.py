@@ -304,9 +304,10 @@ def score_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def search_file(tmp_path: Path) -> Path:
-    first = {"searches": SearchFile.read(SHIPPED).searches[:1]}
+    shipped = SearchFile.read(SHIPPED)
+    papers = [search for search in shipped.searches if search.preset == "released-paper-settings"]
     path = tmp_path / "searches.json"
-    path.write_text(SearchFile.read(SHIPPED).model_copy(update=first).to_json())
+    path.write_text(shipped.model_copy(update={"searches": papers[:1]}).to_json())
     return path
 
 
