@@ -54,6 +54,7 @@ def nasgauge(bare: dict[str, str], cwd: Path, *arguments: str) -> subprocess.Com
         ("surrogates", ["search", "tpe", "-t", "TOY", "-n", "1", "-b", "2"]),
         ("surrogates", ["search", "smbo:surrogate=lightgbm", "-t", "TOY", "-n", "1", "-b", "2"]),
         ("surrogates", ["search", "smbo:surrogate=forest", "-t", "TOY", "-n", "1", "-b", "2"]),
+        ("surrogates", ["search", "gp", "-t", "TOY", "-n", "1", "-b", "2"]),
         ("optimizers", ["search", "nevergrad", "-t", "TOY", "-n", "1", "-b", "2"]),
         ("bundled", ["bench", "-t", "bundled", "-s", "random", "-n", "1", "-b", "2"]),
     ],

@@ -161,7 +161,7 @@ def test_at_full_size_the_search_goes_on_until_every_structure_was_proposed() ->
 # how well
 
 
-@pytest.mark.parametrize("name", ["pnas", "pnas-ucb", "smbo", "bananas", "tpe"])
+@pytest.mark.parametrize("name", ["pnas", "pnas-ucb", "smbo", "bananas", "tpe", "gp"])
 def test_the_best_of_the_toy_is_found_with_few_queries(name: str, toy: AccuracyTable) -> None:
     """Random search has seen the one best cell of 15,625 with probability 1 % after as many queries."""
     searcher = Spec.parse(name).make(space, np.random.default_rng(0))
@@ -334,6 +334,7 @@ def test_a_cell_that_failed_to_train_is_left_out_of_the_fit() -> None:
         ("smbo:initial=0", "initial and batch must be at least 1"),
         ("bananas:parents=0", "initial, batch and parents must be at least 1"),
         ("tpe:startup=0", "startup must be at least 1"),
+        ("gp:startup=0", "startup must be at least 1"),
     ],
 )
 def test_a_wrong_option_is_told_by_its_name(text: str, message: str) -> None:

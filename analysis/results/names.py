@@ -30,6 +30,7 @@ _SEARCHERS: Final = {
     "bohb": "BOHB",
     "asha": "ASHA",
     "npenas": "NPENAS",
+    "gp": "Gaussian process",
 }
 
 
