@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import scipy
 
 from nasgauge.harness.search.specs import CellSearcher, Spec
 from nasgauge.searchers.aims import CostSearcher
@@ -42,6 +43,9 @@ _DATA: Final = frozenset(
         ".sqlite",
     }
 )  # endings of files that can hold a benchmark's figures
+_CONSTANTS: Final = Path(
+    scipy.__file__
+).parent  # SciPy reads the direction numbers of Sobol's sequence from a .npz
 
 
 class Broken(Exception):
@@ -109,7 +113,7 @@ class Trial:
             return
         if event == "open" and isinstance(arguments[0], (str, bytes)):
             path = os.fsdecode(arguments[0])
-            if Path(path).suffix.lower() in _DATA:
+            if Path(path).suffix.lower() in _DATA and _CONSTANTS not in Path(path).parents:
                 self.read.append(f"{self.watching} opened {path}")
         elif event == "socket.connect":
             self.read.append(f"{self.watching} connected to {arguments[1]}")
