@@ -59,7 +59,7 @@ _KNOWN: Final = {
     "bohb": ("#4B0092", "1"),
     "asha": ("#A0522D", "2"),
     "npenas": ("#C2185B", "3"),
-    "gp": ("#7F6A00", "4"),
+    "gp": ("#7F6A00", "|"),
 }
 """Colour and marker of the built-in searchers, the same in every campaign."""
 _SPARE: Final = (
