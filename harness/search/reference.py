@@ -42,8 +42,15 @@ def random_search(metric: Array, report: Array, queries: NDArray[np.int64]) -> R
     square = np.bincount(group, weights=report**2) / count
     below = np.concatenate([[0.0], np.cumsum(count) / len(metric)])
     moments = np.stack([mean, square], axis=1)
-    # one point at a time: the probabilities of all levels, (levels,), are as many as there are cells
-    expected, squares = np.array([np.diff(below**n) @ moments for n in queries]).reshape(-1, 2).T
+    # one point at a time, and only the levels that are below the incumbent with more than e^-60
+    starts = np.searchsorted(below, np.exp(-60.0 / queries)) - 1
+    expected, squares = (
+        np.array(
+            [np.diff(below[start:] ** n) @ moments[start:] for start, n in zip(starts, queries, strict=True)]
+        )
+        .reshape(-1, 2)
+        .T
+    )
     return RandomSearch(expected, np.sqrt(np.maximum(squares - expected**2, 0.0)))
 
 
