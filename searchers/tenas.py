@@ -55,11 +55,13 @@ class StoredSearch(BaseModel):
     rule: str = "rank-sum"
     """One of `nasgauge.searchers.pruning.RULES`."""
     seed: int
+    """Seed of weights and images."""
     cell: str
     """The resulting cell in the benchmark's notation, or genotype."""
     seconds: float
     """CPU seconds of all rounds; for other rules than `rank-sum`, those of the measurements that the rule needs."""
     rounds: tuple[Round, ...]
+    """What was measured and removed in each round."""
 
     @classmethod
     def of(
@@ -84,12 +86,15 @@ class SearchFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
+    """Version of the format."""
     space: Literal["nb201", "darts"] = "nb201"
+    """Search space."""
     command: str
     """What makes one of the searches again, with PRESET and SEED to be filled in."""
     images: str
     """Name of the images (see `nasgauge.data.images.open_images`), or `noise`."""
     image_count: int
+    """Number of images that batches were drawn from."""
     image_md5: str
     """Of labels and pixels in CIFAR-10's binary format; empty for noise."""
     machine: str
@@ -103,6 +108,7 @@ class SearchFile(BaseModel):
     settings: Mapping[str, Settings]
     """By preset."""
     searches: tuple[StoredSearch, ...] = ()
+    """In the order of settings, rule and seed."""
 
     @classmethod
     def read(cls, path: Path) -> "SearchFile":

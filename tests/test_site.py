@@ -171,6 +171,7 @@ def test_the_page_of_files_has_every_column_and_schema(site: Path, campaign_fold
 
     text = (site / "reference" / "files.html").read_text(encoding="utf-8")
     assert "fields:" not in text
+    assert "<td></td>\n</tr>" not in text, "a field without a meaning"
     unit = next((campaign_folder / "results").glob("*.parquet"), None) or next(
         campaign_folder.glob("*.parquet")
     )

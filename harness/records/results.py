@@ -49,9 +49,11 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: Recipe
+    """How each cell is trained."""
     space: str = "nb201"
     """The search space, as text for `nasgauge.harness.search.specs.open_space`."""
     seed: int = 777
+    """Seed of the trainings."""
     images: str = ""
     """Folder of the dataset's published files; empty: the cache."""
 
@@ -62,14 +64,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
+    """Version of the format."""
     table: str
+    """Name of the table, or of what is trained on."""
     table_sha256: str
+    """Checksum of its figures."""
     limits: str
+    """What the table lacks, in words."""
     datasets: tuple[str, ...]
+    """Datasets that runs are reported on."""
     seeds: int = Field(gt=0)
     """How many runs of each searcher: seeds `first_seed` to `first_seed + seeds - 1`."""
     first_seed: int = Field(default=0, ge=0)
+    """The first of the seeds."""
     budget: str
+    """What a run may spend, as text: `200 queries`, `12000 s`, `40000 epochs`."""
     repeats: Literal["charge", "free"] = "charge"
     """Whether evaluating the same cell again counts towards the budget."""
     metric: str = ""
@@ -95,8 +104,11 @@ class Curve(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     queries: tuple[int, ...] = Field(min_length=1)
+    """Numbers of queries, ascending."""
     mean: tuple[float, ...]
+    """Expected accuracy after each."""
     sd: tuple[float, ...]
+    """Its standard deviation over runs."""
 
     @model_validator(mode="after")
     def _equally_long(self) -> Self:
@@ -113,9 +125,11 @@ class Reference(BaseModel):
     optimum: float
     """The highest reported accuracy of any cell, in percent."""
     optimum_cell: str
+    """Text of that cell."""
     leader: float
     """Reported accuracy, in percent, of the cell that is best by the search metric: the limit of an exhaustive search."""
     random: Curve
+    """Random search, computed from the table."""
 
 
 @dataclass(frozen=True, order=True)

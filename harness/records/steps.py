@@ -90,22 +90,31 @@ class Header(BaseModel):
     """Fields that stand in the file of what was measured."""
 
     format: int = FORMAT
+    """Version of the format."""
     argv: tuple[str, ...] = ()
     """The command line; empty, as the next four, if the file of what was measured is lost."""
     commit: str = ""
+    """Commit of the program, where it runs from a checkout."""
     versions: dict[str, str] = {}
+    """Versions of Python and of the packages that matter."""
     host: str = ""
+    """Name of the machine."""
     elapsed: float = 0.0
     """Seconds of the whole unit."""
     table: str
+    """Name of the table, or of what was trained on."""
     table_sha256: str
+    """Checksum of its figures."""
     limits: str
+    """What the table lacks, in words."""
     dataset: str
+    """The dataset that the runs are reported on."""
     metric: str
     """The table column used as search metric."""
     report: str
     """The table column used as reported accuracy."""
     warning: str
+    """What must be said of its figures; mostly empty."""
     seconds: Literal["table", "modelled", "measured", "none"] = "none"
     """Source of the seconds: the table, a cost model, measured while training here, or none."""
     searcher: str
@@ -113,7 +122,9 @@ class Header(BaseModel):
     settings: dict[str, int | float | str | bool]
     """All options of the searcher."""
     budget: str
+    """What a run may spend, as text: `200 queries`."""
     repeats: str
+    """Whether evaluating the same cell again counts towards the budget: `charge` or `free`."""
     seeds: tuple[int, int]
     """First and last seed. Run s uses the two children of `SeedSequence(s).spawn(2)`, for searcher and oracle."""
     digest: str = ""

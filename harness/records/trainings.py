@@ -35,31 +35,45 @@ class TrainingHeader(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
+    """Version of the format."""
     cell: str
+    """Text of the cell or genotype."""
     dataset: str
+    """Name of the dataset and of its training part."""
     splits: str
     """`official` for the published index lists, `seeded` for splits drawn from a seed."""
     images_sha256: str
     """SHA-256 of the training images and labels."""
     recipe: Recipe
+    """Every setting of the training."""
     seed: int
+    """Seed of weights, order and augmentation."""
     device: str
+    """Type of the device: `cpu`, `cuda`."""
     threads: int
+    """Threads of a process on a CPU."""
     precision: str
+    """Of the arithmetic: `32`, `bf16` or `16`."""
     processes: int = 1
     """Processes of data-parallel training, on all nodes."""
     shares: int = 1
     """Shares of a batch whose gradients a process accumulates."""
     compiled: bool = False
+    """Whether `torch.compile` was used."""
     skipped: tuple[str, ...] = ()
     """Image files that were left out because they are damaged."""
     initialisation: str = "default"
+    """How weights were drawn; `default` is that of PyTorch."""
     parameters: int
+    """Number of parameters that are trained, those of an auxiliary head included."""
     argv: tuple[str, ...] = ()
     """The command line; empty, as the next three, if the file of what was measured is lost."""
     commit: str = ""
+    """Commit of the program, where it runs from a checkout."""
     versions: dict[str, str] = {}
+    """Versions of Python and of the packages that matter."""
     host: str = ""
+    """Name of the machine."""
 
 
 class Epoch(NamedTuple):
@@ -75,13 +89,19 @@ class Epoch(NamedTuple):
     epoch: int
     """Counted from 1."""
     learning_rate: float
+    """At the beginning of the epoch, by the recipe."""
     train_loss: float
     """Mean over the augmented images of the epoch, while the weights are updated."""
     train_accuracy: float
+    """Of the same images, likewise."""
     valid_loss: float
+    """On the validation images, at the end of the epoch."""
     valid_accuracy: float
+    """Likewise."""
     test_loss: float
+    """On the test images, at the end of the epoch."""
     test_accuracy: float
+    """Likewise."""
     images_per_second: float
     """Training throughput, without evaluation."""
     seconds: float
@@ -91,6 +111,7 @@ class Epoch(NamedTuple):
     valid_top5: float = float("nan")
     """Share of images whose class is among the five best, in percent."""
     test_top5: float = float("nan")
+    """The same on the test images."""
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: str
+    """Name of the table."""
     budgets: tuple[int, ...]
     """Numbers of queries, ascending; a run goes on to the last."""
     first_seed: int = Field(ge=0)
+    """The first of the seeds."""
     seeds: int
+    """How many seeds, each a run."""
     margin: str
     """Percentage points (`0.1`), or a share of the regret (`25%`, see `margins`)."""
 
@@ -69,7 +72,9 @@ class Entry(BaseModel):
     margins: tuple[float, ...]
     """The loss that must be noticed after each budget, percentage points."""
     speed: float
+    """Seconds for each query over those of random search, when the baseline was made."""
     runs: tuple[Run, ...]
+    """What each seed found after each budget."""
 
 
 class Searcher(BaseModel):
@@ -88,10 +93,15 @@ class Baseline(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
+    """Version of the format."""
     made: dict[str, str]
+    """When, where and with which versions."""
     settings: Settings
+    """What every run repeats."""
     datasets: dict[str, Dataset]
+    """Fingerprints of the datasets, by name."""
     searchers: dict[str, Searcher]
+    """What was measured, by searcher."""
 
 
 def checked(settings: Settings) -> Settings:
