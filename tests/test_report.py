@@ -87,6 +87,13 @@ def test_a_report_of_the_same_folder_has_the_same_bytes(made: Report) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_figures_have_the_same_bytes_from_other_processes(made: Report) -> None:
+    before = {path: path.read_bytes() for path in made.files if path.suffix in (".pdf", ".png")}
+    assert len(before) / 2 > 8, "fewer are rendered in this process"
+    report(made.page.parents[1], workers=2)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_the_summary_gives_the_highest_mean_and_its_comparison(made: Report) -> None:
     assert len(made.verdicts) == 2
     assert all("Holm-corrected p" in text and "95 % interval" in text for text in made.verdicts)

@@ -18,6 +18,29 @@ from nasgauge.analysis.results.names import slug
 from nasgauge.data.atomic import replacing
 
 
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure that is ready to be rendered; it can be sent to another process."""
+
+    path: Path
+    """Of its files, without an ending."""
+    figure: Figure
+    rc: dict[Any, Any]
+    provenance: str
+
+
+def render(drawing: Drawing) -> None:
+    """Lay a figure out and write its PNG and PDF, which takes some ten times as long as drawing it."""
+    with rc_context(drawing.rc):
+        png = FigureCanvasAgg(drawing.figure)
+        with replacing(drawing.path.with_name(f"{drawing.path.name}.png")) as file:
+            png.print_png(file, metadata={"Software": None, "Description": drawing.provenance})  # type: ignore[no-untyped-call]
+        drawing.figure.set_layout_engine("none")  # it is laid out
+        pdf = FigureCanvasPdf(drawing.figure)
+        with replacing(drawing.path.with_name(f"{drawing.path.name}.pdf")) as file:
+            pdf.print_pdf(file, metadata={"CreationDate": None, "Subject": drawing.provenance})  # type: ignore[no-untyped-call]
+
+
 @dataclass(frozen=True)
 class Inks:
     """Folder, style and provenance of a report's figures."""
@@ -30,6 +53,8 @@ class Inks:
     """The page's folder; None: `folder`."""
     drawn: bool = True
     """False: only the CSV files are written."""
+    later: list[Drawing] | None = None
+    """Where figures wait for whoever renders them; None: they are rendered at once."""
 
     def save(
         self,
@@ -48,15 +73,11 @@ class Inks:
         save_csv(files[0], numbers)
         if not self.drawn:
             return files
-        figure = self._figure(draw, aspect)
-        with rc_context(self.rc):
-            png = FigureCanvasAgg(figure)
-            with replacing(self.folder / f"{name}.png") as file:
-                png.print_png(file, metadata={"Software": None, "Description": self.provenance})  # type: ignore[no-untyped-call]
-            figure.set_layout_engine("none")  # it is laid out
-            pdf = FigureCanvasPdf(figure)
-            with replacing(self.folder / f"{name}.pdf") as file:
-                pdf.print_pdf(file, metadata={"CreationDate": None, "Subject": self.provenance})  # type: ignore[no-untyped-call]
+        drawing = Drawing(self.folder / name, self._figure(draw, aspect), self.rc, self.provenance)
+        if self.later is None:
+            render(drawing)
+        else:
+            self.later.append(drawing)
         files += [self.folder / f"{name}.pdf", self.folder / f"{name}.png"]
         return files
 

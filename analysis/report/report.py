@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from nasgauge.analysis.plots.figures import Inks
+from nasgauge.analysis.plots.figures import Drawing, Inks, render
 from nasgauge.analysis.plots.style import OWN, style
 from nasgauge.analysis.report.glossary import GLOSSARY
 from nasgauge.analysis.report.incumbents import cells_section, named_cells
-from nasgauge.analysis.report.page import Card, Page, render
+from nasgauge.analysis.report.page import Card, Page
+from nasgauge.analysis.report.page import render as render_page
 from nasgauge.analysis.report.pareto import pareto_sections
 from nasgauge.analysis.report.sections import (
     curves_section,
@@ -40,6 +41,7 @@ from nasgauge.analysis.results.tables import Table, cell_text, decimals
 from nasgauge.analysis.results.verdicts import verdicts
 from nasgauge.analysis.statistics.curves import Clock, UnknownCost
 from nasgauge.analysis.statistics.recommendations import Rule
+from nasgauge.harness.engines import Local, Lost
 
 FOLDER: Final = "report"
 PAGE: Final = "report.html"
@@ -70,6 +72,7 @@ def report(
     figures: bool = True,
     seed: int = 0,
     extras: Extras = Extras(),  # noqa: B008 - frozen
+    workers: int = 1,
 ) -> Report:
     """Make `report/` in a results folder: the page, figures (PDF, PNG, CSV) and tables (CSV, MD, TEX).
 
@@ -78,7 +81,8 @@ def report(
     median over runs. `recommend`: the rule that chooses each run's final cell in tables and tests, the same
     for all searchers; curves always show the incumbent. `ours`: compare this searcher with
     each other one instead of all pairs, which is a smaller family of tests. `figures`: False leaves out the PDF and PNG files,
-    which take most of the time. `seed`: of the resampling. `extras`: other studies for the same page.
+    which take most of the time. `seed`: of the resampling. `extras`: other studies for the same page. `workers`:
+    processes that render figures, which does not change their bytes; -1: one for each core.
 
     Raises OtherCampaign, NoResults, UnknownCost, UnknownVenue, NotSmoothed, UnknownSearcher,
     NotOurFolder.
@@ -91,8 +95,14 @@ def report(
         if why := known_clocks(campaign, dataset)[clock]:
             raise UnknownCost(why)
     out = own_folder(folder / FOLDER)
+    drawings: list[Drawing] = []
     inks = Inks(
-        out if venue == OWN else own_folder(out / venue), rc, _provenance(campaign, seed), out, figures
+        out if venue == OWN else own_folder(out / venue),
+        rc,
+        _provenance(campaign, seed),
+        out,
+        figures,
+        drawings,
     )
     files: list[Path] = []
     found = recommendations(campaign)
@@ -117,6 +127,7 @@ def report(
         *pareto_sections(campaign, known, inks, rng, files),
         runs_section(campaign),
     ]
+    _render(drawings, workers)
     for section in sections:
         for table in section.tables:
             files += table.save(out)
@@ -136,9 +147,16 @@ def report(
         glossary=GLOSSARY,
     )
     path = out / PAGE
-    save_text(path, render(page))
+    save_text(path, render_page(page))
     forget(out, [path, *files], _digest(campaign, average, recommend, ours, seed))
     return Report(path, (path, *files), made["final"], recommend, tuple(said), campaign.notes)
+
+
+def _render(drawings: list[Drawing], workers: int) -> None:
+    """Render figures side by side, in a campaign's processes if it has just ended; a few are not worth a start."""
+    for drawing, ended in Local(workers if len(drawings) > 8 else 1, memory=True).run(render, drawings):
+        if isinstance(ended, Lost):
+            render(drawing)
 
 
 def _digest(campaign: Campaign, *options: object) -> str:

@@ -256,8 +256,8 @@ class Results:
         """Write the report into `folder / "report"`: one HTML page, figures (PDF, PNG) and tables (CSV, TeX).
 
         `options` are those of `nasgauge.analysis.report.report.report`: `clock`, `average`, `recommend`, `ours`, `venue`,
-        `figures`, `extras`. `objective`: what accuracy is drawn against, several joined with `+`; by default the objectives
-        of the searchers and of their constraints. Results that are kept in memory only have no folder to write to.
+        `figures`, `extras`, `workers`. `objective`: what accuracy is drawn against, several joined with `+`; by default the
+        objectives of the searchers and of their constraints. Results that are kept in memory only have no folder to write to.
 
         Raises NoSuchRuns, UnknownCost, UnknownVenue, UnknownObjective, NoCosts.
 

@@ -42,7 +42,7 @@ def bench(run: options.Run, searchers: options.Searchers = DEFAULT_SEARCHERS) ->
 
     folder = run.folder("bench")
     _run(_on_table(run, searchers, folder), run)
-    show(Results(folder).report(objective=run.objective))
+    show(Results(folder).report(objective=run.objective, workers=run.workers))
 
 
 @options.takes_run(seeds=10)

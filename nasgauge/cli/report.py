@@ -86,6 +86,7 @@ def report(
     curves: Annotated[
         str, typer.Option(help="With --trained: table of learning curves to draw beside ours.")
     ] = "",
+    workers: options.Workers = -1,
     storage: options.Storage = "",
 ) -> None:
     """Make the figures, tables and report page of a results folder, or of a copy that is made there of --storage.
@@ -123,6 +124,7 @@ def report(
             figures=figures,
             extras=extras,
             objective=objective,
+            workers=workers,
         )
     )
 
@@ -138,6 +140,7 @@ def draw(
     figures: bool = True,
     extras: "Extras | None" = None,
     objective: str = "",
+    workers: int = 1,
 ) -> "Report":
     """Make the report of a folder."""
     from dataclasses import replace
@@ -158,6 +161,7 @@ def draw(
                 ours=ours,
                 venue=venue,
                 figures=figures,
+                workers=workers,
                 extras=replace(extras or Extras(), pareto=partial(known_of, folder, objective=objective)),
             )
     raise console.BadOption(f"--clock {clock} is unknown; choose from {', '.join(CLOCKS)}")
