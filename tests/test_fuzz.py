@@ -122,7 +122,9 @@ def spoiled(whole: bytes, data: DataObject) -> bytes:
     return whole
 
 
-KINDS = ("unit", "measured", "settings", "reference", "pack", "training", "baseline", "table", "searches")
+KINDS = (
+    "unit", "measured", "settings", "reference", "pack", "training", "baseline", "table", "searches", "curves",
+)  # fmt: skip
 
 
 def fuzz_file(name: str, made: Mapping[str, Kind], data: DataObject) -> None:

@@ -10,12 +10,13 @@ second one can be lost without harm to the first.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import not_
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasgauge.data.sealed import (
     Damaged,
@@ -99,6 +100,8 @@ class Header(BaseModel):
     """Seconds of the whole unit."""
     table: str
     table_sha256: str
+    curves_sha256: str = Field(default="", exclude_if=not_)
+    """Checksum of the learning curves beside the table, as in the campaign's settings."""
     limits: str
     dataset: str
     metric: str
