@@ -108,7 +108,7 @@ def made(what: str, out: Path) -> object:
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    ("signals", "trials"), [((signal.SIGKILL,), 20), ((signal.SIGTERM, signal.SIGINT), 10)]
+    ("signals", "trials"), [((signal.SIGKILL,), 20), ((signal.SIGTERM, signal.SIGINT), 20)]
 )
 @pytest.mark.parametrize("what", list(LONG))
 def test_trainings_and_scoring_go_on_with_the_same_bytes(
