@@ -56,7 +56,7 @@ class Curves:
                     raise ValueError("its checksum is damaged")
                 if whole and sha256 and checksum_of(file, rows.offset) != sha256:
                     raise ValueError("it was altered: its content does not fit its checksum")
-        except (ValueError, EOFError, OSError, SyntaxError) as error:
+        except Exception as error:  # NumPy's parser of heads raises errors of many kinds
             raise DamagedTable(
                 f"curves file {path} is damaged ({reason(error)}); remove it and import it again"
             ) from error
