@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
-from nasgauge.data.checksums import BLANK, KEY, checksum, stamped, unaltered
+from nasgauge.spaces.checksums import BLANK, KEY, checksum, stamped, unaltered
 from nasgauge.spaces.errors import reason
 
 MEASURED: Final = "measured"

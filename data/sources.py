@@ -110,14 +110,14 @@ def table_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys([DEFAULT_TABLE, *declared("nasgauge.tables"), *imported_tables()]))
 
 
-def open_curves(table: str | Path) -> Curves | None:
+def open_curves(table: str | Path, *, whole: bool = False) -> Curves | None:
     """The learning curves beside a table, by the table's name or path; None where there are none.
 
-    Raises DamagedTable.
+    With `whole`, all of their file is read and checked. Raises DamagedTable.
     """
     name = str(table)
     path = curves_path(Path(name) if name.endswith(".npz") else table_path(name))
-    return Curves.load(path) if path.is_file() else None
+    return Curves.load(path, whole=whole) if path.is_file() else None
 
 
 def table_path(name: str) -> Path:

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 
-from nasgauge.data.checksums import unaltered
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.storage import Store
 from nasgauge.harness.engines import Engine, Local, Lost
@@ -30,6 +29,7 @@ from nasgauge.harness.search.reference import reference
 from nasgauge.harness.search.runner import Budget
 from nasgauge.harness.search.specs import Option, Spec
 from nasgauge.harness.search.units import Place, run_unit
+from nasgauge.spaces.checksums import unaltered
 from nasgauge.spaces.errors import NasgaugeError
 
 PLACE: Final = ":"
@@ -40,7 +40,7 @@ class Verdict:
     """What a check found."""
 
     files: int = 0
-    """Units, and training records, checkpoints and weights, that were read and are whole."""
+    """Units, training records, checkpoints, weights and learning curves that were read and are whole."""
     runs: int = 0
     rerun: int = 0
     """Units that were run again."""
@@ -93,6 +93,8 @@ def verify(
     except NasgaugeError as error:
         verdict.problems.append(str(error))
         references = {}
+    if settings.curves_sha256:
+        _check_curves(folder, settings, verdict, verdict.problems if rerun else verdict.notes)
     if not rerun:
         return verdict
     if settings.training is not None:
@@ -113,6 +115,20 @@ def verify(
     chosen = np.random.default_rng(seed).permutation(len(known))[:rerun]
     _run_again(folder, settings, [known[place] for place in chosen], verdict, engine or Local(1))
     return verdict
+
+
+def _check_curves(folder: Path, settings: Settings, verdict: Verdict, lines: list[str]) -> None:
+    """Read the curves that the campaign used; a line says if they are not there."""
+    try:
+        curves = open_curves(settings.table_in(folder.resolve()), whole=True)
+    except NasgaugeError as error:
+        verdict.problems.append(str(error))
+        return
+    if curves is None or curves.sha256 != settings.curves_sha256:
+        what = "are not on this machine" if curves is None else "were replaced on this machine"
+        lines.append(f"the learning curves {settings.curves_sha256[:12]} of {settings.table} {what}")
+        return
+    verdict.files += 1
 
 
 def _read_all(folder: Path, verdict: Verdict) -> Iterator[_Stored]:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final, Generic, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from nasgauge.searchers.pruning import (
     NB201_SUPERNET,
@@ -26,6 +26,7 @@ from nasgauge.searchers.pruning import (
 )
 from nasgauge.spaces.block_genotypes import Genotype
 from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
+from nasgauge.spaces.checksums import opened, sealed
 from nasgauge.spaces.errors import NasgaugeError, reason
 from nasgauge.spaces.nb201 import Space
 
@@ -78,7 +79,7 @@ class StoredSearch(BaseModel):
 
 
 class SearchFile(BaseModel):
-    """Searches that were made in the same way, and how.
+    """Searches that were made in the same way, and how; a file of them carries a checksum, the field `sha256`.
 
     `SearchFile.read(SHIPPED)` is what the package ships: searches on the CIFAR-10 training set.
     """
@@ -117,10 +118,11 @@ class SearchFile(BaseModel):
         Raises UnreadableSearches.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
+            return cls.model_validate(opened(path.read_bytes()))
+        except (OSError, ValueError) as error:
             raise UnreadableSearches(
-                f"{path} holds no TE-NAS searches ({reason(error)}); nasgauge score tenas --out {path.parent} makes them"
+                f"{path} holds no TE-NAS searches ({reason(error)}); restore it, or remove it: nasgauge score tenas --out "
+                f"{path.parent} makes them"
             ) from error
 
     def resumed(self, path: Path) -> "SearchFile":
@@ -159,10 +161,10 @@ class SearchFile(BaseModel):
         return {one.seed: one for one in self.searches if (one.preset, one.rule) == (preset, rule)}
 
     def to_json(self) -> str:
-        """Text of the file: a line for each field, and for each search."""
-        values = self.model_dump(mode="json", exclude={"searches"})
+        """Text of the file: a line for each field, the checksum, and for each search."""
+        values = sealed(self.model_dump(mode="json"))
+        searches = ",\n".join(map(json.dumps, values.pop("searches")))
         lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in values.items()]
-        searches = ",\n".join(json.dumps(search.model_dump(mode="json")) for search in self.searches)
         return "{\n" + ",\n".join([*lines, f'"searches": [\n{searches}\n]']) + "\n}\n"
 
 

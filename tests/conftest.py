@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from nasgauge.data.published import CACHE_VARIABLE
 from nasgauge.data.sources import open_table
@@ -24,6 +25,8 @@ collect_ignore = [
         r"^(import|from) (torch|lightning_fabric|nasgauge.data.images)\b", path.read_text(), re.MULTILINE
     )
 ]
+settings.register_profile("thorough", settings.default)
+"""`pytest --hypothesis-profile=thorough test_fuzz.py`: ten times as many examples."""
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "nb201" / "raw"
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from nasgauge.data.curves import RANK, Curves, curves_path
 from nasgauge.data.sealed import measured_file
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.gate import baseline
@@ -46,7 +48,10 @@ def kinds(folder: Path, toy: AccuracyTable, *, torch: bool) -> Mapping[str, Kind
     gate = folder / "gate.json"
     baseline.save(gate, _baseline())
     searches = folder / "searches.json"
-    searches.write_bytes(SHIPPED.read_bytes()[:4000])
+    shipped = SearchFile.read(SHIPPED)
+    searches.write_text(shipped.model_copy(update={"searches": shipped.searches[:2]}).to_json())
+    curves = curves_path(table)
+    _curves().save(curves)
     found = {
         "unit": Kind(unit, lambda: repr((read_header(unit).searcher, vars(read_unit(unit).steps)))),
         "measured": Kind(measured_file(unit), lambda: repr(vars(read_unit(unit).steps))),
@@ -60,6 +65,7 @@ def kinds(folder: Path, toy: AccuracyTable, *, torch: bool) -> Mapping[str, Kind
         "measured of a training": Kind(measured_file(record), lambda: repr(trainings.read(record))),
         "baseline": Kind(gate, lambda: baseline.load(gate)),
         "table": Kind(table, lambda: AccuracyTable.load(table).sha256),
+        "curves": Kind(curves, lambda: _said(Curves.load(curves, whole=True))),
         "searches": Kind(searches, lambda: SearchFile.read(searches)),
     }
     return found | (_with_torch(folder) if torch else {})
@@ -90,6 +96,19 @@ def _with_torch(folder: Path) -> dict[str, Kind]:
         "scores": Kind(scores, lambda: score_files.read(scores)),
         "sizes": Kind(values, lambda: sizes.read(values)),
     }
+
+
+def _curves() -> Curves:
+    names = [f"cifar10-valid/200/valid/{seed}/accuracy" for seed in (777, 888)]
+    rows = np.zeros(4, dtype=[(RANK, "<i4"), *((name, "<f8", (200,)) for name in names)])
+    rows[RANK] = range(4)
+    for name in names:
+        rows[name] = np.arange(800.0).reshape(4, 200)
+    return Curves(rows)
+
+
+def _said(curves: Curves) -> str:
+    return repr((curves.sha256, curves.columns, curves.rows.tobytes()))
 
 
 def _training(path: Path) -> None:

@@ -11,11 +11,11 @@ from nasgauge.data.tables import AccuracyTable
 from nasgauge.spaces.errors import NasgaugeError
 
 HAS_TORCH = find_spec("torch") is not None
-WHOLE = ("checkpoint", "scores", "sizes", "baseline")
+WHOLE = ("checkpoint", "scores", "sizes", "baseline", "curves", "searches")
 """Kinds of which no byte may change, but for space between words of JSON; of others, what they say may not."""
 NAMES = (
     "unit", "measured", "settings", "reference", "pack", "training", "measured of a training", "baseline", "table",
-    *TORCH,
+    "curves", "searches", *TORCH,
 )  # fmt: skip
 REMEDIES = (
     "remove it",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nasgauge.cli.bench import DEFAULT_SEARCHERS
+from nasgauge.data import DEFAULT_TABLE
 from nasgauge.harness.engines import HERE, Engine, InvalidEngine, Lost, engine_named
 from nasgauge.harness.engines.base import check_versions, versions
 from nasgauge.harness.records.results import Unit
@@ -57,6 +59,31 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name[0] != "."
     }
+
+
+def whole_bench(folder: Path) -> Campaign:
+    """`nasgauge bench` with its defaults, or with fewer seeds."""
+    seeds = int(os.environ.get("NASGAUGE_TEST_SEEDS", "100"))
+    return Campaign.on_table(folder, DEFAULT_SEARCHERS.split(","), DEFAULT_TABLE, seeds=seeds)
+
+
+@pytest.fixture(scope="module")
+def bench_here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("bench")
+    list(whole_bench(folder).run(workers=1))
+    return contents(folder)
+
+
+@pytest.mark.slow
+@quiet
+@pytest.mark.parametrize("engine", ["dask", "ray"], indirect=True)
+def test_the_default_bench_has_the_same_bytes_on_a_cluster(
+    engine: Engine, bench_here: dict[str, bytes], tmp_path: Path
+) -> None:
+    done = list(whole_bench(tmp_path).run(engine=engine))
+    print(f"{len(done)} units, {sum(unit.runs for unit in done)} runs")  # noqa: T201
+    assert contents(tmp_path) == bench_here
+    assert whole_bench(tmp_path).missing() == []
 
 
 @pytest.mark.slow

@@ -90,6 +90,12 @@ LONG: dict[str, list[str]] = {
     "scoring": ["score", "cells", "--all", "--count", "75", "-p", "naswot,params", "--resume"],
 }  # fmt: skip
 
+SMALL = (
+    "from nasgauge.harness.proxies.score_files import Recipe; "
+    "Recipe.__init__.__kwdefaults__.update(channels=2, cells=1, batch=8); "
+)
+"""Before the command: scores of a small network."""
+
 
 def made(what: str, out: Path) -> object:
     """What must be the same, however often it was interrupted: bytes of records and weights; scores but for seconds."""
@@ -108,7 +114,7 @@ def made(what: str, out: Path) -> object:
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    ("signals", "trials"), [((signal.SIGKILL,), 20), ((signal.SIGTERM, signal.SIGINT), 10)]
+    ("signals", "trials"), [((signal.SIGKILL,), 20), ((signal.SIGTERM, signal.SIGINT), 20)]
 )
 @pytest.mark.parametrize("what", list(LONG))
 def test_trainings_and_scoring_go_on_with_the_same_bytes(
@@ -118,7 +124,8 @@ def test_trainings_and_scoring_go_on_with_the_same_bytes(
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def command(out: Path) -> list[str]:
-        return [*NASGAUGE, *LONG[what], "-o", str(out)]
+        *python, code = NASGAUGE
+        return [*python, (SMALL if what == "scoring" else "") + code, *LONG[what], "-o", str(out)]
 
     def text(found: object) -> str:
         return repr(found)

@@ -17,7 +17,6 @@ import pytest
 
 from nasgauge.analysis.results.campaign import load
 from nasgauge.data.atomic import PARTIAL
-from nasgauge.data.checksums import sealed
 from nasgauge.data.sealed import MEASURED
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.lock import HOLDER, FolderInUse, locked
@@ -26,6 +25,7 @@ from nasgauge.harness.records.results import OtherCampaign, read_unit, records_o
 from nasgauge.harness.records.steps import DamagedRecord, read, write
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
+from nasgauge.spaces.checksums import sealed
 from nasgauge.verification import verify
 
 FIRST, SECOND = "random@toy@00000-00009.parquet", "random@toy@00010-00019.parquet"

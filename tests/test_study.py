@@ -17,6 +17,7 @@ from nasgauge.harness.engines import Local
 from nasgauge.harness.records.results import Curve, Settings, write_json
 from nasgauge.harness.records.steps import Evaluation, Step, gather
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.errors import NasgaugeError
 from nasgauge.spaces.nb201 import NB201
 from nasgauge.studies.predictors import InvalidStudy, Protocol, ceilings, network, seed_columns, sizes, trials
 
@@ -307,3 +308,9 @@ def test_an_empty_results_folder_is_told(tmp_path: Path) -> None:
     write_json(tmp_path / "campaign.json", Settings.model_validate(settings))
     done = CliRunner().invoke(app, ["score", "efficiency", str(tmp_path), str(tmp_path)])
     assert "has no result files" in str(done.exception)
+
+
+@pytest.mark.parametrize("options", [("--at", "0"), ("--at", "9,-1"), ("--seed", "-1")])
+def test_evaluations_and_seeds_that_cannot_be_are_refused(options: tuple[str, str], tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["score", "efficiency", str(tmp_path), str(tmp_path), *options])
+    assert isinstance(done.exception, (SystemExit, NasgaugeError))

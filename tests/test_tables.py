@@ -31,9 +31,9 @@ from nasgauge.analysis.statistics.comparisons import (
     one_sample_p,
 )
 from nasgauge.analysis.statistics.runs import sd
-from nasgauge.data.checksums import opened, sealed
 from nasgauge.harness.records.results import Unit
 from nasgauge.harness.records.steps import read, write
+from nasgauge.spaces.checksums import opened, sealed
 
 NASTY = '$x_1 & 50% #{}~^\\ [y] *z* "q" <b> | ± ≥ † `t`'
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.data.columns import default_views
-from nasgauge.data.curves import RANK, mean_of_trained
+from nasgauge.data.curves import RANK, mean_of_trained, seal, write_head
 from nasgauge.data.importers.pickles import ImportFailed
 from nasgauge.data.importers.stream import ALL
 from nasgauge.data.tables import AccuracyTable, Column, Metric, Split
@@ -65,7 +65,7 @@ class Figures:
         self.ranks: list[int] = []
         """The cells that came, in their order."""
         if file is not None:
-            _write_header(file, 0)
+            write_head(file, LAYOUT, 0)
 
     def add(self, rank: int, states: Mapping[str, Any]) -> None:
         """Keep the figures of one cell.
@@ -136,8 +136,7 @@ class Figures:
     def table(self, name: str, checksum: str, official: NDArray[np.int32]) -> AccuracyTable:
         """All figures, and the mean of each over seeds; completes the file of curves."""
         if self._file is not None:
-            self._file.seek(0)
-            _write_header(self._file, len(self.ranks))
+            seal(self._file, LAYOUT, len(self.ranks))
         columns = dict(self._columns)
         for group in sorted({replace(column, seed="mean") for column in columns}, key=str):
             runs = [columns[c] for c in sorted(self._columns, key=str) if replace(c, seed="mean") == group]
@@ -186,11 +185,3 @@ def _empty_row() -> NDArray[np.void]:
     for name in LAYOUT.names or ():
         row[name] = -1 if name == RANK else np.nan
     return row
-
-
-def _write_header(file: IO[bytes], rows: int) -> None:
-    """The head of a `.npy` file, which has the same length for any number of rows."""
-    descr = np.lib.format.dtype_to_descr(LAYOUT)
-    head = repr({"descr": descr, "fortran_order": False, "shape": (rows,)}).encode()
-    size = 64 * (len(repr({"descr": descr, "fortran_order": False, "shape": (N_CELLS,)})) // 64 + 2)
-    file.write(b"\x93NUMPY\x01\x00" + size.to_bytes(2, "little") + head.ljust(size - 1) + b"\n")

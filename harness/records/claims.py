@@ -22,7 +22,9 @@ from nasgauge.harness.records.results import (
     write_json,
 )
 
-_COMPARED: Final = ("format", "table", "table_sha256", "metric", "search_on", "repeats", "training")
+_COMPARED: Final = (
+    "format", "table", "table_sha256", "curves_sha256", "metric", "search_on", "repeats", "training",
+)  # fmt: skip
 """Settings in which two campaigns must agree for their results to stand in one folder; a budget may grow."""
 
 
@@ -69,6 +71,10 @@ def check_comparable(folder: Path, found: Settings, wanted: Settings) -> None:
             raise OtherCampaign(
                 f"{folder} was made with another version of {found.table}; give another folder"
             )
+        if name == "curves_sha256":
+            raise OtherCampaign(
+                f"{folder} was made with {_curves(then)}, not {_curves(now)}; put its curves back, or give another folder"
+            )
         if isinstance(then, TrainingSettings) and isinstance(now, TrainingSettings):
             name, then, now = _first_difference(then, now)
         what, empty = _WORDS.get(name, (name.replace("_", " "), "none"))
@@ -80,6 +86,10 @@ def check_comparable(folder: Path, found: Settings, wanted: Settings) -> None:
             f"{folder} holds results with a budget in {_clock(found.budget)}, not in {_clock(wanted.budget)}; "
             f"give a budget in {_clock(found.budget)}, or another folder"
         )
+
+
+def _curves(sha256: str) -> str:
+    return f"learning curves {sha256[:12]}" if sha256 else "no learning curves, or some without a checksum"
 
 
 def _first_difference(then: TrainingSettings, now: TrainingSettings) -> tuple[str, object, object]:

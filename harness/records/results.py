@@ -15,16 +15,17 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from operator import not_
 from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nasgauge.data.atomic import replacing
-from nasgauge.data.checksums import opened, sealed
 from nasgauge.harness.records.packed import packed_file, packed_headers, unpacked
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.steps import DamagedRecord, Header, Record, read, read_header
+from nasgauge.spaces.checksums import opened, sealed
 from nasgauge.spaces.errors import NasgaugeError, reason
 
 FORMAT: Final = 1
@@ -69,6 +70,8 @@ class Settings(BaseModel):
     """Name of the table, or of what is trained on."""
     table_sha256: str
     """Checksum of its figures."""
+    curves_sha256: str = Field(default="", exclude_if=not_)
+    """Checksum of the learning curves beside the table; left out where there are none, or where their file has none."""
     limits: str
     """What the table lacks, in words."""
     datasets: tuple[str, ...]
@@ -219,10 +222,11 @@ def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Recor
     settings = settings_of(folder)
     for path, record in every_record(folder, left_out):
         header = record.header
-        if header.table_sha256 != settings.table_sha256:
+        if (header.table_sha256, header.curves_sha256) != (settings.table_sha256, settings.curves_sha256):
+            curves = f", learning curves {header.curves_sha256[:12]}" if header.curves_sha256 else ""
             left_out.append(
                 f"result file {path} belongs to another campaign (table {header.table} "
-                f"{header.table_sha256[:12]}) and is left out; move it elsewhere"
+                f"{header.table_sha256[:12]}{curves}) and is left out; move it elsewhere"
             )
         elif header.budget != settings.budget:
             left_out.append(

@@ -10,12 +10,13 @@ second one can be lost without harm to the first.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import not_
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasgauge.data.sealed import (
     Damaged,
@@ -105,6 +106,8 @@ class Header(BaseModel):
     """Name of the table, or of what was trained on."""
     table_sha256: str
     """Checksum of its figures."""
+    curves_sha256: str = Field(default="", exclude_if=not_)
+    """Checksum of the learning curves beside the table, as in the campaign's settings."""
     limits: str
     """What the table lacks, in words."""
     dataset: str

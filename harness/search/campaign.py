@@ -103,7 +103,8 @@ class Campaign:
         own = isinstance(table, AccuracyTable) and not opens_by_name(table)
         name = OWN_TABLE if own else opened.name if isinstance(table, AccuracyTable) else str(table)
         metric = SearchMetric.parse(rules.metric) if rules.metric else None
-        curves = None if own else open_curves(name)
+        choosers = [spec for spec in specs if spec.asks_epochs]
+        curves = None if own else open_curves(name, whole=bool(choosers) or "@" in rules.metric)
         oracles = {
             dataset: Table(opened, dataset, metric=metric, curves=curves, search_on=rules.search_on)
             for dataset in dict.fromkeys(datasets or opened.views)
@@ -112,7 +113,6 @@ class Campaign:
             one = oracle.for_run(generators(0)[1])
             cost(one.evaluate(oracle.space[0]), rules.budget.clock)
             left_for_one(one, rules.budget)
-        choosers = [spec for spec in specs if spec.asks_epochs]
         for dataset in oracles if choosers else ():
             ladder = Ladder(opened, dataset, metric=metric, curves=curves, search_on=rules.search_on)
             _check_least(choosers, rules, oracles[dataset].space, (dataset,), ladder.fidelities)
@@ -120,6 +120,7 @@ class Campaign:
         settings = Settings(
             table=name,
             table_sha256=opened.sha256,
+            curves_sha256=curves.sha256 if curves else "",
             limits=opened.limits,
             datasets=tuple(oracles),
             first_seed=chosen.start,
@@ -134,7 +135,7 @@ class Campaign:
             storage=storage,
             settings=settings,
             specs=specs,
-            notes=(*about_table(opened, oracles), *beyond(rules.budget, oracles)),
+            notes=(*about_table(opened, curves, oracles), *beyond(rules.budget, oracles)),
             oracles=oracles,
             table=opened if own else None,
         )

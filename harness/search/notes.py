@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from nasgauge.data.curves import Curves
 from nasgauge.data.sources import open_table
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.search.oracle import Table
@@ -10,9 +11,11 @@ from nasgauge.harness.search.units import generators
 from nasgauge.spaces.errors import NasgaugeError
 
 
-def about_table(table: AccuracyTable, oracles: Mapping[str, Table]) -> Iterator[str]:
-    """A line for the table, and one for each dataset."""
+def about_table(table: AccuracyTable, curves: Curves | None, oracles: Mapping[str, Table]) -> Iterator[str]:
+    """A line for the table, one for learning curves without a checksum, and one for each dataset."""
     yield f"table {table.name} ({table.sha256[:12]}): {table.limits}"
+    if curves is not None and not curves.sha256:
+        yield "note: its learning curves have no checksum, so a change of them is not noticed; import them again to have one"
     for name, oracle in oracles.items():
         warning = f"; note: {oracle.view.warning}" if oracle.view.warning else ""
         yield f"{name}: search metric {oracle.metric}, reported {oracle.view.report}{warning}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from nasgauge.data.curves import Curves
 from nasgauge.data.sealed import measured_file
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.storage import Store
@@ -61,11 +62,16 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
         if settings.training is None
         else _training_evaluator(place, settings, unit.dataset)
     )
-    if evaluator.header["table_sha256"] != settings.table_sha256:
-        raise DamagedTable(
-            f"{settings.table} has checksum {str(evaluator.header['table_sha256'])[:12]}, the campaign began "
-            f"with {settings.table_sha256[:12]}; give another folder"
-        )
+    for name, what in (
+        ("table", f"{settings.table} has"),
+        ("curves", f"the curves of {settings.table} have"),
+    ):
+        found = str(evaluator.header.get(f"{name}_sha256", ""))
+        if found != (began := getattr(settings, f"{name}_sha256")):
+            raise DamagedTable(
+                f"{what} checksum {found[:12] or 'none'}, the campaign began with {began[:12] or 'none'}; "
+                "give another folder"
+            )
     before: Path | None = None
     done: list[tuple[int, list[Step[Any]]]] = []
     runs, clock = _runs(place, settings, unit, spec, evaluator), start
@@ -175,13 +181,14 @@ class _Evaluator(NamedTuple):
 def _table_evaluator(folder: Path, settings: Settings, dataset: str, spec: Spec) -> _Evaluator:
     own = folder / settings.table  # a table that cannot be opened by name is kept in the campaign's folder
     name = str(own) if own.suffix == ".npz" and own.is_file() else settings.table
-    table = _table(name)
+    table, curves = _table(name), _curves(name)
     chosen = name, dataset, settings.metric, settings.search_on
     ladder = _ladder(*chosen) if spec.asks_epochs else None
     oracle = ladder.full if ladder else _oracle(*chosen)
     header = {
         "table": table.name,
         "table_sha256": table.sha256,
+        "curves_sha256": curves.sha256 if curves else "",
         "limits": table.limits,
         "metric": (ladder or oracle).metric,
         "seconds": oracle.times,
@@ -220,13 +227,18 @@ def _table(name: str) -> AccuracyTable:
     return open_table(name)
 
 
+@lru_cache(maxsize=4)
+def _curves(name: str) -> Curves | None:
+    return open_curves(name)
+
+
 @lru_cache(maxsize=16)
 def _oracle(name: str, dataset: str, metric: str, search_on: str) -> Table:
     chosen = SearchMetric.parse(metric) if metric else None
-    return Table(_table(name), dataset, metric=chosen, curves=open_curves(name), search_on=search_on)
+    return Table(_table(name), dataset, metric=chosen, curves=_curves(name), search_on=search_on)
 
 
 @lru_cache(maxsize=16)
 def _ladder(name: str, dataset: str, metric: str, search_on: str) -> Ladder:
     chosen = SearchMetric.parse(metric) if metric else None
-    return Ladder(_table(name), dataset, metric=chosen, curves=open_curves(name), search_on=search_on)
+    return Ladder(_table(name), dataset, metric=chosen, curves=_curves(name), search_on=search_on)

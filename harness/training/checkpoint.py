@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from nasgauge.data.atomic import replacing
-from nasgauge.data.checksums import BLANK, KEY, stamped, unaltered
+from nasgauge.spaces.checksums import BLANK, KEY, stamped, unaltered
 from nasgauge.spaces.errors import NasgaugeError, reason
 
 FORMAT: Final = "3"

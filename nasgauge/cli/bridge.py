@@ -116,7 +116,7 @@ def gather_bridge(folder: Path, table: str, curves: str = "") -> "Bridge":
                 f"{header.cell}: table {opened.name} has no accuracy after {header.recipe.epochs} epochs on "
                 f"{header.dataset}"
             )
-    kept = open_curves(curves or table)
+    kept = open_curves(curves or table, whole=True)
     return Bridge(
         opened.name,
         [_retrained(record) for record in whole],

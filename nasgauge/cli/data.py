@@ -101,9 +101,13 @@ def info(
                 "reported accuracy",
                 markup=False,
             )
-    curves = open_curves(name)
+    curves = open_curves(name, whole=True)
     if curves is not None:
         say(f"learning curves: {len(curves.columns)} for each of {len(curves.rows)} cells", markup=False)
+        kept = (
+            f"sha256 {curves.sha256[:12]}" if curves.sha256 else "no checksum; import them again to have one"
+        )
+        say(f"  {kept}", markup=False)
 
 
 @app.command()

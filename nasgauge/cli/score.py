@@ -46,7 +46,7 @@ def predictors(
     cells: Annotated[int, typer.Option(help="Training cells of each size.")] = 256,
     trials: Annotated[int, typer.Option(help="Fits of each surrogate at each size.")] = 10,
     top: Annotated[int, typer.Option(help="K in precision and regret of the top K cells.")] = 25,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
     workers: options.Workers = -1,
     engine: options.Engine = "local",
     address: options.Address = "",
@@ -102,7 +102,7 @@ def efficiency(
     at: Annotated[
         str, typer.Option(help="Numbers of evaluations at which to compare, comma-separated.")
     ] = "50,100,192",
-    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
 ) -> None:
     """Speed-up in evaluations over the baselines at equal accuracy: the protocol of PNAS, Table 2.
 
@@ -122,9 +122,11 @@ def efficiency(
 
     try:
         points = [int(text) for text in at.split(",")]
+        if min(points) < 1:
+            raise ValueError
     except ValueError:
         raise console.BadOption(
-            f"--at {at!r} is not understood; give comma-separated numbers, as in 50,100,192"
+            f"--at {at!r} is not understood; give comma-separated numbers from 1, as in 50,100,192"
         ) from None
     rng = np.random.default_rng(seed)
     mine = steps_of(ours)

@@ -19,10 +19,10 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from nasgauge.data.atomic import replacing
-from nasgauge.data.checksums import opened, sealed
 from nasgauge.gate.measure import Measured, Truth, accuracies
 from nasgauge.gate.verdicts import MIN_SEEDS
 from nasgauge.gate.work import DECIMALS, Run
+from nasgauge.spaces.checksums import opened, sealed
 from nasgauge.spaces.errors import NasgaugeError
 
 FORMAT: Final = 1

@@ -1,10 +1,11 @@
 """Checksums of contents, which files carry so that damage and changes are noticed when they are read."""
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ KEY: Final = "sha256"
 BLANK: Final = "nasgauge-sha256:" + "0" * 64
 """Where the checksum of a binary file will stand, which is that of the file with this in its place."""
 _STAMP: Final = re.compile(rb"nasgauge-sha256:[0-9a-f]{64}")
+_PART: Final = 2**22  # bytes in memory at once
 
 
 def checksum(content: Mapping[str, Any], arrays: Iterable[NDArray[np.generic]] = ()) -> str:
@@ -66,7 +68,12 @@ def stamped(content: bytes) -> bytes:
     ...
     ValueError: it was altered: its content does not fit its checksum
     """
-    return content.replace(BLANK.encode(), b"nasgauge-sha256:" + hashlib.sha256(content).hexdigest().encode())
+    return content.replace(BLANK.encode(), stamp_of(hashlib.sha256(content).hexdigest()).encode())
+
+
+def stamp_of(digest: str) -> str:
+    """What stands in a file in place of `BLANK`."""
+    return f"nasgauge-sha256:{digest}"
 
 
 def unaltered(content: bytes) -> bytes:
@@ -77,9 +84,21 @@ def unaltered(content: bytes) -> bytes:
     found = _STAMP.search(content)
     if found is None:
         raise ValueError("it has no checksum")
-    digest = hashlib.sha256(content[: found.start()])
-    digest.update(BLANK.encode())
-    digest.update(memoryview(content)[found.end() :])
-    if digest.hexdigest().encode() != found[0][-64:]:
+    if checksum_of(io.BytesIO(content), found.end()).encode() != found[0][-64:]:
         raise ValueError("it was altered: its content does not fit its checksum")
     return content
+
+
+def stamp_in(head: bytes) -> str:
+    """The checksum that a file carries in its first bytes; empty if there is none."""
+    found = _STAMP.search(head)
+    return found[0][-64:].decode() if found else ""
+
+
+def checksum_of(file: IO[bytes], head: int) -> str:
+    """The checksum that an open file should carry somewhere in its first `head` bytes; the rest is read in parts."""
+    file.seek(0)
+    digest = hashlib.sha256(_STAMP.sub(BLANK.encode(), file.read(head), count=1))
+    while part := file.read(_PART):
+        digest.update(part)
+    return digest.hexdigest()
