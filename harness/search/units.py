@@ -179,8 +179,7 @@ class _Evaluator(NamedTuple):
 
 
 def _table_evaluator(folder: Path, settings: Settings, dataset: str, spec: Spec) -> _Evaluator:
-    own = folder / settings.table  # a table that cannot be opened by name is kept in the campaign's folder
-    name = str(own) if own.suffix == ".npz" and own.is_file() else settings.table
+    name = settings.table_in(folder)
     table, curves = _table(name), _curves(name)
     chosen = name, dataset, settings.metric, settings.search_on
     ladder = _ladder(*chosen) if spec.asks_epochs else None
