@@ -299,7 +299,7 @@ def test_stored_searches_are_whole_and_each_seed_is_there_once(preset: str) -> N
 
 def test_enough_searches_are_stored_for_statistics() -> None:
     assert len(stored("released-paper-settings")) >= 100
-    assert len(stored("released")) >= 13
+    assert len(stored("released")) >= 30
 
 
 def made_here(images: str = "sample", settings: Settings = QUICK) -> SearchFile:
