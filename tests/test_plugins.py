@@ -124,7 +124,7 @@ def test_a_searcher_of_another_package_is_an_equal(
     assert asked(Spec.of("first:rank=9")) == 9
     assert "first" in declared("nasgauge.searchers")
     assert "first" not in built_in("nasgauge.searchers")
-    with pytest.raises(UnknownSearcher, match="evolution-published, first, hyperband"):
+    with pytest.raises(UnknownSearcher, match="evolution-published, first, gp"):
         Spec.of("frist")
     done = nasgauge("search", "first:rank=9", "-t", "TOY", "-n", "2", "-b", "3", "-j", "2", "-o", "out")
     assert done.returncode == 0, done.stderr

@@ -314,7 +314,7 @@ def search_file(tmp_path: Path) -> Path:
     shipped = SearchFile.read(SHIPPED)
     papers = [search for search in shipped.searches if search.preset == "released-paper-settings"]
     path = tmp_path / "searches.json"
-    path.write_text(shipped.model_copy(update={"searches": papers[:1]}).to_json())
+    path.write_text(shipped.model_copy(update={"searches": tuple(papers[:1])}).to_json())
     return path
 
 

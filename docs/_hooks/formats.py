@@ -41,7 +41,7 @@ def table(module: str, name: str) -> str:
     """The fields of a class in Markdown.
 
     >>> print(table("nasgauge.harness.records.results", "TrainingSettings").splitlines()[4])
-    | `seed` | int | `777` |  |
+    | `seed` | int | `777` | Seed of the trainings. |
     """
     found = _class(module, name)
     about = descriptions(found)
