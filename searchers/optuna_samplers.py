@@ -7,11 +7,12 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from nasgauge.searchers.threads import torch_threads
 from nasgauge.spaces.errors import missing
 from nasgauge.spaces.nb201 import Space
 
@@ -24,9 +25,12 @@ C = TypeVar("C")
 class _Sampled(ABC, Generic[C]):
     """A searcher whose cells a sampler of Optuna suggests."""
 
+    packages: ClassVar[tuple[str, ...]] = ("optuna",)
+
     def __init__(self, space: Space[C], rng: np.random.Generator) -> None:
-        if find_spec("optuna") is None:
-            raise missing("optuna")
+        for package in self.packages:
+            if find_spec(package) is None:
+                raise missing(package)
         self.space = space
         self._seed = int(rng.integers(1 << 31))
         self._study: optuna.Study | None = None
@@ -60,7 +64,17 @@ class _Sampled(ABC, Generic[C]):
             self._study.tell(self._trials.popleft(), accuracy)
 
 
-class TPE(_Sampled[C]):
+class _Started(_Sampled[C]):
+    """One that begins with `startup` random cells."""
+
+    def __init__(self, space: Space[C], rng: np.random.Generator, *, startup: int = 10) -> None:
+        if startup < 1:
+            raise ValueError(f"startup must be at least 1, not {startup}")
+        super().__init__(space, rng)
+        self.startup = startup
+
+
+class TPE(_Started[C]):
     """The tree-structured Parzen estimator, at Optuna's defaults.
 
     Parameters
@@ -71,19 +85,13 @@ class TPE(_Sampled[C]):
     Raises MissingExtra if Optuna is not installed, ValueError for `startup` below 1.
     """
 
-    def __init__(self, space: Space[C], rng: np.random.Generator, *, startup: int = 10) -> None:
-        if startup < 1:
-            raise ValueError(f"startup must be at least 1, not {startup}")
-        super().__init__(space, rng)
-        self.startup = startup
-
     def _sampler(self) -> "optuna.samplers.BaseSampler":
         import optuna
 
         return optuna.samplers.TPESampler(n_startup_trials=self.startup, seed=self._seed)
 
 
-class GP(_Sampled[C]):
+class GP(_Started[C]):
     """A Gaussian process with log expected improvement, at Optuna's defaults: a 0/1 distance for each decision.
 
     Parameters
@@ -95,25 +103,12 @@ class GP(_Sampled[C]):
     `startup` below 1.
     """
 
-    def __init__(self, space: Space[C], rng: np.random.Generator, *, startup: int = 10) -> None:
-        if startup < 1:
-            raise ValueError(f"startup must be at least 1, not {startup}")
-        super().__init__(space, rng)
-        if find_spec("torch") is None:
-            raise missing("torch")
-        self.startup = startup
+    packages = ("optuna", "torch")
 
     def ask(self) -> list[C]:
         """The next cell, computed with one thread: the same on any number of cores."""
-        import torch
-
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with threadpool_limits(limits=1):
-                return super().ask()
-        finally:
-            torch.set_num_threads(threads)
+        with torch_threads(1), threadpool_limits(limits=1):
+            return super().ask()
 
     def _sampler(self) -> "optuna.samplers.BaseSampler":
         import optuna

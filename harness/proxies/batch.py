@@ -1,8 +1,7 @@
 """The batch of images that a proxy is computed on, and the passes that several proxies share."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -103,14 +102,3 @@ class Batch:
         if self.passes is None or self.passes.network is not network:
             return make(network, self)
         return self.passes.once(lambda: make(network, self), make)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for each operation of PyTorch: cells are scored side by side, and the same on any number of cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

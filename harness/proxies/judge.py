@@ -18,9 +18,10 @@ from nasgauge.data.images import ImageSet, augmented, crops
 from nasgauge.harness.network import Choices, Network, Skeleton, initialise
 from nasgauge.harness.network.darts import BlockNetwork
 from nasgauge.harness.ntk import Workspace
-from nasgauge.harness.proxies.batch import generator_of, one_thread
+from nasgauge.harness.proxies.batch import generator_of
 from nasgauge.harness.proxies.tenas import kappa, regions
 from nasgauge.searchers.pruning import Comparison, Settings
+from nasgauge.searchers.threads import torch_threads
 
 KAPPA: Final = Skeleton(channels=3, cells=1)
 """The network whose tangent kernel TE-NAS computes: three stages of one cell with 3, 6 and 12 channels."""
@@ -198,7 +199,7 @@ class Judge:
         return generator_of(self.seed, self._round, *role)
 
     def _spread(self, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
-        with one_thread(), ThreadPoolExecutor(self.workers) as pool:
+        with torch_threads(1), ThreadPoolExecutor(self.workers) as pool:
             return list(pool.map(work, items))
 
 

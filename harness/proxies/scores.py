@@ -19,11 +19,12 @@ from nasgauge.data.storage import Store
 from nasgauge.harness.engines import HERE, Engine, whole
 from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
-from nasgauge.harness.proxies.batch import Batch, Passes, generator_of, one_thread
+from nasgauge.harness.proxies.batch import Batch, Passes, generator_of
 from nasgauge.harness.proxies.judge import KAPPA, REGIONS
 from nasgauge.harness.proxies.registry import Proxy, proxies
 from nasgauge.harness.proxies.score_files import Recipe, Score, UnfitScores, difference, read, write
 from nasgauge.harness.proxies.tenas import kappa, regions
+from nasgauge.searchers.threads import torch_threads
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.features import live_edges
 from nasgauge.spaces.nb201 import NB201
@@ -95,7 +96,7 @@ class Scorer:
         crossed = [(weights, batch) for weights in range(draws) for batch in range(draws)]
         repeated = sorted({*crossed, *((repeat, repeat) for repeat in range(self.recipe.repeats))})
         scores: list[Score] = []
-        with one_thread():
+        with torch_threads(1):
             for name, draw in product(("kappa", "regions"), repeated):
                 if name in self.named:
                     scores.append(self._score(cell, name, draw, partial(self._of_tenas, cell, name, *draw)))

@@ -18,11 +18,12 @@ from nasgauge.data.sealed import read_table, write_table
 from nasgauge.harness.engines import HERE, Engine, whole
 from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
-from nasgauge.harness.proxies.batch import generator_of, one_thread
+from nasgauge.harness.proxies.batch import generator_of
 from nasgauge.harness.proxies.judge import KAPPA, REGIONS
 from nasgauge.harness.proxies.score_files import UnfitScores
 from nasgauge.harness.proxies.scores import live
 from nasgauge.harness.proxies.tenas import kappa, regions
+from nasgauge.searchers.threads import torch_threads
 from nasgauge.spaces.errors import reason
 from nasgauge.spaces.nb201 import NB201
 
@@ -97,7 +98,7 @@ def measure(
 
 def _all_of(plan: Plan, pixels: list[Tensor], pieces: list[Tensor], rank: int) -> list[Value]:
     workspace = Workspace()
-    with one_thread():
+    with torch_threads(1):
         return [
             value
             for repeat in range(plan.repeats)

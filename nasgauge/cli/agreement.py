@@ -98,7 +98,6 @@ def settings(
     """
     import numpy as np
     import pandas as pd
-    import torch
 
     from nasgauge.analysis.plots.agreement import draw_settings
     from nasgauge.analysis.plots.figures import Inks
@@ -108,7 +107,6 @@ def settings(
     from nasgauge.harness.proxies.sizes import Plan, measure, read
     from nasgauge.studies.settings import settings as taus
 
-    torch.set_num_threads(1)  # the kernels are too small to profit from threads
     pixels = open_images(images)
     plan, path = Plan(images_md5=pixels.md5(), seed=seed), out / "settings.parquet"
     ranks = classes()[:count]

@@ -54,7 +54,6 @@ def cells(
 
       nasgauge score cells --all --images cifar10 --draws 2 --crossed 300
     """
-    import torch
 
     from nasgauge.data.images import open_images
     from nasgauge.data.storage import Store
@@ -82,7 +81,6 @@ def cells(
     if unused := [option for option, given in only.items() if given and not every]:
         raise console.BadOption(f"{', '.join(unused)} does nothing without --all; leave it out, or add --all")
     part, parts = _share(share)
-    torch.set_num_threads(1)  # the kernels are too small to profit from threads
     named = proxies(names.split(",") if names else ())
     opened, place = open_images(images), open_device(device)
     recipe = Recipe(images=images, images_md5=opened.md5() if every else "", draws=draws)

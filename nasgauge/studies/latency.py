@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasgauge.analysis.statistics.runs import median_interval
+from nasgauge.searchers.threads import torch_threads
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.costs import task
 from nasgauge.spaces.errors import NasgaugeError
@@ -80,9 +81,7 @@ def latencies(cells: Sequence[Cell], how: Measurement) -> Iterator[Latency]:
     from nasgauge.harness.network.inputs import open_device
 
     device, images = open_device(how.device), task(how.dataset)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(how.threads)
-    try:
+    with torch_threads(how.threads):
         for cell in cells:
             generator = torch.Generator().manual_seed(0)
             skeleton = Skeleton(classes=images.classes, side=images.side)
@@ -95,8 +94,6 @@ def latencies(cells: Sequence[Cell], how: Measurement) -> Iterator[Latency]:
             yield Latency(
                 cell, float(np.median(times)), float(low), float(high), float(times.min()), how.passes
             )
-    finally:
-        torch.set_num_threads(threads)
 
 
 def machine(how: Measurement) -> str:
