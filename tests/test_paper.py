@@ -79,9 +79,7 @@ def test_a_search_on_cifar10_fills_every_column_also_from_own_searches(tmp_path:
         assert "Ours: searched on CIFAR-10 alone" in table.note
         row = table.frame["method"].tolist().index(method)
         assert table.frame["method"][row + 1] == (f"tenas:searches={own}" if method == "TE-NAS" else "random")
-    stored = [
-        search for search in SearchFile.read(own).searches if search.preset == "released-paper-settings"
-    ]
-    seconds = [search.seconds for search in stored if search.seed < 3]
+    stored = SearchFile.read(own).by_seed("released-paper-settings")
+    seconds = [stored[seed].seconds for seed in range(3)]
     tenas = searched[searched["method"].str.startswith("tenas")]
     assert tenas["GPU s"].item() == pytest.approx(np.mean(seconds), rel=0.05)

@@ -312,9 +312,9 @@ def score_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def search_file(tmp_path: Path) -> Path:
     shipped = SearchFile.read(SHIPPED)
-    papers = [search for search in shipped.searches if search.preset == "released-paper-settings"]
+    first = shipped.by_seed("released-paper-settings")[0]
     path = tmp_path / "searches.json"
-    path.write_text(shipped.model_copy(update={"searches": tuple(papers[:1])}).to_json())
+    path.write_text(shipped.model_copy(update={"searches": (first,)}).to_json())
     return path
 
 

@@ -104,7 +104,8 @@ class Campaign:
         name = OWN_TABLE if own else opened.name if isinstance(table, AccuracyTable) else str(table)
         metric = SearchMetric.parse(rules.metric) if rules.metric else None
         choosers = [spec for spec in specs if spec.asks_epochs]
-        curves = None if own else open_curves(name, whole=bool(choosers) or "@" in rules.metric)
+        used = bool(choosers) or (metric is not None and metric.fidelity.at is not None)
+        curves = None if own else open_curves(name, whole=used)
         oracles = {
             dataset: Table(opened, dataset, metric=metric, curves=curves, search_on=rules.search_on)
             for dataset in dict.fromkeys(datasets or opened.views)

@@ -44,13 +44,8 @@ def random_search(metric: Array, report: Array, queries: NDArray[np.int64]) -> R
     moments = np.stack([mean, square], axis=1)
     # one point at a time, and only the levels that are below the incumbent with more than e^-60
     starts = np.searchsorted(below, np.exp(-60.0 / queries)) - 1
-    expected, squares = (
-        np.array(
-            [np.diff(below[start:] ** n) @ moments[start:] for start, n in zip(starts, queries, strict=True)]
-        )
-        .reshape(-1, 2)
-        .T
-    )
+    points = [np.diff(below[start:] ** n) @ moments[start:] for start, n in zip(starts, queries, strict=True)]
+    expected, squares = np.array(points).reshape(-1, 2).T
     return RandomSearch(expected, np.sqrt(np.maximum(squares - expected**2, 0.0)))
 
 

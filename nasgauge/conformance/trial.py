@@ -43,9 +43,8 @@ _DATA: Final = frozenset(
         ".sqlite",
     }
 )  # endings of files that can hold a benchmark's figures
-_CONSTANTS: Final = Path(
-    scipy.__file__
-).parent  # SciPy reads the direction numbers of Sobol's sequence from a .npz
+_CONSTANTS: Final = Path(scipy.__file__).parent
+"""Where SciPy reads the direction numbers of Sobol's sequence from, a .npz."""
 
 
 class Broken(Exception):
@@ -112,8 +111,8 @@ class Trial:
         if not self.watching:
             return
         if event == "open" and isinstance(arguments[0], (str, bytes)):
-            path = os.fsdecode(arguments[0])
-            if Path(path).suffix.lower() in _DATA and _CONSTANTS not in Path(path).parents:
+            path = Path(os.fsdecode(arguments[0]))
+            if path.suffix.lower() in _DATA and _CONSTANTS not in path.parents:
                 self.read.append(f"{self.watching} opened {path}")
         elif event == "socket.connect":
             self.read.append(f"{self.watching} connected to {arguments[1]}")
