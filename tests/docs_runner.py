@@ -48,12 +48,10 @@ def run_page(found: "list[Block]", folder: Path, python: str = sys.executable) -
     """Run blocks in a folder by a Python; gives what they print."""
     todo = folder / "blocks.json"
     todo.write_text(json.dumps([asdict(block) for block in found]))
-    ours = ("COV_", "PYTEST_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     done = subprocess.run(
         [python, str(Path(__file__).absolute()), todo.name],
         cwd=folder,
-        env=environment | {"COLUMNS": "120", "OMP_NUM_THREADS": "1"},
+        env=users_environment() | {"COLUMNS": "120", "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -61,6 +59,12 @@ def run_page(found: "list[Block]", folder: Path, python: str = sys.executable) -
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def users_environment() -> dict[str, str]:
+    """The variables of this process without those of the tests."""
+    ours = ("COV_", "PYTEST_", "NASGAUGE_TESTS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def shorter(arguments: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from docs_blocks import ROOT, blocks
-from docs_runner import run_page
+from docs_runner import run_page, users_environment
 
 import nasgauge
 from nasgauge.conformance.laws import LAWS
@@ -24,10 +24,8 @@ LATEX = shutil.which("pdflatex")
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:
     """Run a command as a user's shell would, without the variables of this session; gives all that it prints."""
-    ours = ("COV_", "PYTEST_", "NASGAUGE_TESTS")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     done = subprocess.run(
-        [*map(str, command)], cwd=cwd, env=environment | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [*map(str, command)], cwd=cwd, env=users_environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, check=False,
     )  # fmt: skip
     assert not done.returncode, done.stdout

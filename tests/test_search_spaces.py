@@ -72,15 +72,24 @@ def test_spaces_are_found_by_name() -> None:
     ("text", "message"),
     [
         ("dart", "unknown space 'dart'; choose from darts, nb201, pnas, .*; did you mean darts"),
-        ("pnas:cells=3", "space pnas has no option 'cells'; its options: blocks"),
         ("pnas:blocks=0", "space pnas: a cell needs at least one block, not 0"),
     ],
 )
 def test_a_space_that_does_not_exist_says_what_does(text: str, message: str) -> None:
     with pytest.raises(UnknownSpace, match=message):
         open_space(text)
-    with pytest.raises(InvalidOption, match="space pnas: option blocks takes a value like 5, not 'x'"):
-        open_space("pnas:blocks=x")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pnas:cells=3", "space pnas has no option 'cells'; its options: blocks"),
+        ("pnas:blocks=x", "space pnas: option blocks takes a value like 5, not 'x'"),
+    ],
+)
+def test_an_option_of_a_space_is_known_and_has_its_type(text: str, message: str) -> None:
+    with pytest.raises(InvalidOption, match=message):
+        open_space(text)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ or passed as it is.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -48,11 +48,11 @@ _AIMS: Final[dict[str, Option]] = {"objective": "", "constraint": ""}
 
 
 class InvalidOption(NasgaugeError, ValueError):
-    """An option that the searcher does not have, or a value that it does not take."""
+    """An option that a searcher or a space does not have, or a value that it does not take."""
 
 
 class UnknownSpace(NasgaugeError, LookupError):
-    """A text that names no search space, or options that it does not have."""
+    """A text that names no search space, or a space that its options do not make."""
 
 
 @dataclass(frozen=True)
@@ -121,15 +121,9 @@ class Spec:
 
     def _with(self, given: Mapping[str, object]) -> "Spec":
         """The same searcher with further options, which are tried."""
-        defaults, options = _WARM | _AIMS | self.settings(), dict(self.options)
-        for key, value in given.items():
-            if key not in defaults:
-                known = ", ".join(self.settings()) or "none"
-                raise InvalidOption(
-                    f"searcher {self.name} has no option {key!r}; its options: {known}, and "
-                    f"{', '.join(_WARM | _AIMS)}"
-                )
-            options[key] = _convert(f"searcher {self.name}", key, value, defaults[key])
+        own, shared = self.settings(), _WARM | _AIMS
+        shown = f"{', '.join(own) or 'none'}, and {', '.join(shared)}"
+        options = dict(self.options) | _read(f"searcher {self.name}", given, shared | own, shown)
         if "warm" not in options and (idle := sorted(options.keys() & _WARM.keys() - self._own().keys())):
             raise InvalidOption(
                 f"searcher {self.name}: {', '.join(idle)} needs a proxy, warm=naswot for example"
@@ -164,8 +158,7 @@ class Spec:
         """The options that the searcher declares, with their defaults."""
         signature = inspect.signature(self.factory)
         taken = signature.bind(None, None).arguments  # the space and the generator
-        parameters = (p for p in signature.parameters.values() if p.name not in taken)
-        return {p.name: p.default for p in parameters if isinstance(p.default, Option)}
+        return _defaults(p for p in signature.parameters.values() if p.name not in taken)
 
     @property
     def takes_objectives(self) -> bool:
@@ -246,7 +239,7 @@ def open_space(text: str) -> Space[Any]:
 
     Installed packages declare theirs through the entry-point group `nasgauge.spaces`.
 
-    Raises UnknownSpace.
+    Raises UnknownSpace, InvalidOption.
 
     >>> open_space("pnas:blocks=1").decisions
     (2, 2, 8, 8)
@@ -256,17 +249,9 @@ def open_space(text: str) -> Space[Any]:
         factory = load("nasgauge.spaces", name)
     except NasgaugeError as error:
         raise UnknownSpace(str(error)) from error
-    defaults = {
-        option.name: option.default
-        for option in inspect.signature(factory).parameters.values()
-        if isinstance(option.default, Option)
-    }
-    options = {}
-    for key, _, value in (pair.partition("=") for pair in pairs):
-        if key not in defaults:
-            known = ", ".join(defaults) or "none"
-            raise UnknownSpace(f"space {name} has no option {key!r}; its options: {known}")
-        options[key] = _convert(f"space {name}", key, value, defaults[key])
+    defaults = _defaults(inspect.signature(factory).parameters.values())
+    given = {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
+    options = _read(f"space {name}", given, defaults, ", ".join(defaults) or "none")
     try:
         space: Space[Any] = factory(**options)
     except ValueError as error:
@@ -289,6 +274,20 @@ def text_of(searcher: Searchable) -> str:
     if text.startswith("__main__:") or "<locals>" in text:
         raise UnknownSearcher(f"{text} cannot be imported by another process; move the class to a module")
     return text
+
+
+def _defaults(parameters: Iterable[inspect.Parameter]) -> dict[str, Option]:
+    return {p.name: p.default for p in parameters if isinstance(p.default, Option)}
+
+
+def _read(
+    owner: str, given: Mapping[str, object], defaults: Mapping[str, Option], shown: str
+) -> dict[str, Option]:
+    """The given options as values of the types of the defaults; `shown` are the known ones, for the error."""
+    for key in given:
+        if key not in defaults:
+            raise InvalidOption(f"{owner} has no option {key!r}; its options: {shown}")
+    return {key: _convert(owner, key, value, defaults[key]) for key, value in given.items()}
 
 
 def _convert(owner: str, key: str, value: object, default: Option) -> Option:
