@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nasgauge.harness.network import Choices, Network, Skeleton, build, choices_of
+from nasgauge.harness.network import Choices, Network, Skeleton, build, choices_of, initialise
+from nasgauge.harness.network.darts import BlockNetwork
 from nasgauge.harness.network.inputs import InvalidBatch
-from nasgauge.harness.ntk import Workspace, condition_number, kernel, kernel_by_rows
+from nasgauge.harness.ntk import Workspace, condition_number, kernel, kernel_at_once, kernel_by_rows
 from nasgauge.harness.proxies.tenas import kappa
+from nasgauge.spaces import block_genotypes
 from nasgauge.spaces.cells import OPERATIONS, Cell
 from nasgauge.spaces.nb201 import NB201
 
@@ -76,6 +78,38 @@ def test_a_network_without_a_stem_goes_row_by_row() -> None:
     assert torch.equal(kernel(network, batch), kernel_by_rows(network, batch))
 
 
+@pytest.mark.parametrize("side", [16, 9])
+@pytest.mark.parametrize("operations", [*block_genotypes.OPERATIONS, "all"])
+def test_a_network_of_the_darts_space_has_the_kernel_of_its_rows(operations: str, side: int) -> None:
+    """One channel in the normal cell and two in the reduction cell, whose stride is 2; odd sides too."""
+    each = block_genotypes.OPERATIONS if operations == "all" else (operations,)
+    network = BlockNetwork((each,) * 28, stem=True)
+    initialise(network, "kaiming_fan_out", seeded())
+    network, batch = network.double(), images(5, side).double()
+    found = kernel_at_once(network, batch)
+    torch.testing.assert_close(found, kernel_by_rows(network, batch), rtol=1e-9, atol=1e-12)
+    assert kappa(network, batch) == condition_number(found)
+
+
+def test_all_cotangents_at_once_for_groups_strides_and_dilation() -> None:
+    """Of convolutions that no search space has, with padding unlike in height and width."""
+    layers = [
+        nn.Conv2d(3, 4, (3, 5), stride=(2, 1), padding=(1, 3), bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(4, 6, 3, stride=(1, 3), padding=2, dilation=(1, 2), groups=2, bias=False),
+        nn.Conv2d(6, 6, 1, stride=2, bias=False),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+    ]
+    network = nn.Sequential(*layers, nn.LazyLinear(3)).double()
+    batch = images(4).double()
+    network(batch)
+    torch.testing.assert_close(
+        kernel_at_once(network, batch), kernel_by_rows(network, batch), rtol=1e-9, atol=1e-12
+    )
+
+
 def test_a_kept_workspace_changes_nothing() -> None:
     workspace = Workspace()
     for choices in (SUPERNET, NETWORKS["mixed"], SUPERNET):
@@ -95,6 +129,7 @@ def test_the_network_is_left_as_it_was() -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     kernel(network, images(4))
     kernel_by_rows(network, images(4))
+    kernel_at_once(network, images(4))
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert not network.training
     assert all(parameter.grad is None for parameter in network.parameters())

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from nasgauge.harness.network import Network
-from nasgauge.harness.ntk import Workspace, condition_number, kernel, kernel_by_rows
+from nasgauge.harness.network.darts import BlockNetwork
+from nasgauge.harness.ntk import Workspace, condition_number, kernel, kernel_at_once, kernel_by_rows
 from nasgauge.harness.proxies.activations import distinct, relu_codes
 
 GROUP: Final = 1000
@@ -28,9 +29,10 @@ def kappa(network: nn.Module, images: Tensor, workspace: Workspace | None = None
     >>> kappa(network, images) > 1
     True
     """
-    fast = isinstance(network, Network)
-    kernel_BB = kernel(network, images, workspace) if fast else kernel_by_rows(network, images)  # type: ignore[arg-type] # narrowed by `fast`
-    return condition_number(kernel_BB)
+    if isinstance(network, Network):
+        return condition_number(kernel(network, images, workspace))
+    many = kernel_at_once if isinstance(network, BlockNetwork) else kernel_by_rows
+    return condition_number(many(network, images))
 
 
 def regions(network: nn.Module, images: Tensor) -> int:
