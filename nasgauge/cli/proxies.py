@@ -92,7 +92,7 @@ def cells(
         firsts = classes()[:count]
         for folder, needs_path, ranks in (
             ("classes", True, firsts),
-            ("cells", False, sorted(rank for first in firsts for rank in members()[first])),
+            ("cells", False, tuple(rank for first in firsts for rank in members()[first])),
         ):
             some = {name: proxy for name, proxy in named.items() if proxy.needs_path is needs_path}
             if not some:
