@@ -35,7 +35,7 @@ SHORTER: dict[str, dict[str, str]] = {
     "check": {"--queries": str(QUERIES)},
     "gate --update": {"--seeds": "20", "--budgets": "10,20"},
     "train": {"--epochs": "1", "--seeds": "1"},
-    "score agreement": {"--resamples": "20"},
+    "score agreement": {"--resamples": "20", "--over": "classes"},
     "score tenas": {"--seeds": "1"},
     "score predictors": {"--trials": "1"},
     "score efficiency": {"--at": "5,10"},
