@@ -67,7 +67,7 @@ for name, tau in taus(frame).items():
     )
 
 # %% [markdown]
-# The intervals are wide: so few cells cannot tell these proxies apart. The documentation has the same table for 325 structural
+# The intervals are wide: so few cells cannot tell these proxies apart. The documentation has the same table for 5,125 structural
 # classes of cells.
 #
 # ## Beyond FLOPs

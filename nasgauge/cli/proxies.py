@@ -89,10 +89,10 @@ def cells(
         store.begin()
         if any(out.rglob("part-*.parquet")) and not (resume or parts > 1):
             raise UnfitScores(f"{out} already holds scores; add --resume to continue, or give another folder")
-        firsts = classes()[:count]
+        firsts = list(classes()[:count])
         for folder, needs_path, ranks in (
             ("classes", True, firsts),
-            ("cells", False, tuple(rank for first in firsts for rank in members()[first])),
+            ("cells", False, [rank for first in firsts for rank in members()[first]]),
         ):
             some = {name: proxy for name, proxy in named.items() if proxy.needs_path is needs_path}
             if not some:
