@@ -58,11 +58,12 @@ def run(out: Path, only: Collection[str], *, epochs: int, images: int | None = N
 
 
 if __name__ == "__main__":
+    names = list(trainings(1, None))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--only", action="append", choices=list(trainings(1, None)))
+    parser.add_argument("--only", action="append", choices=names)
     parser.add_argument("--out", type=Path, default=Path("results/narrow"))
     parser.add_argument("--smoke", action="store_true", help="512 images for one epoch")
     given = parser.parse_args()
     how = {"epochs": 1, "images": 512} if given.smoke else {"epochs": given.epochs}
-    print(run(given.out, given.only or list(trainings(1, None)), **how).round(2).to_string())  # noqa: T201
+    print(run(given.out, given.only or names, **how).round(2).to_string())  # noqa: T201

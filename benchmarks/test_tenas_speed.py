@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent))  # the reference stands beside this file
 
@@ -98,38 +98,34 @@ def peak_mb() -> float:
     return float(found[1]) / 1024 if found else float("nan")
 
 
-@pytest.mark.parametrize("size", [32, 72])
-def test_one_kernel_of_the_first_supernet(benchmark: Any, size: int) -> None:
-    """One core: the loop beside the kernel of all rows at once."""
+def beside_the_loop_on_one_core(
+    benchmark: Any, network: nn.Module, images: Tensor, workspace: Workspace | None = None
+) -> None:
+    """Time the loop once, and the condition number as we compute it."""
     torch.set_num_threads(1)
-    images = batch(size)
-    network = build(NB201_SUPERNET, KAPPA, torch.Generator().manual_seed(0))
     reference_ntk.condition_number(network, images)  # not timed
     start = time.perf_counter()
     expected = reference_ntk.condition_number(network, images)
     loop = time.perf_counter() - start
-    workspace = Workspace()
     found = benchmark.pedantic(kappa, (network, images, workspace), rounds=3, warmup_rounds=1)
     assert found == pytest.approx(expected, rel=1e-2)  # the loop's float32 is good for two to four digits
     benchmark.extra_info["loop, s"] = loop
     benchmark.extra_info["times faster"] = loop / benchmark.stats["median"]
 
 
+@pytest.mark.parametrize("size", [32, 72])
+def test_one_kernel_of_the_first_supernet(benchmark: Any, size: int) -> None:
+    """The loop beside the kernel of all rows at once."""
+    network = build(NB201_SUPERNET, KAPPA, torch.Generator().manual_seed(0))
+    beside_the_loop_on_one_core(benchmark, network, batch(size), Workspace())
+
+
 @pytest.mark.parametrize("operations", [7, 3])
 def test_one_kernel_of_a_darts_supernet(benchmark: Any, operations: int) -> None:
-    """One core, the batch of 14: the loop beside all cotangents at once, of the first supernet and of a later one."""
-    torch.set_num_threads(1)
-    images = batch(DARTS_BATCH)
+    """The loop beside all cotangents at once, of the first supernet and of a later one."""
     network = BlockNetwork((block_genotypes.OPERATIONS[-operations:],) * 28, stem=True)
     initialise(network, "kaiming_fan_out", torch.Generator().manual_seed(0))
-    reference_ntk.condition_number(network, images)  # not timed
-    start = time.perf_counter()
-    expected = reference_ntk.condition_number(network, images)
-    loop = time.perf_counter() - start
-    found = benchmark.pedantic(kappa, (network, images), rounds=3, warmup_rounds=1)
-    assert found == pytest.approx(expected, rel=1e-2)
-    benchmark.extra_info["loop, s"] = loop
-    benchmark.extra_info["times faster"] = loop / benchmark.stats["median"]
+    beside_the_loop_on_one_core(benchmark, network, batch(DARTS_BATCH))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

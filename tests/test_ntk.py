@@ -91,14 +91,16 @@ def test_a_network_of_the_darts_space_has_the_kernel_of_its_rows(operations: str
     assert kappa(network, batch) == condition_number(found)
 
 
-def test_all_cotangents_at_once_for_groups_strides_and_dilation() -> None:
-    """Of convolutions that no search space has, with padding unlike in height and width."""
+def test_all_cotangents_at_once_for_layers_that_no_space_has() -> None:
+    """Groups, strides, dilation, a bias, padding unlike in height and width, and pools that count padding."""
     layers = [
         nn.Conv2d(3, 4, (3, 5), stride=(2, 1), padding=(1, 3), bias=False),
         nn.BatchNorm2d(4),
         nn.ReLU(inplace=True),
         nn.Conv2d(4, 6, 3, stride=(1, 3), padding=2, dilation=(1, 2), groups=2, bias=False),
-        nn.Conv2d(6, 6, 1, stride=2, bias=False),
+        nn.AvgPool2d(3, 1, 1),  # counts padding
+        nn.AvgPool2d(3, 1, 1, count_include_pad=False),
+        nn.Conv2d(6, 6, 1, stride=2),
         nn.AvgPool2d(2),
         nn.Flatten(),
     ]

@@ -69,26 +69,20 @@ def test_spaces_are_found_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "error", "message"),
     [
-        ("dart", "unknown space 'dart'; choose from darts, nb201, pnas, .*; did you mean darts"),
-        ("pnas:blocks=0", "space pnas: a cell needs at least one block, not 0"),
+        (
+            "dart",
+            UnknownSpace,
+            "unknown space 'dart'; choose from darts, nb201, pnas, .*; did you mean darts",
+        ),
+        ("pnas:blocks=0", UnknownSpace, "space pnas: a cell needs at least one block, not 0"),
+        ("pnas:cells=3", InvalidOption, "space pnas has no option 'cells'; its options: blocks"),
+        ("pnas:blocks=x", InvalidOption, "space pnas: option blocks takes a value like 5, not 'x'"),
     ],
 )
-def test_a_space_that_does_not_exist_says_what_does(text: str, message: str) -> None:
-    with pytest.raises(UnknownSpace, match=message):
-        open_space(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("pnas:cells=3", "space pnas has no option 'cells'; its options: blocks"),
-        ("pnas:blocks=x", "space pnas: option blocks takes a value like 5, not 'x'"),
-    ],
-)
-def test_an_option_of_a_space_is_known_and_has_its_type(text: str, message: str) -> None:
-    with pytest.raises(InvalidOption, match=message):
+def test_a_space_that_cannot_be_opened_says_what_can(text: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         open_space(text)
 
 

@@ -21,7 +21,7 @@ from nasgauge.harness.network.unchanged import unchanged
 
 @torch.no_grad()
 def kernel_at_once(network: nn.Module, images: Tensor) -> Tensor:
-    """The kernel (B, B) in float64, as by `kernel_by_rows`, of a network whose convolutions have no bias.
+    """The kernel (B, B) in float64, as by `kernel_by_rows`.
 
     `images` is a float tensor (B, C, H, W). The padding of a convolution is at most dilation · (kernel − 1), the network
     reads no value of a tensor while it runs, and takes memory for B cotangents. Its state does not change.
@@ -59,7 +59,7 @@ class _How(NamedTuple):
 
 
 class _Convolution(torch.autograd.Function):
-    """`convolve`, with a backward pass of operations that vmap has fast rules for."""
+    """`_convolve`, with a backward pass of operations that vmap has fast rules for."""
 
     @staticmethod
     def forward(images: Tensor, weight: Tensor, how: _How) -> Tensor:
@@ -150,16 +150,18 @@ def _strided(images: Tensor, how: _How) -> Tensor:
     return images[:, :, :: how.stride[0], :: how.stride[1]]
 
 
-def _conv2d(images: Tensor, weight: Tensor, _bias: None, *how: Any) -> Tensor:
+def _conv2d(images: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
     stride, padding, dilation, groups = how
     found: Tensor = _Convolution.apply(
         images, weight, _How(_two(stride), _two(padding), _two(dilation), groups)
     )
-    return found
+    return found if bias is None else found + bias[:, None, None]
 
 
-def _avg_pool2d(images: Tensor, size: Any, stride: Any, padding: Any, *_rest: Any) -> Tensor:
-    """Mean over the pixels of each window that are not padding."""
+def _avg_pool2d(images: Tensor, size: Any, stride: Any, padding: Any, *how_else: Any) -> Tensor:
+    """As a convolution where the mean is over the pixels of each window that are not padding; else as it is."""
+    if any(how_else):  # rounds sides up, counts padding, or has another divisor
+        return F.avg_pool2d(images, size, stride, padding, *how_else)
     ones = images.new_ones((images.shape[1], 1, *_two(size)))
     how = _How(_two(stride), _two(padding), (1, 1), images.shape[1])
     found: Tensor = _Convolution.apply(images, ones, how)
