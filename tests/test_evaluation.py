@@ -235,6 +235,24 @@ def test_gradients_in_bfloat16_are_those_of_float32(name: str) -> None:
         assert (rounded - exact).norm() < 0.1 * exact.norm()
 
 
+@pytest.mark.parametrize("halve", [True, False])
+@pytest.mark.parametrize("channels", [4, 7, 12])
+def test_gradients_of_strided_pointwise_convolutions_do_not_depend_on_the_layout(
+    channels: int, halve: bool
+) -> None:
+    """On a CPU, with channels last and few channels: PyTorch's own write outside their memory."""
+    images = torch.randn(64, channels, 32, 32, generator=seeded())
+    gradients = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        module = operator("skip_connect", channels, 8, 2, halve=halve)
+        initialise(module, "default", seeded())
+        output = module.to(memory_format=layout)(images.to(memory_format=layout))
+        output.backward(torch.randn(output.shape, generator=seeded()))
+        gradients.append([weight.grad for weight in module.parameters() if weight.ndim == 4])
+    for exact, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(other, exact, rtol=1e-3, atol=1e-3)
+
+
 def test_pools_become_convolutions_in_any_network() -> None:
     network = build_network(PUBLISHED["amoebanet-a"], Skeleton(channels=4, cells=1), seeded()).eval()
     images = torch.randn(2, 3, 16, 16, generator=seeded())

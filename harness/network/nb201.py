@@ -14,6 +14,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from nasgauge.harness.network.convolutions import Pointwise
 from nasgauge.harness.network.initialise import initialise
 from nasgauge.spaces.cells import EDGES, OPERATIONS, Cell
 from nasgauge.spaces.errors import NasgaugeError
@@ -98,7 +99,11 @@ class ReLUConvBN(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         self.relu = nn.ReLU()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        self.conv = (
+            Pointwise(inputs, outputs, stride)
+            if kernel == 1
+            else nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        )
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, images: Tensor) -> Tensor:

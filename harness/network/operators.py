@@ -3,26 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from nasgauge.harness.network.convolutions import Depthwise, Pointwise
 from nasgauge.harness.network.nb201 import ReLUConvBN
-
-
-class Depthwise(nn.Conv2d):
-    """A depthwise convolution, computed in float32 where PyTorch's bfloat16 is wrong.
-
-    On CPUs, weight gradients of dilated ones are wrong, without a warning, for channels-last maps of 32 pixels and more in
-    bfloat16 (PyTorch 2.14).
-    """
-
-    def __init__(self, channels: int, kernel: int, stride: int, dilation: int) -> None:
-        pad = dilation * (kernel // 2)
-        super().__init__(channels, channels, kernel, stride, pad, dilation, groups=channels, bias=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, C, ⌈H / stride⌉, ⌈W / stride⌉)."""
-        if images.device.type != "cpu" or self.dilation[0] == 1 or not torch.is_autocast_enabled("cpu"):
-            return super().forward(images)
-        with torch.autocast("cpu", enabled=False):
-            return super().forward(images.float())
 
 
 class Separable(nn.Sequential):
@@ -36,7 +18,7 @@ class Separable(nn.Sequential):
         super().__init__(
             nn.ReLU(),
             Depthwise(inputs, kernel, stride, dilation),
-            nn.Conv2d(inputs, outputs, 1, bias=False),
+            Pointwise(inputs, outputs),
             nn.BatchNorm2d(outputs),
         )
 
@@ -51,8 +33,8 @@ class Halve(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.relu = nn.ReLU()
-        self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
+        self.even = Pointwise(inputs, outputs // 2, stride=2)
+        self.odd = Pointwise(inputs, outputs - outputs // 2, stride=2)
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -97,4 +79,4 @@ def operator(name: str, inputs: int, outputs: int, stride: int = 1, *, halve: bo
     )
     if inputs == outputs:
         return pool
-    return nn.Sequential(pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(pool, Pointwise(inputs, outputs), nn.BatchNorm2d(outputs))

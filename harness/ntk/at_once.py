@@ -150,8 +150,8 @@ def _strided(images: Tensor, how: _How) -> Tensor:
     return images[:, :, :: how.stride[0], :: how.stride[1]]
 
 
-def _conv2d(images: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
-    stride, padding, dilation, groups = how
+def _conv2d(images: Tensor, weight: Tensor, bias: Tensor | None = None, *given: Any) -> Tensor:
+    stride, padding, dilation, groups = given or (1, 0, 1, 1)
     found: Tensor = _Convolution.apply(
         images, weight, _How(_two(stride), _two(padding), _two(dilation), groups)
     )
