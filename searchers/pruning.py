@@ -153,6 +153,7 @@ def prune(
     judge: Judge,
     start: Choices = NB201_SUPERNET,
     *,
+    done: Sequence[Round] = (),
     per_round: int = 1,
     rule: str = "rank-sum",
     on_round: Callable[[Round], None] | None = None,
@@ -161,12 +162,13 @@ def prune(
     """Remove `per_round` operations from every undecided edge, round by round, until each edge has one.
 
     Algorithm 1 of Chen et al. (2021) as the released code implements it. `rule` is one of `RULES`, which `rank`
-    describes. `on_round` is called after each round. `clock` gives the CPU seconds that are charged to the rounds.
+    describes. `done` are the first rounds of an interrupted search, which goes on after them. `on_round` is called after
+    each round. `clock` gives the CPU seconds that are charged to the rounds.
 
     Raises UnknownRule.
     """
-    rounds: list[Round] = []
-    choices = start
+    rounds = list(done)
+    choices = Search(start=start, rounds=tuple(done)).choices
     while any(len(operations) > 1 for operations in choices):
         start_of_round = clock()
         candidates = [

@@ -72,11 +72,17 @@ def prune_darts(
     judge: Judge,
     start: Choices = DARTS_SUPERNET,
     *,
+    done: Sequence[Round] = (),
     per_round: int = DARTS_PER_ROUND,
     on_round: Callable[[Round], None] | None = None,
 ) -> Search:
-    """Search the DARTS space: prune to one operation for each edge, then to two input edges for each node."""
-    search = prune(judge, start, per_round=per_round, on_round=on_round)
+    """Search the DARTS space: prune to one operation for each edge, then to two input edges for each node.
+
+    `done` are the first rounds of an interrupted search. The input edges are its last round.
+    """
+    search = prune(judge, start, done=done, per_round=per_round, on_round=on_round)
+    if all(sum(map(bool, (search.choices[edge] for edge in group))) <= 2 for group in DARTS_GROUPS):
+        return search  # also its last round was done
     last = prune_inputs(judge, search.choices, DARTS_GROUPS)
     if on_round is not None:
         on_round(last)

@@ -78,6 +78,21 @@ class StoredSearch(BaseModel):
         return Search(start=NB201_SUPERNET, rounds=self.rounds).states
 
 
+class UnfinishedSearch(BaseModel):
+    """The first rounds of a search that goes on after them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str
+    """Name of the settings."""
+    rule: str
+    """One of `nasgauge.searchers.pruning.RULES`."""
+    seed: int
+    """Seed of weights and images."""
+    rounds: tuple[Round, ...]
+    """The rounds that have ended."""
+
+
 class SearchFile(BaseModel):
     """Searches that were made in the same way, and how; a file of them carries a checksum, the field `sha256`.
 
@@ -110,6 +125,8 @@ class SearchFile(BaseModel):
     """By preset."""
     searches: tuple[StoredSearch, ...] = ()
     """In the order of settings, rule and seed."""
+    unfinished: tuple[UnfinishedSearch, ...] = ()
+    """Searches that were interrupted, or are running."""
 
     @classmethod
     def read(cls, path: Path) -> "SearchFile":
@@ -137,7 +154,8 @@ class SearchFile(BaseModel):
         differing = [
             f"{name} {getattr(kept, name)!r}, not {getattr(self, name)!r}"
             for name in SearchFile.model_fields
-            if name not in ("settings", "searches") and getattr(kept, name) != getattr(self, name)
+            if name not in ("settings", "searches", "unfinished")
+            and getattr(kept, name) != getattr(self, name)
         ] + [
             f"{preset} {settings[preset]}, not {ours}"
             for preset, ours in self.settings.items()
@@ -154,7 +172,23 @@ class SearchFile(BaseModel):
         order = sorted(
             (*self.searches, search), key=lambda one: (one.preset, RULES.index(one.rule), one.seed)
         )
-        return self.model_copy(update={"searches": tuple(order)})
+        others = self._unfinished_beside(search)
+        return self.model_copy(update={"searches": tuple(order), "unfinished": others})
+
+    def with_unfinished(self, search: UnfinishedSearch) -> "SearchFile":
+        """The same with these rounds of a search, in place of those that it held."""
+        return self.model_copy(update={"unfinished": (*self._unfinished_beside(search), search)})
+
+    def rounds(self, preset: str, rule: str, seed: int) -> tuple[Round, ...]:
+        """The rounds that an unfinished search has ended; none of a search that is not in the file."""
+        found = (
+            one.rounds for one in self.unfinished if (one.preset, one.rule, one.seed) == (preset, rule, seed)
+        )
+        return next(found, ())
+
+    def _unfinished_beside(self, search: StoredSearch | UnfinishedSearch) -> tuple[UnfinishedSearch, ...]:
+        own = (search.preset, search.rule, search.seed)
+        return tuple(one for one in self.unfinished if (one.preset, one.rule, one.seed) != own)
 
     def by_seed(self, preset: str, rule: str = "rank-sum") -> dict[int, StoredSearch]:
         """The searches of a preset and a rule."""

@@ -83,6 +83,13 @@ def test_a_search_tests_308_operations_then_24_edges() -> None:
             assert 1 in {source for _, source in cell[2 * node : 2 * node + 2]}
 
 
+def test_a_search_goes_on_from_any_of_its_rounds() -> None:
+    whole = prune_darts(counting)
+    assert len(whole.rounds) == 3
+    for ended in range(4):
+        assert prune_darts(counting, done=whole.rounds[:ended]).choices == whole.choices
+
+
 def test_two_a_round_is_the_imagenet_setting() -> None:
     asked: list[int] = []
 

@@ -215,6 +215,14 @@ def test_the_public_code_keeps_its_weights_between_repeats() -> None:
     assert fresh.full_kappa[1] != released.full_kappa[1]
 
 
+def test_the_judge_tells_of_each_kernel() -> None:
+    told = list[tuple[int, int]]()
+    judge = Judge(QUICK, 0, workers=2)
+    judge.on_kernel = lambda computed, of: told.append((computed, of))
+    judge(NB201_SUPERNET, [without(NB201_SUPERNET, Removal(0, op)) for op in OPERATIONS[1:3]])
+    assert sorted(told) == [(place, 6) for place in range(1, 7)]
+
+
 def test_rules_share_what_they_measure_and_are_charged_for_it() -> None:
     """The first round is the same for all; kappa alone needs no regions of candidates, and regions no kappa."""
     smaller = [without(NB201_SUPERNET, Removal(0, op)) for op in OPERATIONS[1:3]]
@@ -384,3 +392,38 @@ def test_the_command_goes_on_with_its_file(
     assert "rule" in capsys.readouterr().out
     with pytest.raises(UnknownRule, match="unknown rule sum; choose from"):
         tenas(rule="kappa,sum")
+
+
+def test_an_interrupted_search_goes_on_after_its_last_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Measured for real: it ends as the search that was not interrupted."""
+    options: dict[str, Any] = {"images": "noise", "batch": 2, "measurements": 1, "workers": 1}
+    tenas(out=tmp_path / "whole", **options)
+
+    class Stopped(Judge):
+        def __call__(self, full: Choices, candidates: Sequence[Choices]) -> list[Comparison]:
+            if self.rounds == 1:
+                raise KeyboardInterrupt
+            return super().__call__(full, candidates)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nasgauge.harness.proxies.judge.Judge", Stopped)
+        with pytest.raises(KeyboardInterrupt):
+            tenas(out=tmp_path, **options)
+    (begun,) = SearchFile.read(tmp_path / "searches.json").unfinished
+    assert (begun.preset, begun.rule, begun.seed, len(begun.rounds)) == (
+        "released-paper-settings",
+        "rank-sum",
+        0,
+        1,
+    )
+    tenas(out=tmp_path, **options)
+    assert "goes on after round 1" in capsys.readouterr().err
+    ended, whole = (SearchFile.read(folder / "searches.json") for folder in (tmp_path, tmp_path / "whole"))
+    assert ended.unfinished == ()
+    assert ended.searches[0].cell == whole.searches[0].cell
+    assert [(step.kappa, step.regions, step.removed) for step in ended.searches[0].rounds] == [
+        (step.kappa, step.regions, step.removed) for step in whole.searches[0].rounds
+    ]
+    assert ended.searches[0].rounds[0] == begun.rounds[0]

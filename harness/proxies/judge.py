@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
 
 import torch
@@ -65,6 +66,9 @@ class Judge:
     candidates. Judges of one seed for several rules may share a dictionary, `known`, of what was measured: searches
     that meet the same supernet in the same round do not measure it again, and `clock` charges the seconds to each.
 
+    `rounds` is the number of rounds so far; set it to go on with an interrupted search. `on_kernel` is called after each
+    kernel with the number of kernels of the round that were computed, and of all that it needs.
+
     >>> from dataclasses import replace
     >>> from nasgauge.searchers.pruning import PRESETS
     >>> judge = Judge(replace(PRESETS["released-paper-settings"], batch=4, repeats=1, region_samples=50), seed=0)
@@ -95,7 +99,8 @@ class Judge:
         self.workers = workers
         self.device = torch.device(device)
         self.space = space or NB201_NETWORKS
-        self._round = 0
+        self.rounds = 0
+        self.on_kernel: Callable[[int, int], None] = lambda _done, _of: None
         self._saved = 0.0
         self._thread = threading.local()
 
@@ -111,7 +116,7 @@ class Judge:
             counts = [(full_count, each) for each in unknown]
         else:
             counts = self._once(self._regions, full, tuple(candidates))
-        self._round += 1
+        self.rounds += 1
         return [Comparison(before, own, *both) for own, both in zip(after, counts, strict=True)]
 
     def clock(self) -> float:
@@ -124,7 +129,7 @@ class Judge:
         full: Choices,
         candidates: tuple[Choices, ...],
     ) -> R:
-        key = (measure.__name__, self._round, full, candidates)
+        key = (measure.__name__, self.rounds, full, candidates)
         if key in self.known:
             self._saved += self.known[key][1]
         else:
@@ -137,11 +142,18 @@ class Judge:
     def _kappas(self, full: Choices, candidates: tuple[Choices, ...]) -> list[tuple[float, ...]]:
         """Those of the supernet and of each candidate, one per repeat."""
         repeats = []
+        computed, needed = count(1), self.settings.repeats * (1 + len(candidates))
+
+        def one(weights: nn.Module, images: Tensor, choices: Choices) -> float:
+            found = self._kappa(weights, images, choices)
+            self.on_kernel(next(computed), needed)
+            return found
+
         for repeat in range(self.settings.repeats):
             draw = self._generator(0, repeat if self.settings.fresh_weights else 0)
             weights = self._draw(self.space.kappa, full, draw, self.settings.kappa_initialisation)
             images = self._batch(self._generator(1, repeat)).to(self.device)
-            repeats.append(self._spread([full, *candidates], partial(self._kappa, weights, images)))
+            repeats.append(self._spread([full, *candidates], partial(one, weights, images)))
         return list(zip(*repeats, strict=True))
 
     def _kappa(self, weights: nn.Module, images: Tensor, choices: Choices) -> float:
@@ -196,7 +208,7 @@ class Judge:
         return crops(self.images, self.settings.region_samples, generator)
 
     def _generator(self, *role: int) -> torch.Generator:
-        return generator_of(self.seed, self._round, *role)
+        return generator_of(self.seed, self.rounds, *role)
 
     def _spread(self, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
         with torch_threads(1), ThreadPoolExecutor(self.workers) as pool:

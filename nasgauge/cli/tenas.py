@@ -1,7 +1,8 @@
 """The command `nasgauge score tenas`: TE-NAS searches."""
 
 import ctypes
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -11,7 +12,12 @@ from nasgauge.data import DEFAULT_TABLE
 from nasgauge.spaces.cells import Cell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from nasgauge.data.tables import AccuracyTable
+    from nasgauge.harness.proxies.judge import Judge
+    from nasgauge.searchers.pruning import Round
+    from nasgauge.searchers.tenas import SearchFile
     from nasgauge.spaces.block_genotypes import Genotype
 
 _M_ARENA_MAX: Final = -8  # from glibc's malloc.h
@@ -51,8 +57,8 @@ def tenas(
 ) -> None:
     """Run TE-NAS searches: print the operations removed in each round, and the final cell or genotype of each seed.
 
-    Each search is added to searches.json in the folder --out; seeds that it holds are skipped. Accuracies are those of
-    the table. Workers are threads; each evaluates one candidate at a time.
+    Each search is added to searches.json in the folder --out; seeds that it holds are skipped, and an interrupted search
+    goes on after its last round. Accuracies are those of the table. Workers are threads; each evaluates one candidate at a time.
 
     Examples:
 
@@ -61,33 +67,33 @@ def tenas(
       nasgauge bench --searchers random,tenas:searches=results/tenas/searches.json --seeds 3
     """
     import os
-    import time
     from dataclasses import replace
+    from functools import partial
 
     import torch
 
-    from nasgauge.data.atomic import replacing
     from nasgauge.data.images import open_images
     from nasgauge.data.sources import open_table
     from nasgauge.harness.network.inputs import open_device
     from nasgauge.harness.proxies.judge import DARTS_NETWORKS, NB201_NETWORKS, Judge, Known
     from nasgauge.harness.records.provenance import processor
-    from nasgauge.searchers.pruning import PRESETS, RULES, Round, UnknownRule, cell_of, prune
-    from nasgauge.searchers.pruning_darts import DARTS_BATCH, genotype_of, prune_darts
-    from nasgauge.searchers.tenas import SearchFile, StoredSearch
+    from nasgauge.searchers.pruning import PRESETS, RULES, UnknownRule
+    from nasgauge.searchers.pruning_darts import DARTS_BATCH
+    from nasgauge.searchers.tenas import SearchFile
 
+    darts = space == "darts"
     if preset not in PRESETS or space not in ("nb201", "darts"):
         raise typer.BadParameter(f"presets are {', '.join(PRESETS)}; spaces are nb201, darts")
     rules = RULES if rule == "all" else tuple(rule.split(","))
     if unknown := set(rules) - set(RULES):
         raise UnknownRule(f"unknown rule {', '.join(sorted(unknown))}; choose from {', '.join(RULES)}, all")
-    if space == "darts" and (table != DEFAULT_TABLE or rule != "rank-sum"):
+    if darts and (table != DEFAULT_TABLE or rule != "rank-sum"):
         raise typer.BadParameter("--table and --rule do not apply to the space darts; leave them out")
-    figures = None if space == "darts" else open_table(table)
+    figures = None if darts else open_table(table)
     workers = workers if workers > 0 else os.cpu_count() or 1
-    file = (out or options.RESULTS / ("tenas" if space == "nb201" else "tenas-darts")) / "searches.json"
+    file = (out or options.RESULTS / ("tenas-darts" if darts else "tenas")) / "searches.json"
     pixels = None if images == "noise" else open_images(images)
-    darts, usual = space == "darts", PRESETS[preset]
+    usual = PRESETS[preset]
     settings = replace(
         usual,
         batch=batch or (DARTS_BATCH if darts else usual.batch),
@@ -96,13 +102,6 @@ def tenas(
     place = open_device(device)
     if workers > 1:
         _share_one_arena()
-
-    def show(step: Round) -> None:
-        gone = ", ".join(f"{removal.edge}:{removal.operation}" for removal in step.removed)
-        console.err().print(
-            f"  kappa {step.kappa:.1f}, regions {step.regions:.0f}, removes {gone} ({step.seconds:.1f} CPU s)"
-        )
-
     changed = "".join(
         f" --{name} {value}" for name, value in (("batch", batch), ("measurements", measurements)) if value
     )
@@ -118,67 +117,116 @@ def tenas(
         torch=torch.__version__,
         settings={preset: settings},
     )
-    kept = kept.resumed(file)
-    ended: dict[str, list[Cell]] = {}
+    searches = _Searches(file, kept.resumed(file), preset, figures)
+    judge_of = partial(
+        Judge,
+        settings,
+        images=pixels,
+        workers=workers,
+        device=place,
+        space=DARTS_NETWORKS if darts else NB201_NETWORKS,
+    )
     for seed in range(first_seed, first_seed + seeds):
         known: Known = {}  # what the rules of this seed share
-        for rule in rules:
-            stored = kept.by_seed(preset, rule).get(seed)
-            if stored is not None:
-                console.err().print(f"seed {seed}, {rule}, is in {file}", markup=False)
-                if not darts:
-                    ended.setdefault(rule, []).append(Cell.parse(stored.cell))
-                continue
-            clock = time.perf_counter()
-            console.err().print(f"seed {seed}" + (f", {rule}" if rules != ("rank-sum",) else ""))
-            judge = Judge(
-                settings,
-                seed,
-                images=pixels,
-                workers=workers,
-                device=place,
-                space=DARTS_NETWORKS if darts else NB201_NETWORKS,
-                rule=rule,
-                known=known,
-            )
-            final: Cell | Genotype
-            if darts:
-                search = prune_darts(judge, on_round=show)
-                final = genotype_of(search.choices)
-                shown = [str(final), _size(final)]
+        for each in rules:
+            if seed in searches.kept.by_seed(preset, each):
+                console.err().print(f"seed {seed}, {each}, is in {file}", markup=False)
             else:
-                search = prune(judge, rule=rule, on_round=show, clock=judge.clock)
-                final = cell_of(search.choices)
-                ended.setdefault(rule, []).append(final)
-                shown = [console.named(final)]
-                if figures is not None:
-                    shown += [
-                        f"{d} {figures.value(final, view.report):.2f}" for d, view in figures.views.items()
-                    ]
-            shown.append(f"({search.seconds:.0f} CPU s, {time.perf_counter() - clock:.0f} s)")
-            console.out().print("  ".join(shown), markup=False)
-            kept = kept.with_search(StoredSearch.of(preset, seed, search, final, rule))
-            with replacing(file) as opened:
-                opened.write(kept.to_json().encode())
+                console.err().print(f"seed {seed}" + (f", {each}" if rules != ("rank-sum",) else ""))
+                searches.add(judge_of(seed, rule=each, known=known))
     if figures is not None and seeds > 1:
-        spent = {
-            rule: [kept.by_seed(preset, rule)[seed].seconds for seed in range(first_seed, first_seed + seeds)]
-            for rule in ended
-        }
-        _accuracies(ended, spent, figures)
+        _accuracies(searches, rules, range(first_seed, first_seed + seeds), figures)
     console.out().print(f"the searches are in {file}", markup=False)
 
 
+class _Searches:
+    """The file of searches, to which every round is added when it has ended."""
+
+    def __init__(self, file: Path, kept: "SearchFile", preset: str, figures: "AccuracyTable | None") -> None:
+        self.file = file
+        self.kept = kept
+        self.preset = preset
+        self.figures = figures
+
+    def add(self, judge: "Judge") -> None:
+        """Search with this judge, print and store the result; an interrupted search goes on."""
+        import time
+
+        from nasgauge.searchers.pruning import cell_of, prune
+        from nasgauge.searchers.pruning_darts import genotype_of, prune_darts
+        from nasgauge.searchers.tenas import StoredSearch
+
+        clock = time.perf_counter()
+        done = self.kept.rounds(self.preset, judge.rule, judge.seed)
+        judge.rounds = len(done)
+        if done:
+            console.err().print(f"  goes on after round {len(done)}")
+        final: Cell | Genotype
+        with self._shown(judge, done) as show:
+            if self.figures is None:
+                search = prune_darts(judge, done=done, on_round=show)
+                final = genotype_of(search.choices)
+                shown = [str(final), _size(final)]
+            else:
+                search = prune(judge, done=done, rule=judge.rule, on_round=show, clock=judge.clock)
+                final = cell_of(search.choices)
+                figures = self.figures
+                shown = [console.named(final)]
+                shown += [f"{d} {figures.value(final, view.report):.2f}" for d, view in figures.views.items()]
+        shown.append(f"({search.seconds:.0f} CPU s, {time.perf_counter() - clock:.0f} s)")
+        console.out().print("  ".join(shown), markup=False)
+        self._write(
+            self.kept.with_search(StoredSearch.of(self.preset, judge.seed, search, final, judge.rule))
+        )
+
+    @contextmanager
+    def _shown(self, judge: "Judge", done: "Sequence[Round]") -> "Iterator[Callable[[Round], None]]":
+        """A bar of the kernels of each round; a function that prints and stores a round."""
+        from nasgauge.searchers.tenas import UnfinishedSearch
+
+        rounds = list(done)
+        with console.progress() as progress:
+            bar = progress.add_task("kernels", total=None)
+            judge.on_kernel = lambda computed, of: progress.update(bar, completed=computed, total=of)
+
+            def show(step: "Round") -> None:
+                rounds.append(step)
+                gone = ", ".join(f"{removal.edge}:{removal.operation}" for removal in step.removed)
+                console.err().print(
+                    f"  kappa {step.kappa:.1f}, regions {step.regions:.0f}, removes {gone} ({step.seconds:.1f} CPU s)"
+                )
+                progress.reset(bar, total=None)
+                self._write(
+                    self.kept.with_unfinished(
+                        UnfinishedSearch(
+                            preset=self.preset, rule=judge.rule, seed=judge.seed, rounds=tuple(rounds)
+                        )
+                    )
+                )
+
+            yield show
+
+    def _write(self, kept: "SearchFile") -> None:
+        from nasgauge.data.atomic import replacing
+
+        self.kept = kept
+        with replacing(self.file) as opened:
+            opened.write(kept.to_json().encode())
+
+
 def _accuracies(
-    ended: dict[str, list[Cell]], seconds: dict[str, list[float]], table: "AccuracyTable"
+    searches: _Searches, rules: "Sequence[str]", seeds: "Sequence[int]", table: "AccuracyTable"
 ) -> None:
     """Print mean and sample standard deviation of accuracy and of CPU seconds over the searches of each rule."""
     import numpy as np
 
     rows = []
-    for rule, cells in ended.items():
+    for rule in rules:
+        found = [searches.kept.by_seed(searches.preset, rule)[seed] for seed in seeds]
+        cells = [Cell.parse(search.cell) for search in found]
         values = [[table.value(cell, view.report) for cell in cells] for view in table.views.values()]
-        spread = [f"{np.mean(each):.2f} ± {np.std(each, ddof=1):.2f}" for each in [*values, seconds[rule]]]
+        seconds = [search.seconds for search in found]
+        spread = [f"{np.mean(each):.2f} ± {np.std(each, ddof=1):.2f}" for each in [*values, seconds]]
         rows.append((rule, str(len(cells)), str(len(set(cells))), *spread))
     console.table(
         "Test accuracy in percent and CPU seconds of a search, mean ± standard deviation",
