@@ -205,6 +205,7 @@ class _Searches:
                 )
 
             yield show
+            progress.remove_task(bar)
 
     def _write(self, kept: "SearchFile") -> None:
         from nasgauge.data.atomic import replacing
