@@ -67,8 +67,8 @@ for name, tau in taus(frame).items():
     )
 
 # %% [markdown]
-# The intervals are wide: so few cells cannot tell these proxies apart. The documentation has the same table for all 6,466 structural
-# classes of cells.
+# The intervals are wide: so few cells cannot tell these proxies apart. The documentation has the same table for all 6,466
+# structural classes of cells.
 #
 # ## Beyond FLOPs
 #
