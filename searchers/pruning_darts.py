@@ -81,9 +81,9 @@ def prune_darts(
     `done` are the first rounds of an interrupted search. The input edges are its last round.
     """
     search = prune(judge, start, done=done, per_round=per_round, on_round=on_round)
-    if all(sum(map(bool, (search.choices[edge] for edge in group))) <= 2 for group in DARTS_GROUPS):
-        return search  # also its last round was done
     last = prune_inputs(judge, search.choices, DARTS_GROUPS)
+    if not last.removed:
+        return search  # also its last round was done
     if on_round is not None:
         on_round(last)
     return Search(start=start, rounds=(*search.rounds, last))

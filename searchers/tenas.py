@@ -92,6 +92,11 @@ class UnfinishedSearch(BaseModel):
     rounds: tuple[Round, ...]
     """The rounds that have ended."""
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What no other search of a file shares: preset, rule and seed."""
+        return self.preset, self.rule, self.seed
+
 
 class SearchFile(BaseModel):
     """Searches that were made in the same way, and how; a file of them carries a checksum, the field `sha256`.
@@ -172,23 +177,22 @@ class SearchFile(BaseModel):
         order = sorted(
             (*self.searches, search), key=lambda one: (one.preset, RULES.index(one.rule), one.seed)
         )
-        others = self._unfinished_beside(search)
+        others = self._unfinished_beside(search.preset, search.rule, search.seed)
         return self.model_copy(update={"searches": tuple(order), "unfinished": others})
 
-    def with_unfinished(self, search: UnfinishedSearch) -> "SearchFile":
-        """The same with these rounds of a search, in place of those that it held."""
-        return self.model_copy(update={"unfinished": (*self._unfinished_beside(search), search)})
+    def with_round(self, preset: str, rule: str, seed: int, step: Round) -> "SearchFile":
+        """The same with one round more of an unfinished search."""
+        rounds = (*self.rounds(preset, rule, seed), step)
+        begun = UnfinishedSearch(preset=preset, rule=rule, seed=seed, rounds=rounds)
+        others = self._unfinished_beside(preset, rule, seed)
+        return self.model_copy(update={"unfinished": (*others, begun)})
 
     def rounds(self, preset: str, rule: str, seed: int) -> tuple[Round, ...]:
         """The rounds that an unfinished search has ended; none of a search that is not in the file."""
-        found = (
-            one.rounds for one in self.unfinished if (one.preset, one.rule, one.seed) == (preset, rule, seed)
-        )
-        return next(found, ())
+        return next((one.rounds for one in self.unfinished if one.key == (preset, rule, seed)), ())
 
-    def _unfinished_beside(self, search: StoredSearch | UnfinishedSearch) -> tuple[UnfinishedSearch, ...]:
-        own = (search.preset, search.rule, search.seed)
-        return tuple(one for one in self.unfinished if (one.preset, one.rule, one.seed) != own)
+    def _unfinished_beside(self, *key: str | int) -> tuple[UnfinishedSearch, ...]:
+        return tuple(one for one in self.unfinished if one.key != key)
 
     def by_seed(self, preset: str, rule: str = "rank-sum") -> dict[int, StoredSearch]:
         """The searches of a preset and a rule."""

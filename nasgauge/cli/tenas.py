@@ -162,7 +162,7 @@ class _Searches:
         if done:
             console.err().print(f"  goes on after round {len(done)}")
         final: Cell | Genotype
-        with self._shown(judge, done) as show:
+        with self._shown(judge) as show:
             if self.figures is None:
                 search = prune_darts(judge, done=done, on_round=show)
                 final = genotype_of(search.choices)
@@ -180,29 +180,19 @@ class _Searches:
         )
 
     @contextmanager
-    def _shown(self, judge: "Judge", done: "Sequence[Round]") -> "Iterator[Callable[[Round], None]]":
+    def _shown(self, judge: "Judge") -> "Iterator[Callable[[Round], None]]":
         """A bar of the kernels of each round; a function that prints and stores a round."""
-        from nasgauge.searchers.tenas import UnfinishedSearch
-
-        rounds = list(done)
         with console.progress() as progress:
             bar = progress.add_task("kernels", total=None)
             judge.on_kernel = lambda computed, of: progress.update(bar, completed=computed, total=of)
 
             def show(step: "Round") -> None:
-                rounds.append(step)
                 gone = ", ".join(f"{removal.edge}:{removal.operation}" for removal in step.removed)
                 console.err().print(
                     f"  kappa {step.kappa:.1f}, regions {step.regions:.0f}, removes {gone} ({step.seconds:.1f} CPU s)"
                 )
                 progress.reset(bar, total=None)
-                self._write(
-                    self.kept.with_unfinished(
-                        UnfinishedSearch(
-                            preset=self.preset, rule=judge.rule, seed=judge.seed, rounds=tuple(rounds)
-                        )
-                    )
-                )
+                self._write(self.kept.with_round(self.preset, judge.rule, judge.seed, step))
 
             yield show
             progress.remove_task(bar)
