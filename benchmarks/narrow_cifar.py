@@ -6,7 +6,7 @@
 
 Each network is trained by its paper's recipe, with fewer channels and epochs, no drop-path and the same budget. The
 random cell stands in the network of PNASNet-5. The records have the test accuracy after every epoch, which chooses nothing;
-rerun to resume.
+rerun to resume. `curves.csv` and `curves.png` beside the records have all trainings of the call.
 """
 
 import argparse
@@ -14,10 +14,13 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 import nasgauge as ng
+from nasgauge.analysis.plots.style import STYLE
 from nasgauge.harness.records.recipes import RECIPES, Recipe
 from nasgauge.spaces.architectures import Architecture, architecture
 from nasgauge.spaces.block_spaces import BlockSpace
@@ -25,6 +28,7 @@ from nasgauge.spaces.block_spaces import BlockSpace
 CHANNELS = 8
 """Of the first stage; the papers have 36 and 48."""
 SEED = 777
+MARKS = {"PNASNet-5": ("#CC79A7", "D"), "random cell": ("#777777", "o"), "TE-NAS": ("#E69F00", "X")}
 
 
 def trainings(epochs: int, images: int | None) -> dict[str, tuple[Architecture, Recipe]]:
@@ -48,13 +52,28 @@ def trainings(epochs: int, images: int | None) -> dict[str, tuple[Architecture, 
 
 
 def run(out: Path, only: Collection[str], *, epochs: int, images: int | None = None) -> pd.DataFrame:
-    """Train all, or only some, and return the test accuracy after every epoch, a column for each."""
+    """Train all, or only some; the epochs of each, below its name."""
     curves = {
         name: ng.train(cell, recipe=recipe, dataset="cifar10", seeds=[SEED], out=out)
         for name, (cell, recipe) in trainings(epochs, images).items()
         if name in only
     }
-    return pd.DataFrame({name: curve.set_index("epoch")["test_accuracy"] for name, curve in curves.items()})
+    return pd.concat(curves, names=["network"]).reset_index("network").reset_index(drop=True)
+
+
+def draw(curves: pd.DataFrame, path: Path) -> None:
+    """Training and test accuracy against the epoch, a line for each network."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), sharey=True, layout="constrained")
+        for ax, part in zip(axes, ("train", "test"), strict=True):
+            for name, curve in curves.groupby("network"):
+                colour, marker = MARKS[str(name)]
+                ax.plot(curve["epoch"], curve[f"{part}_accuracy"], color=colour, marker=marker, label=name)
+            ax.set(xlabel="epoch", title=f"{part} accuracy (%)")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[1].legend(loc="lower right")
+        figure.savefig(path)
+        plt.close(figure)
 
 
 if __name__ == "__main__":
@@ -66,4 +85,7 @@ if __name__ == "__main__":
     parser.add_argument("--smoke", action="store_true", help="512 images for one epoch")
     given = parser.parse_args()
     how = {"epochs": 1, "images": 512} if given.smoke else {"epochs": given.epochs}
-    print(run(given.out, given.only or names, **how).round(2).to_string())  # noqa: T201
+    curves = run(given.out, given.only or names, **how)
+    curves.to_csv(given.out / "curves.csv", index=False)
+    draw(curves, given.out / "curves.png")
+    print(curves.pivot_table("test_accuracy", "epoch", "network").round(2).to_string())  # noqa: T201

@@ -99,7 +99,7 @@ def test_the_summary_gives_the_highest_mean_and_its_comparison(made: Report) -> 
     assert all("Holm-corrected p" in text and "95 % interval" in text for text in made.verdicts)
     assert all("Vargha-Delaney A12" in text and "n = 12" in text for text in made.verdicts)
     page = made.page.read_text()
-    assert "No critical-difference diagram: with 2 datasets and 3 searchers" in page
+    assert "No test over datasets: with 2 datasets and 3 searchers" in page
     assert "computed, not trained" in page  # the table's limits
 
 

@@ -28,7 +28,7 @@ from nasgauge.analysis.results.paper import Matrix
 from nasgauge.analysis.results.published import NASBENCH201, TENAS_TABLE_1, beside, pnas_efficiency
 from nasgauge.analysis.results.summary import profiles
 from nasgauge.analysis.results.tables import Table
-from nasgauge.analysis.results.verdicts import no_diagram
+from nasgauge.analysis.results.verdicts import no_test_over_datasets
 from nasgauge.analysis.statistics.curves import Clock
 from nasgauge.analysis.statistics.runs import Band
 
@@ -174,7 +174,7 @@ def statistics_sections(
             Section(
                 "comparisons",
                 "Statistical comparison",
-                notes=[note for note in [no_diagram(campaign)] if note],
+                notes=[note for note in [no_test_over_datasets(campaign)] if note],
                 charts=[_significance(campaign, inks, *item, files) for item in matrices.items()],
                 tables=[made[name] for name in ("ranking", "comparisons") if name in made],
             )

@@ -72,16 +72,16 @@ def _against(row: "pd.Series[float]", family: int) -> str:
     return text
 
 
-def no_diagram(campaign: Campaign) -> str:
-    """Why there is no critical-difference diagram."""
+def no_test_over_datasets(campaign: Campaign) -> str:
+    """Why nothing is tested over datasets."""
     searchers, datasets = len(campaign.searchers), len(campaign.datasets)
     if searchers < 3:
         return ""
     critical = critical_difference(searchers, datasets)
     return (
-        f"No critical-difference diagram: with {datasets} dataset{'s' * (datasets > 1)} and {searchers} "
-        f"searchers, two mean ranks would have to differ by {critical:.2f}, and {searchers - 1} is the largest "
-        "difference possible. The tests below compare runs on each dataset instead."
+        f"No test over datasets: with {datasets} dataset{'s' * (datasets > 1)} and {searchers} searchers, two mean "
+        f"ranks would have to differ by {critical:.2f}, and {searchers - 1} is the largest possible difference. "
+        "The tests below compare runs on each dataset instead."
     )
 
 

@@ -56,7 +56,8 @@ def main() -> None:
             "",
             "Made by `python docs/gallery/make.py` from the table `nb201`: the search metric is the 200-epoch validation",
             "accuracy of one training seed drawn at each query, the reported accuracy the mean 200-epoch test accuracy.",
-            "Proxy scores are those in the package, computed on a small network: see [their page](../results/proxies.md).",
+            "Proxy scores are those in the package: of the benchmark's full network, kappa and regions of TE-NAS's small ones",
+            "([details](../results/proxies.md)).",
             "",
         ]
         for name, caption in CAPTIONS.items():

@@ -25,7 +25,7 @@ OutByName = Annotated[
     Path | None,
     typer.Option(
         "--out", "-o", metavar="FOLDER", show_default="results/, named after what is run",
-        help="Results folder. Run again to resume; seeds, datasets, searchers and budget may be added.",
+        help="Folder for what is written.",
     ),
 ]  # fmt: skip
 Table = Annotated[
@@ -63,15 +63,21 @@ def _workers(count: int) -> int:
     return count
 
 
-SEEDS: Final = typer.Option(
-    "--seeds", "-n", help="Number of runs of each searcher, a seed each.", callback=_seeds
-)
+def seeds_option(help_text: str) -> Any:
+    """The option --seeds of a command, of whose work each seed makes one."""
+    return typer.Option("--seeds", "-n", help=help_text, callback=_seeds)
+
+
+def workers_option(help_text: str) -> Any:
+    """The option --workers of a command."""
+    return typer.Option("--workers", "-j", help=help_text, callback=_workers)
+
+
+SEEDS: Final = seeds_option("Number of runs of each searcher, a seed each.")
 FIRST_SEED: Final = typer.Option("--first-seed", help="The first of the seeds.", callback=_first_seed)
 Seeds = Annotated[int, SEEDS]
 FirstSeed = Annotated[int, FIRST_SEED]
-Workers = Annotated[
-    int, typer.Option("--workers", "-j", help="Processes; -1: one for each core.", callback=_workers)
-]
+Workers = Annotated[int, workers_option("Processes; -1: one for each core.")]
 Engine = Annotated[
     str,
     typer.Option(
@@ -126,7 +132,13 @@ class ProtocolName(StrEnum):
 class Run:
     """What `bench` and `search` have in common."""
 
-    out: OutByName = None
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", show_default="results/, named after what is run",
+            help="Results folder. Run again to resume; seeds, datasets, searchers and budget may be added.",
+        ),
+    ] = None  # fmt: skip
     table: Table = DEFAULT_TABLE
     dataset: Dataset = ""
     seeds: Seeds

@@ -37,12 +37,14 @@ def tenas(
             "absolute; several separated by commas, or all."
         ),
     ] = "rank-sum",
-    seeds: options.Seeds = 1,
+    seeds: Annotated[int, options.seeds_option("Searches by each rule, a seed each.")] = 1,
     first_seed: options.FirstSeed = 0,
     images: Annotated[
         str, typer.Option(help="sample, cifar10, a folder of CIFAR-10 files, or noise.")
     ] = "sample",
-    workers: options.Workers = -1,
+    workers: Annotated[
+        int, options.workers_option("Threads of a search, one candidate each; -1: one for each core.")
+    ] = -1,
     batch: Annotated[
         int | None,
         typer.Option(help="Images per kernel; by default that of the preset, 14 for darts.", min=2),
@@ -53,12 +55,21 @@ def tenas(
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     space: Annotated[str, typer.Option(help="Search space: nb201 or darts.")] = "nb201",
     table: options.Table = DEFAULT_TABLE,
-    out: options.OutByName = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            show_default="results/tenas or results/tenas-darts",
+            help="Folder of searches.json. Run again to resume; seeds and rules may be added.",
+        ),
+    ] = None,
 ) -> None:
     """Run TE-NAS searches: print the operations removed in each round, and the final cell or genotype of each seed.
 
     Each search is added to searches.json in the folder --out; seeds that it holds are skipped, and an interrupted search
-    goes on after its last round. Accuracies are those of the table. Workers are threads; each evaluates one candidate at a time.
+    goes on after its last round. Accuracies are those of the table.
 
     Examples:
 

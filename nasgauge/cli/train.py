@@ -58,12 +58,14 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(help="Number of epochs; that of the recipe by default.", min=1)
     ] = None,
-    seeds: options.Seeds = 1,
+    seeds: Annotated[int, options.seeds_option("Trainings of each cell, a seed each.")] = 1,
     first_seed: options.FirstSeed = 777,
     out: options.Out = options.RESULTS / "trained",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, 32, bf16 or 16.")] = "auto",
-    workers: options.Workers = -1,
+    workers: Annotated[
+        int, options.workers_option("Trainings at once; -1: one for each GPU, or one on a CPU.")
+    ] = -1,
     engine: options.Engine = "local",
     address: options.Address = "",
     storage: options.Storage = "",
@@ -113,7 +115,7 @@ def train(
 ) -> None:
     """Train cells with a recipe and write one training record per cell and seed, with one row per epoch.
 
-    The same command resumes an interrupted training. Without --workers there is one for each GPU, or one on a CPU.
+    The same command resumes an interrupted training.
 
     Examples:
 
