@@ -24,6 +24,7 @@ from nasgauge.harness.network import (
 from nasgauge.harness.network.inputs import InvalidBatch, check_images, open_device
 from nasgauge.harness.network.nb201 import CellModule
 from nasgauge.harness.network.unchanged import unchanged
+from nasgauge.harness.records.recipes import RECIPES
 from nasgauge.spaces import costs
 from nasgauge.spaces.cells import OPERATIONS, Cell
 from nasgauge.spaces.nb201 import NB201
@@ -127,6 +128,17 @@ def test_initialisations_have_the_deviations_of_their_papers(name: str, deviatio
     assert layer.weight.std().item() == pytest.approx(deviation, rel=0.01)
     if name != "default":
         assert not layer.bias.any()
+
+
+def test_the_networks_of_pnas_count_the_outputs_of_a_depthwise_convolution_as_tensorflow_does() -> None:
+    """TensorFlow's kernel of it is (3, 3, 256, 1), with a fan out of 9; PyTorch's is (256, 1, 3, 3), with 2304."""
+    layer = nn.Conv2d(256, 256, 3, groups=256)
+    for name, fan_out in (("kaiming_fan_out", 2304), ("kaiming_fan_out_per_group", 9)):
+        initialise(layer, name, seeded())
+        assert layer.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05), name
+    assert {RECIPES[name].initialisation for name in ("pnas-cifar", "pnas-mobile", "pnas-large")} == {
+        "kaiming_fan_out_per_group"
+    }
 
 
 def test_looking_leaves_no_trace() -> None:

@@ -15,23 +15,32 @@ class UnknownInitialisation(NasgaugeError, LookupError):
     """Raised for the name of an initialisation that does not exist."""
 
 
-def _fans(weight: Tensor) -> tuple[int, int]:
-    window = weight[0, 0].numel()
-    return weight.shape[1] * window, weight.shape[0] * window
+def _fan_in(layer: nn.Conv2d | nn.Linear) -> int:
+    return layer.weight[0].numel()
+
+
+def _fan_out(layer: nn.Conv2d | nn.Linear) -> int:
+    return layer.weight[:, 0].numel()
+
+
+def _fan_out_per_group(layer: nn.Conv2d | nn.Linear) -> int:
+    return _fan_out(layer) // (layer.groups if isinstance(layer, nn.Conv2d) else 1)
 
 
 def _default(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
     """PyTorch's default: weights and biases uniform in ±1/sqrt(fan in)."""
-    bound = 1 / math.sqrt(_fans(layer.weight)[0])
+    bound = 1 / math.sqrt(_fan_in(layer))
     _uniform(layer.weight, bound, generator)
     if layer.bias is not None:
         _uniform(layer.bias, bound, generator)
 
 
-def _kaiming(fan: int) -> Callable[[nn.Conv2d | nn.Linear, torch.Generator], None]:
+def _kaiming(
+    fan: Callable[[nn.Conv2d | nn.Linear], int],
+) -> Callable[[nn.Conv2d | nn.Linear, torch.Generator], None]:
     def draw(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
         drawn = torch.randn(layer.weight.shape, generator=generator, device=generator.device)
-        layer.weight.copy_(drawn * math.sqrt(2 / _fans(layer.weight)[fan]))
+        layer.weight.copy_(drawn * math.sqrt(2 / fan(layer)))
         if layer.bias is not None:
             layer.bias.zero_()
 
@@ -52,15 +61,17 @@ def _uniform(tensor: Tensor, bound: float, generator: torch.Generator) -> None:
 INITIALISATIONS: Final = MappingProxyType(
     {
         "default": _default,
-        "kaiming_fan_in": _kaiming(0),
-        "kaiming_fan_out": _kaiming(1),
+        "kaiming_fan_in": _kaiming(_fan_in),
+        "kaiming_fan_out": _kaiming(_fan_out),
+        "kaiming_fan_out_per_group": _kaiming(_fan_out_per_group),
         "standard_normal": _normal,
     }
 )
 """Initialisations of convolutions and linear layers by name.
 
 `default` is PyTorch's. `kaiming_fan_in` and `kaiming_fan_out` are normal with gain sqrt(2) and zero biases (He et
-al., 2015). `standard_normal` is N(0, 1), as the Zen-score prescribes (Lin et al., 2021).
+al., 2015). PyTorch counts all channels of a depthwise convolution as its fan out; with `kaiming_fan_out_per_group` it has
+those of one group, as in TensorFlow, in which the networks of PNAS were written. `standard_normal` is N(0, 1), as the Zen-score prescribes (Lin et al., 2021).
 """
 
 

@@ -153,7 +153,7 @@ _PNAS_CIFAR: Final = Recipe(
     clip=5,
     auxiliary=0.4,
     drop_path=0.4,
-    initialisation="kaiming_fan_out",
+    initialisation="kaiming_fan_out_per_group",
     channels=48,
     cells=3,
     source="Liu et al. (2018), section 5: N = 3, F = 48, no cutout. Recipe of NASNet's CIFAR network, notes of its "
@@ -175,7 +175,7 @@ _PNAS_LARGE: Final = Recipe(
     drop_path=0.4,
     dropout=0.5,
     norm_momentum=3e-4,
-    initialisation="kaiming_fan_out",
+    initialisation="kaiming_fan_out_per_group",
     channels=216,
     cells=4,
     stem_channels=96,
