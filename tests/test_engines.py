@@ -178,7 +178,7 @@ def test_a_training_at_the_time_limit_of_its_job_goes_on_from_its_checkpoint(tmp
     from nasgauge.harness.engines.slurm import Share, Slurm
     from nasgauge.harness.training import Machine
     from nasgauge.harness.training.many import train_units
-    from nasgauge.harness.training.units import Habits
+    from nasgauge.harness.training.running import Habits
 
     units, here = quick_units(epochs=20)[:2], [Machine(device="cpu", precision="32", threads=1)]
     list(train_units(tmp_path / "here", units, here, {}))

@@ -13,6 +13,7 @@ from nasgauge.harness.network import (
     Skeleton,
     build_network,
     flops,
+    freeze_unused,
     initialise,
     network_of,
     parameters,
@@ -203,6 +204,34 @@ def test_the_network_of_nas_bench_201_has_no_head_or_drop_path() -> None:
     cell = Cell(("skip_connect",) * 6)
     with pytest.raises(InvalidChoices, match="has no auxiliary head, drop-path or dropout; choose a recipe"):
         build_network(cell, skeleton_of(RECIPES["tenas-cifar"], 10, 32), seeded())
+
+
+@pytest.mark.parametrize(
+    ("text", "some"),
+    [
+        ("pnasnet5", False),
+        ("tenas-cifar10", False),
+        ("nasnet-a", False),
+        ("|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|", False),
+        ("|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", True),
+        ("identity(h1)+identity(h1)", True),
+    ],
+)
+def test_what_gets_no_gradient_is_frozen_and_nothing_else(text: str, some: bool) -> None:
+    skeleton = Skeleton(channels=4, cells=2, classes=10, side=32)
+    if not isinstance(architecture(text), Cell):
+        skeleton = replace(skeleton, auxiliary=True, drop_path=0.3)
+    network = build_network(architecture(text), skeleton, seeded()).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    freeze_unused(network, 32)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    outputs = network(torch.randn(2, 3, 32, 32, generator=seeded()))
+    heads = outputs if isinstance(outputs, tuple) else (outputs,)
+    torch.autograd.backward([head.sum() for head in heads])
+    trained = {name for name, weight in network.named_parameters() if weight.grad is not None}
+    assert trained == {name for name, weight in network.named_parameters() if weight.requires_grad}
+    assert some == any(not weight.requires_grad for weight in network.parameters())
 
 
 def test_every_published_architecture_learns() -> None:

@@ -1,6 +1,8 @@
 """The tables of final networks: published rows, our trainings beside them, and what is missing."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ def record(seed: int, test: float, epochs: int = 800) -> TrainingRecord:
         dataset="cifar10",
         splits="official",
         images_sha256="",
+        classes=10,
         recipe=RECIPES["tenas-cifar"],
         seed=seed,
         device="cuda",
@@ -64,6 +67,19 @@ def test_our_trainings_stand_below_the_published_row() -> None:
     assert ours["top-5 error"] == pytest.approx(0.1)
     assert ours["GPU hours"] == pytest.approx(800 * 90 / 3600)
     assert ours["status"] == "measured, n = 2, cuda"
+
+
+def test_only_trainings_of_the_whole_data_on_gpus_have_gpu_hours() -> None:
+    one = record(0, 97.0)
+    header = one.header
+
+    def row(**changed: object) -> dict[str, Any]:
+        frame = final_table(CIFAR, SIZES, [replace(one, header=header.model_copy(update=changed))]).frame
+        return dict(frame.set_index("method").loc["tenas-cifar10"])
+
+    assert row(processes=8)["GPU hours"] == pytest.approx(8 * 800 * 90 / 3600)
+    assert np.isnan(row(device="cpu")["GPU hours"])
+    assert row(classes=5)["status"].startswith("not trained")
 
 
 def test_an_untrained_row_has_its_command_and_expected_hours() -> None:

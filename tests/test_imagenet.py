@@ -1,6 +1,7 @@
 """Training on an ILSVRC-2012 tree of real JPEGs: the same bytes after a stop, the same weights with two processes."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,17 @@ from nasgauge.api.training import evaluate, measure_throughput
 from nasgauge.api.training import train as ng_train
 from nasgauge.cli import main
 from nasgauge.data.images.folders import DamagedImages, open_folders
+from nasgauge.harness.records.datasets import UnknownDataset
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.trainings import read
-from nasgauge.harness.training import Habits, Machine, TrainingUnit, WrongCheckpoint, train_unit
+from nasgauge.harness.training import (
+    Habits,
+    Machine,
+    OtherTraining,
+    TrainingUnit,
+    WrongCheckpoint,
+    train_unit,
+)
 from nasgauge.harness.training.feeding import epoch_generator
 from nasgauge.harness.training.loaded import LoadedFolders, load
 from nasgauge.harness.training.loop import Step
@@ -178,9 +187,9 @@ def test_gradients_of_shares_are_those_of_the_batch(tmp_path: Path, tree: Path) 
     torch.testing.assert_close(weights["whole"][key], weights["shares"][key], atol=0.05, rtol=0)
 
 
-def command(tree: Path, out: Path, *more: str) -> list[str]:
+def command(tree: Path, out: Path, *more: str, cell: Cell = CELL) -> list[str]:
     options = ("-d", "imagenet", "--images", str(tree), "-r", "tiny", "--device", "cpu", "--out", str(out))
-    return ["train", str(CELL), *options, "--precision", "32", "--threads", "1", "--readers", "1", *more]
+    return ["train", str(cell), *options, "--precision", "32", "--threads", "1", "--readers", "1", *more]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -193,13 +202,19 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+UNUSED = Cell.parse("|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+"""A cell with a convolution whose output nothing uses."""
+
+
 @pytest.mark.slow
-def test_two_processes_compute_what_one_does(tree: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cell", [CELL, UNUSED], ids=["all used", "one unused"])
+def test_two_processes_compute_what_one_does(cell: Cell, tree: Path, tmp_path: Path) -> None:
     """Weights agree to 1e-5 after four steps: the sums of the gradients differ in their order."""
-    one = run("-m", "nasgauge", *command(tree, tmp_path / "one", "--epochs", "4", "--per-device", "32"))
+    more = ("--epochs", "4", "--per-device", "32")
+    one = run("-m", "nasgauge", *command(tree, tmp_path / "one", *more, cell=cell))
     assert one.returncode == 0, one.stderr
     start = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "nasgauge")
-    two = run(*start, *command(tree, tmp_path / "two", "--epochs", "4"))
+    two = run(*start, *command(tree, tmp_path / "two", "--epochs", "4", cell=cell))
     assert two.returncode == 0, two.stderr
     weights, records = [], []
     for name in ("one", "two"):
@@ -281,6 +296,8 @@ def test_throughput_needs_no_files() -> None:
     speed = measure_throughput(CELL, recipe=recipe, dataset="imagenet", machine=CPU, seconds=0.01)
     assert speed.images_per_second == pytest.approx(8 / speed.step)
     assert speed.hours == pytest.approx(3 * 1_281_160 / speed.images_per_second / 3600)
+    with pytest.raises(UnknownDataset, match=r"unknown dataset 'imagenett'; .* did you mean imagenet"):
+        measure_throughput(CELL, recipe=recipe, dataset="imagenett", machine=CPU, seconds=0.01)
 
 
 # --- what is refused
@@ -302,7 +319,33 @@ def test_damaged_files_are_refused_or_left_out(damaged: Path, tmp_path: Path) ->
         train_unit(tmp_path, unit(recipe), skipping, ABOUT)
     finally:
         grey.write_bytes(whole)
-    assert read(unit(recipe).record(tmp_path)).header.skipped == (TRUNCATED, GREY)
+    assert read(unit(recipe).record(tmp_path)).header.skipped == tuple(sorted((TRUNCATED, GREY)))
+
+
+def test_a_damaged_image_is_not_evaluated_and_its_neighbour_once(damaged: Path) -> None:
+    broken = sorted((damaged / "val").rglob("*.JPEG"))[5]
+    whole = broken.read_bytes()
+    skipping = load("imagenet", damaged, CPU, skip_damaged=True)
+    try:  # breaks after the tree was read
+        broken.write_bytes(whole[:300] + whole[-10:])
+        ((images, labels),) = skipping.held_out(RECIPE)["valid"].batches()
+    finally:
+        broken.write_bytes(whole)
+    assert len(images) == len(labels) == 15
+    assert labels.tolist() == [0] * 4 + [1] * 3 + [2] * 4 + [3] * 4
+    assert skipping.skipped == (TRUNCATED, f"val/{broken.relative_to(damaged / 'val')}")
+
+
+def test_trees_of_other_classes_are_other_data(tmp_path: Path, loaded: LoadedFolders) -> None:
+    record = train_unit(tmp_path, unit(), loaded, ABOUT)
+    assert record.header.classes == 4
+    fewer = write_tree(tmp_path / "fewer", side=72)
+    for part in ("train", "val"):
+        shutil.rmtree(sorted((fewer / part).iterdir())[0])
+    with pytest.raises(OtherTraining, match="a training on other images; give another folder"):
+        ng_train(CELL, recipe=RECIPE, dataset="imagenet", images=fewer, out=tmp_path, machine=CPU)
+    with pytest.raises(WrongCheckpoint, match=r"another training: classes 4 \(.*\), not 3 \("):
+        evaluate(unit().weights(tmp_path), CELL, recipe=RECIPE, dataset="imagenet", images=fewer, machine=CPU)
 
 
 def test_a_batch_that_cannot_be_divided() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from image_tree import CLASSES, write_tree
+from image_tree import CLASSES, TRUNCATED, write_tree
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -30,6 +30,7 @@ from nasgauge.data.images import cifar10 as cifar10_module
 from nasgauge.data.images import splits as splits_module
 from nasgauge.data.images.downsampled import CLASSES as IMAGENET16_CLASSES
 from nasgauge.data.images.downsampled import open_downsampled
+from nasgauge.data.images.folders import DamagedImages
 from nasgauge.data.images.published import CIFAR100, IMAGENET16, PublishedSet
 from nasgauge.data.importers import ImportFailed
 from nasgauge.data.index_lists import INDEX_FILES, SPLIT_FILES, halves, keep_splits, splits_folder
@@ -157,24 +158,45 @@ def test_imagenet16_is_made_from_an_ilsvrc_tree(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(
         ImagesUnavailable, match="lacks 120 of the 120 classes of ImageNet16-120, among them n020"
     ):
-        open_downsampled("train", tree)
+        open_downsampled("train", tree, skip_damaged=True)
+    with pytest.raises(DamagedImages, match=f"1 of 24 images cannot be decoded: {TRUNCATED}"):
+        open_splits("ImageNet16-120", tree)
     chosen = (CLASSES[2], CLASSES[0])
-    train = open_downsampled("train", tree, classes=chosen)
+    train = open_downsampled("train", tree, classes=chosen, skip_damaged=True)
     assert np.bincount(train.labels).tolist() == [4, 4]
     with Image.open(tree / "train" / CLASSES[0] / "train_1.JPEG") as picture:
         pixels = np.asarray(picture).astype(float)
     means = pixels.mean((0, 1))
     same = [np.abs(image.mean((1, 2)) - means).max() < 1 for image in train.pixels[train.labels == 1]]
     assert sum(same) == 1
-    assert len(open_downsampled("test", tree, classes=chosen)) == 4
+    assert len(open_downsampled("test", tree, classes=chosen, skip_damaged=True)) == 4
     with pytest.raises(ImagesUnavailable, match="lacks 120 of the 120 classes"):
-        open_splits("ImageNet16-120", tree)
+        open_splits("ImageNet16-120", tree, skip_damaged=True)
     small = replace(IMAGENET16, classes=2)
     monkeypatch.setattr(splits_module, "IMAGENET16", small)
     splits = open_splits("ImageNet16-120")  # from the cache
     assert splits.valid is not None
     assert np.array_equal(splits.train.pixels, train.pixels)
     assert (len(splits.valid), len(splits.test), splits.origin) == (2, 2, "seeded")
+    assert splits.skipped == (TRUNCATED,)
+
+
+def test_imagenet16_names_files_that_only_decoding_shows_to_be_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = write_tree(tmp_path / "tree", train=3, valid=2)
+    broken = tree / "val" / CLASSES[1] / "val_0.JPEG"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:300] + whole[-10:])
+    name = f"val/{CLASSES[1]}/val_0.JPEG"
+    with pytest.raises(DamagedImages, match=f"1 of 8 images cannot be decoded: {name}"):
+        open_downsampled("test", tree, classes=CLASSES)
+    assert len(open_downsampled("test", tree, classes=CLASSES, skip_damaged=True)) == 7
+    assert f"left out 1 damaged images: {name}" in capsys.readouterr().err
+    with pytest.raises(DamagedImages):
+        open_downsampled("test", tree, classes=CLASSES)
+    broken.write_bytes(whole)
+    assert len(open_downsampled("test", tree, classes=CLASSES)) == 8, "a restored file is used"
 
 
 def test_published_lists_are_used_once_they_are_kept(shared: Path) -> None:

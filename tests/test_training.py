@@ -1,7 +1,8 @@
 """Real training: what a network is shown, how it is trained, and that a training can be got again."""
 
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -19,8 +21,16 @@ from nasgauge.data.storage import Store
 from nasgauge.harness.network import Skeleton, build, build_network, choices_of
 from nasgauge.harness.network.inputs import InvalidBatch
 from nasgauge.harness.records.recipes import RECIPES, InvalidRecipe, Recipe, UnknownRecipe, recipe_named
-from nasgauge.harness.records.trainings import DamagedTraining, Epoch, TrainingRecord, read
+from nasgauge.harness.records.trainings import (
+    DamagedTraining,
+    Epoch,
+    TrainingHeader,
+    TrainingRecord,
+    read,
+    write,
+)
 from nasgauge.harness.training import (
+    Habits,
     Machine,
     OtherTraining,
     Trainer,
@@ -28,6 +38,7 @@ from nasgauge.harness.training import (
     TrainingDiverged,
     TrainingUnit,
     WrongCheckpoint,
+    running,
     train_unit,
 )
 from nasgauge.harness.training.feeding import Augmenter, DeviceImages, epoch_generator
@@ -81,6 +92,21 @@ def test_the_benchmarks_recipe_is_in_every_number() -> None:
         assert all(later < rate for rate, later in pairwise(rates))
         assert recipe.rate(epochs) == pytest.approx(0, abs=1e-12)
         assert recipe.rate(epochs // 4) == pytest.approx(0.05 * (1 + math.sqrt(0.5)))
+
+
+def test_the_learning_rate_of_tenas_warms_up_as_in_the_authors_code() -> None:
+    """lr (epoch + 1) / 5 in the first five epochs, then the cosine over all 250, which began with the first epoch."""
+    recipe = RECIPES["tenas-imagenet"]
+    assert [recipe.rate(epoch) for epoch in range(5)] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+    assert recipe.rate(5) == pytest.approx(0.25 * (1 + math.cos(math.pi * 5 / 250)))
+    assert RECIPES["modern"].rate(5) == 0.5
+
+
+@pytest.mark.parametrize(("name", "images"), [("modern", 1_281_167), ("long", 50_000)])
+def test_an_average_forgets_the_first_weights(name: str, images: int) -> None:
+    recipe = RECIPES[name]
+    updates = recipe.epochs * (images // recipe.batch) / recipe.average_every
+    assert recipe.average**updates < 1e-6
 
 
 def test_a_recipe_of_another_length_has_another_name() -> None:
@@ -267,6 +293,48 @@ def test_a_training_that_was_stopped_ends_as_if_it_was_not(
     assert trained == [3], "a finished training is left alone"
 
 
+def test_an_average_is_a_copy_until_the_warm_up_is_over(loaded: LoadedSplits) -> None:
+    recipe = replace(QUICK, average=0.9, warm_up=1, epochs=2)
+    network = build(choices_of(CELL), Skeleton(channels=4, cells=1), torch.Generator().manual_seed(0))
+    feed = Augmenter(loaded.train, recipe, padding=4)
+    training = Training(network, recipe, feed, {}, loaded.fabric, seed=5)
+    same = []
+    for _ in training.epochs():
+        state = training.state()
+        same.append(
+            torch.equal(state["weights.classifier.weight"], state["average.module.classifier.weight"])
+        )
+    assert same == [True, False]
+
+
+def scaled() -> Fabric:
+    """Training in float16, whose losses are scaled; on a CPU, which `Machine` refuses because it is slow."""
+    precision = MixedPrecision("16-mixed", device="cpu", scaler=torch.amp.GradScaler("cpu"))
+    return Fabric(accelerator="cpu", devices=1, plugins=precision)
+
+
+def test_float16_clips_unscaled_gradients_and_keeps_the_scale_in_its_checkpoint(loaded: LoadedSplits) -> None:
+    recipe = replace(QUICK, clip=1.0, epochs=2, images=128)
+
+    def training(fabric: Fabric) -> Training:
+        network = build(choices_of(CELL), Skeleton(channels=4, cells=1), torch.Generator().manual_seed(0))
+        return Training(network, recipe, Augmenter(loaded.train, recipe, padding=4), {}, fabric, seed=5)
+
+    fabric = scaled()
+    whole = training(fabric)
+    epochs = whole.epochs()
+    next(epochs)
+    half = whole.state()
+    assert half["scale._growth_tracker"] == whole.steps
+    assert len(list(epochs)) == 1
+    resumed = training(scaled())
+    resumed.restore(half, 1)
+    assert len(list(resumed.epochs())) == 1
+    for (name, value), other in zip(whole.state().items(), resumed.state().values(), strict=True):
+        assert torch.equal(value, other), name
+    assert training(fabric).state()["scale._growth_tracker"] == 0, "another training begins anew"
+
+
 def test_another_seed_is_another_training(tmp_path: Path, loaded: LoadedSplits) -> None:
     recipe = replace(QUICK, epochs=1, images=128)
     records = [
@@ -315,11 +383,57 @@ def test_bfloat16_learns_as_well(tmp_path: Path) -> None:
 # --- what goes wrong
 
 
-def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, loaded: LoadedSplits) -> None:
-    unit = TrainingUnit(CELL, "made-up", replace(QUICK, learning_rate=1e30), 0)
-    with pytest.raises(TrainingDiverged, match="epoch 1 is not finite"):
+@pytest.mark.parametrize("clip", [0.0, 5.0])
+def test_a_loss_that_is_not_finite_ends_the_training(
+    clip: float, tmp_path: Path, loaded: LoadedSplits
+) -> None:
+    unit = TrainingUnit(CELL, "made-up", replace(QUICK, learning_rate=1e30, clip=clip), 0)
+    with pytest.raises(
+        TrainingDiverged, match="is not finite in epoch 1 at learning rate 1e\\+30; train in another"
+    ):
         train_unit(tmp_path, unit, loaded, ABOUT)
     assert unit.finished(tmp_path) is None
+
+
+def test_a_checkpoint_is_never_replaced_by_one_that_diverged(
+    tmp_path: Path, loaded: LoadedSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = TrainingUnit(CELL, "made-up", replace(QUICK, continuous=True), 0)
+    monkeypatch.setattr(Recipe, "rate", lambda _recipe, epoch: 0.01 if epoch < 0.5 else math.inf)
+    with pytest.raises(TrainingDiverged, match="is not finite in epoch 1"):
+        train_unit(tmp_path, unit, loaded, ABOUT, habits=Habits(checkpoint_steps=1))
+    kept = load_file(unit.checkpoint(tmp_path))
+    assert int(kept["epoch.step"]) == 2  # of four
+    assert all(value.isfinite().all() for value in kept.values())
+
+
+def test_a_finished_record_has_weights(
+    tmp_path: Path, loaded: LoadedSplits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the two, the last epoch is trained again, to the same weights."""
+    unit = TrainingUnit(CELL, "made-up", QUICK, 0)
+
+    def killed(path: Path, header: TrainingHeader, epochs: Sequence[Epoch]) -> None:
+        if len(epochs) == QUICK.epochs:
+            raise KeyboardInterrupt
+        write(path, header, epochs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_unit(tmp_path, unit, loaded, ABOUT)
+    assert unit.finished(tmp_path) is None
+    before = unit.weights(tmp_path).read_bytes()
+    assert train_unit(tmp_path, unit, loaded, ABOUT).finished
+    assert unit.weights(tmp_path).read_bytes() == before
+
+
+def test_a_record_of_other_images_is_no_answer(tmp_path: Path, loaded: LoadedSplits) -> None:
+    unit = TrainingUnit(CELL, "made-up", replace(QUICK, epochs=1, images=64), 0)
+    train_unit(tmp_path, unit, loaded, ABOUT)
+    assert unit.finished(tmp_path, loaded.images_sha256)
+    with pytest.raises(OtherTraining, match="a training on other images; give another folder"):
+        unit.finished(tmp_path, "0" * 64)
 
 
 def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path, loaded: LoadedSplits) -> None:
@@ -390,6 +504,20 @@ def test_without_validation_images_there_is_nothing_to_search_on(tmp_path: Path)
 def test_devices_that_are_not_there() -> None:
     with pytest.raises(InvalidBatch, match="no device 'cuda:7'"):
         Machine(device="cuda:7").resolved()
+    with pytest.raises(
+        InvalidMachine, match="cuda:1 is one GPU, and 2 processes need one each; give the device cuda"
+    ):
+        Machine(device="cuda:1", processes=2).resolved()
+
+
+def test_no_more_machines_than_trainings() -> None:
+    here = Machine(device="cpu", precision="32", threads=1)
+    assert len(machines(here, workers=8, most=2)) == 2
+    (alone,) = machines(here, workers=0, most=5)
+    cores = alone.readers
+    assert cores == len(os.sched_getaffinity(0))
+    assert [place.readers for place in machines(here, workers=2)] == [max(cores // 2, 1)] * 2
+    assert [place.readers for place in machines(replace(here, readers=7), workers=2)] == [7, 7]
     with pytest.raises(InvalidMachine, match="choose from auto, 32, bf16, 16"):
         Machine(precision="64")
     with pytest.raises(InvalidMachine, match="choose the precision bf16 or 32"):

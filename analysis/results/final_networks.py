@@ -12,14 +12,13 @@ import pandas as pd
 
 from nasgauge.analysis.results.published import CONFIRMED, UNCONFIRMED
 from nasgauge.analysis.results.tables import Table
+from nasgauge.harness.records.datasets import size_of
 from nasgauge.harness.records.recipes import RECIPES
 from nasgauge.harness.records.trainings import TrainingRecord
 from nasgauge.spaces.architectures import PUBLISHED
 
 _NAN: Final = float("nan")
 _PARTLY: Final = "error and parameters confirmed"
-
-TRAINING_IMAGES: Final[Mapping[str, int]] = {"cifar10": 50_000, "imagenet": 1_281_167}
 
 Kind = Literal["cifar", "mobile", "large"]
 
@@ -274,13 +273,14 @@ def _ours(
         if record.finished
         and (record.header.cell, record.header.dataset, record.header.recipe.name)
         == (text, published.dataset, row.recipe)
+        and record.header.classes == size_of(published.dataset).classes
     ]
     errors = 100 - np.array([_last(record, "accuracy") for record in found])
     top5 = 100 - np.array([_last(record, "top5") for record in found])
-    spent = [sum(epoch.seconds for epoch in record.epochs) / 3600 for record in found]
+    spent = [_gpu_hours(record) for record in found]
     parameters, multiply_adds = size
     recipe = RECIPES[row.recipe]
-    expected = recipe.epochs * TRAINING_IMAGES[published.dataset] * multiply_adds / rate / 3600
+    expected = recipe.epochs * size_of(published.dataset).images * multiply_adds / rate / 3600
     images = " --images DIR" if published.dataset == "imagenet" else ""
     command = f"nasgauge train {row.architecture} -d {published.dataset}{images} -r {row.recipe}"
     return {
@@ -297,6 +297,12 @@ def _ours(
         if found
         else f"not trained: {command}",
     }
+
+
+def _gpu_hours(record: TrainingRecord) -> float:
+    """Hours of all its GPUs together; NaN for a training on a CPU."""
+    hours = sum(epoch.seconds for epoch in record.epochs) / 3600
+    return hours * record.header.processes if record.header.device == "cuda" else _NAN
 
 
 def _last(record: TrainingRecord, what: Literal["accuracy", "top5"]) -> float:

@@ -5,17 +5,18 @@ The published files hold whole images, resized to 16 × 16 without regard to the
 another order. The benchmark's lists of validation and test images therefore do not apply to them.
 """
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
 from nasgauge.data.images.archives import say
-from nasgauge.data.images.folders import ImageFiles, ImageFolders, open_folders
+from nasgauge.data.images.folders import DamagedImages, ImageFiles, ImageFolders, open_folders
 from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
 from nasgauge.data.published import cache_folder
 
@@ -30,25 +31,31 @@ def downsampled_file(split: Split) -> Path:
 
 
 def open_downsampled(
-    split: Split, folder: Path | None = None, *, classes: Sequence[str] = CLASSES
+    split: Split,
+    folder: Path | None = None,
+    *,
+    classes: Sequence[str] = CLASSES,
+    skip_damaged: bool = False,
 ) -> ImageSet:
     """One split of ImageNet16-120, made from the ILSVRC-2012 tree `folder`, or from the cache, where it is kept.
 
-    Its test images are the official validation images of these classes. Damaged files are left out.
+    Its test images are the official validation images of these classes. With `skip_damaged`, files that cannot be decoded
+    are left out.
 
-    Raises ImagesUnavailable if a class is missing.
+    Raises ImagesUnavailable if a class is missing, DamagedImages.
     """
     kept = downsampled_file(split)
     if folder is not None:
-        folders = open_folders(folder, skip_damaged=True)
+        folders = open_folders(folder, skip_damaged=skip_damaged)
         missing = sorted(set(classes) - set(folders.classes))
         if missing:
             raise ImagesUnavailable(
                 f"{folder} lacks {len(missing)} of the {len(classes)} classes of ImageNet16-120, among them {missing[0]}; "
                 "give the whole of ILSVRC-2012"
             )
-        if not (kept.is_file() and _made_from(kept) == folders.sha256):
-            _make(kept, folders, folders.train if split == "train" else folders.valid, classes)
+        files = folders.train if split == "train" else folders.valid
+        if not _is_made(kept, _source(files, classes), skip_damaged=skip_damaged):
+            _make(kept, folders, files, classes, skip_damaged=skip_damaged)
     with np.load(kept, allow_pickle=False) as arrays:
         return ImageSet("ImageNet16-120", arrays["pixels"], arrays["labels"])
 
@@ -62,18 +69,60 @@ def downsampled(path: Path, side: int = SIDE) -> NDArray[np.uint8]:
     return np.asarray(small).transpose(2, 0, 1)
 
 
-def _make(kept: Path, folders: ImageFolders, files: ImageFiles, classes: Sequence[str]) -> None:
+def _make(
+    kept: Path, folders: ImageFolders, files: ImageFiles, classes: Sequence[str], *, skip_damaged: bool
+) -> None:
     new = np.full(len(folders.classes), -1)
     for label, name in enumerate(classes):
         new[folders.classes.index(name)] = label
     places = np.flatnonzero(new[files.labels] >= 0)
     say(f"making ImageNet16-120 of {len(places)} images in {files.root}")
     with ThreadPoolExecutor() as pool:
-        pixels = list(pool.map(lambda place: downsampled(Path(files.path(place))), places))
+        made = list(pool.map(lambda place: _downsampled_if_whole(Path(files.path(place))), places))
+    damaged = [files.name(int(place)) for place, pixels in zip(places, made, strict=True) if pixels is None]
+    if damaged and not skip_damaged:
+        raise DamagedImages.of(damaged, len(places))
+    skipped = sorted({*folders.skipped, *damaged})
+    if skipped:
+        say(f"left out {len(skipped)} damaged images: {', '.join(skipped)}")
+    pixels = np.stack([pixels for pixels in made if pixels is not None])
+    whole = [place for place, pixels in zip(places, made, strict=True) if pixels is not None]
     with replacing(kept) as file:
-        np.savez(file, pixels=np.stack(pixels), labels=new[files.labels[places]], source=folders.sha256)
+        np.savez(
+            file,
+            pixels=pixels,
+            labels=new[files.labels[whole]],
+            source=_source(files, classes),
+            skipped=np.array(skipped, str),
+        )
 
 
-def _made_from(kept: Path) -> str:
+def _downsampled_if_whole(path: Path) -> NDArray[np.uint8] | None:
+    try:
+        return downsampled(path)
+    except (OSError, SyntaxError, ValueError):  # Pillow's errors for broken files
+        return None
+
+
+def _source(files: ImageFiles, classes: Sequence[str]) -> str:
+    """What the kept images are made from: the names of the files, without those that are known to be damaged."""
+    return hashlib.sha256(
+        b"\n".join([*files.names.tolist(), *(name.encode() for name in classes)])
+    ).hexdigest()
+
+
+def left_out() -> tuple[str, ...]:
+    """The damaged files that the images in the cache were made without."""
+    found = set[str]()
+    for split in get_args(Split):
+        with np.load(downsampled_file(split), allow_pickle=False) as arrays:
+            found.update(arrays["skipped"].tolist() if "skipped" in arrays else ())
+    return tuple(sorted(found))
+
+
+def _is_made(kept: Path, source: str, *, skip_damaged: bool) -> bool:
+    if not kept.is_file():
+        return False
     with np.load(kept, allow_pickle=False) as arrays:
-        return str(arrays["source"])
+        same = "skipped" in arrays and str(arrays["source"]) == source
+        return same and (skip_damaged or not len(arrays["skipped"]))

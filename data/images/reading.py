@@ -128,8 +128,10 @@ class Batch(NamedTuple):
     """(B, 3, side, side), bytes in channels-last memory."""
     labels: Tensor
     """(B,), int64."""
+    whole: Tensor
+    """(B,), whether the file that was asked for could be decoded; the next file that can be stands in its place."""
     damaged: tuple[str, ...]
-    """Names of files that could not be decoded; the next file that can be stands in their places."""
+    """Names of files that could not be decoded."""
 
 
 class Reader(Dataset[Batch]):
@@ -161,7 +163,8 @@ class Reader(Dataset[Batch]):
                 pixels[row] = self.view(image)
             read.append(found)
         labels = torch.from_numpy(self.files.labels[read])
-        return Batch(pixels, labels, tuple(damaged))
+        whole = torch.tensor([found == place for found, (place, _) in zip(read, wanted, strict=True)])
+        return Batch(pixels, labels, whole, tuple(damaged))
 
     def _decoded(self, place: int, damaged: list[str]) -> tuple[int, Tensor]:
         """The first file from `place` on that can be decoded: its place and its bytes (3, H, W)."""

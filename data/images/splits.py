@@ -1,17 +1,19 @@
 """The data sets of NAS-Bench-201 with their train, validation and test splits (Dong and Yang, 2020, section 2.2)."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 
 from nasgauge.data.images.cifar10 import open_cifar10
-from nasgauge.data.images.downsampled import downsampled_file, open_downsampled
+from nasgauge.data.images.downsampled import downsampled_file, left_out, open_downsampled
 from nasgauge.data.images.draws import DEVIATION, MEAN
 from nasgauge.data.images.folders import find_tree
-from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable
+from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
 from nasgauge.data.images.made_up import CLASSES, made_up
 from nasgauge.data.images.published import CIFAR100, IMAGENET16, PublishedSet
 from nasgauge.data.index_lists import Origin, halves
@@ -49,6 +51,8 @@ class Splits:
     """Black pixels added on each side before a random crop."""
     origin: Origin
     """`official` for the published index lists, `seeded` for splits of the same sizes drawn from a seed."""
+    skipped: tuple[str, ...] = ()
+    """Damaged image files that were left out."""
 
     def __post_init__(self) -> None:
         for part in (self.train, self.valid, self.test):
@@ -64,15 +68,16 @@ class Splits:
         return int(self.train.pixels.shape[2])
 
 
-def open_splits(dataset: str, folder: Path | None = None) -> Splits:
+def open_splits(dataset: str, folder: Path | None = None, *, skip_damaged: bool = False) -> Splits:
     """Open a data set from the cache, or from a folder of its published files.
 
     CIFAR-10 and CIFAR-100 are downloaded if they are not in the cache. ImageNet16-120 needs a folder the first time: of
-    its published files, or an ILSVRC-2012 tree, from which it is made.
+    its published files, or an ILSVRC-2012 tree, from which it is made; with `skip_damaged`, without the files that cannot be
+    decoded.
     `made-up` is synthetic and needs no files. The splits are the official ones if `nasgauge data fetch splits` has
     downloaded the index lists; otherwise they are drawn from a seed (see `Splits.origin`).
 
-    Raises ImagesUnavailable, ImportFailed, WrongFile.
+    Raises ImagesUnavailable, DamagedImages, ImportFailed, WrongFile.
 
     >>> open_splits("made-up").classes
     10
@@ -86,10 +91,15 @@ cifar100, ImageNet16-120, made-up; did you mean ImageNet16-120?
         return _cifar10(dataset, folder)
     if dataset == "cifar100":
         return _halved_test(
-            CIFAR100, folder, mean=(129.3, 124.1, 112.4), deviation=(68.2, 65.4, 70.4), padding=4
+            CIFAR100,
+            CIFAR100.open,
+            folder,
+            mean=(129.3, 124.1, 112.4),
+            deviation=(68.2, 65.4, 70.4),
+            padding=4,
         )
     if dataset == "ImageNet16-120":
-        return _imagenet16(folder)
+        return _imagenet16(folder, skip_damaged=skip_damaged)
     if dataset == "made-up":
         return _made_up()
     near = get_close_matches(dataset, DATASETS, n=1)
@@ -117,36 +127,35 @@ def _cifar10(dataset: str, folder: Path | None) -> Splits:
     )
 
 
-def _imagenet16(folder: Path | None) -> Splits:
+def _imagenet16(folder: Path | None, *, skip_damaged: bool) -> Splits:
     """From its published files, or made from an ILSVRC-2012 tree, now or before."""
     made = folder is not None and find_tree(folder) is not None
     made |= folder is None and not IMAGENET16.kept("train").is_file() and downsampled_file("train").is_file()
-    return _halved_test(
+    splits = _halved_test(
         IMAGENET16,
+        partial(open_downsampled, skip_damaged=skip_damaged) if made else IMAGENET16.open,
         folder,
         mean=(122.68, 116.66, 104.01),
         deviation=(63.22, 61.26, 65.09),
         padding=2,
-        made=made,
+        published_order=not made,
     )
+    return replace(splits, skipped=left_out()) if made else splits
 
 
 def _halved_test(
     published: PublishedSet,
+    images: Callable[[Split, Path | None], ImageSet],
     folder: Path | None,
     *,
     mean: Colour,
     deviation: Colour,
     padding: int,
-    made: bool = False,
+    published_order: bool = True,
 ) -> Splits:
-    """A data set whose test images are halved into validation and test. `mean` and `deviation` are 0 to 255.
-
-    With `made`, the images are those of ImageNet16-120 from an ILSVRC-2012 tree.
-    """
-    images = open_downsampled if made else published.open
+    """A data set whose test images are halved into validation and test. `mean` and `deviation` are 0 to 255."""
     test = images("test", folder)
-    parts = halves(published.name, len(test), published_order=not made)
+    parts = halves(published.name, len(test), published_order=published_order)
     return Splits(
         name=published.name,
         train=images("train", folder),

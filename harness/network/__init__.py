@@ -9,6 +9,7 @@ from nasgauge.harness.network.evaluation import build_network, network_of
 from nasgauge.harness.network.initialise import INITIALISATIONS, UnknownInitialisation, initialise
 from nasgauge.harness.network.nb201 import Choices, InvalidChoices, Network, Skeleton, build, choices_of
 from nasgauge.harness.network.size import flops, parameters
+from nasgauge.harness.network.unused import freeze_unused
 
 __all__ = [
     "INITIALISATIONS",
@@ -22,6 +23,7 @@ __all__ = [
     "build_network",
     "choices_of",
     "flops",
+    "freeze_unused",
     "initialise",
     "network_of",
     "parameters",

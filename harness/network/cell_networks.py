@@ -117,11 +117,18 @@ class CellNetwork(nn.Module):
         self.classifier = nn.Linear(channels, skeleton.classes)
         self.drop_path = tuple(drop_path)
         """Final probability of dropping the output of an operator, for each cell."""
+        self._final_drop: Tensor | None = None  # `drop_path` on the device, once it is known
         self.register_buffer("drop", torch.zeros(len(body)), persistent=False)
 
     def set_drop_path(self, share: float) -> None:
         """Set the probabilities of drop-path to a share of their final values, the share of the training that is done."""
-        self.drop.copy_(torch.tensor([share * probability for probability in self.drop_path]))
+        if not any(self.drop_path):
+            return
+        if self._final_drop is None:
+            self._final_drop = torch.tensor(self.drop_path, device=self.drop.device)
+        torch.mul(
+            self._final_drop, share, out=self.drop
+        )  # without a copy to the device, which would wait for it
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Map images (B, 3, H, W) to logits (B, classes).

@@ -70,8 +70,9 @@ INITIALISATIONS: Final = MappingProxyType(
 """Initialisations of convolutions and linear layers by name.
 
 `default` is PyTorch's. `kaiming_fan_in` and `kaiming_fan_out` are normal with gain sqrt(2) and zero biases (He et
-al., 2015). PyTorch counts all channels of a depthwise convolution as its fan out; with `kaiming_fan_out_per_group` it has
-those of one group, as in TensorFlow, in which the networks of PNAS were written. `standard_normal` is N(0, 1), as the Zen-score prescribes (Lin et al., 2021).
+al., 2015). PyTorch counts all channels of a depthwise convolution as its fan out; `kaiming_fan_out_per_group` counts those
+of one group, as TensorFlow does, in which the networks of PNAS were written. `standard_normal` is N(0, 1), as the Zen-score
+prescribes (Lin et al., 2021).
 """
 
 

@@ -43,7 +43,9 @@ class TrainingHeader(BaseModel):
     splits: str
     """`official` for the published index lists, `seeded` for splits drawn from a seed."""
     images_sha256: str
-    """SHA-256 of the training images and labels."""
+    """SHA-256 of the training images and labels; for `imagenet`, of the names of the files."""
+    classes: int = 0
+    """Number of classes; 0 in a record of a version that did not keep it."""
     recipe: Recipe
     """Every setting of the training."""
     seed: int

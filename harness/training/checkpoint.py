@@ -13,7 +13,7 @@ from nasgauge.data.atomic import replacing
 from nasgauge.spaces.checksums import BLANK, KEY, stamped, unaltered
 from nasgauge.spaces.errors import NasgaugeError, reason
 
-FORMAT: Final = "3"
+FORMAT: Final = "4"
 _KEY: Final = "nasgauge"
 
 
@@ -79,3 +79,13 @@ give another folder or file, or remove it to train from the start
             "train from the start"
         )
     return tensors, done
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, by the rest of their names.
+
+    >>> import torch
+    >>> under("weights.", {"weights.bias": torch.ones(1), "epoch.step": torch.ones(1)})
+    {'bias': tensor([1.])}
+    """
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

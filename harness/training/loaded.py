@@ -37,6 +37,10 @@ class Loaded(Protocol):
         """SHA-256 of what identifies the training images and labels."""
 
     @property
+    def class_names(self) -> str:
+        """What tells the classes of these images from others."""
+
+    @property
     def skipped(self) -> tuple[str, ...]:
         """Damaged files that were left out."""
 
@@ -62,12 +66,22 @@ def load(dataset: str, images: Path | None, machine: Machine, *, skip_damaged: b
 give it with --images
     """
     if dataset != IMAGENET:
-        return LoadedSplits(open_splits(dataset, images), machine)
+        return LoadedSplits(open_splits(dataset, images, skip_damaged=skip_damaged), machine)
     if images is None:
         raise ImagesUnavailable(
             "imagenet needs the folder of ILSVRC-2012 that holds train and val; give it with --images"
         )
     return LoadedFolders(open_folders(images, skip_damaged=skip_damaged), machine, skip_damaged=skip_damaged)
+
+
+def images_of(dataset: str, images: Path | None, *, skip_damaged: bool = False) -> str:
+    """SHA-256 of the training images of a tree that is given, to tell it from others; empty for the other data sets.
+
+    Raises ImagesUnavailable, DamagedImages.
+    """
+    if dataset != IMAGENET or images is None:
+        return ""
+    return open_folders(images, skip_damaged=skip_damaged).sha256
 
 
 class LoadedSplits:
@@ -80,10 +94,9 @@ class LoadedSplits:
     (512, 10)
     """
 
-    skipped: tuple[str, ...] = ()
-
     def __init__(self, splits: Splits, machine: Machine) -> None:
         self.name = splits.name
+        self.skipped = splits.skipped
         self.origin = splits.origin
         self.classes = splits.classes
         self.machine = machine.resolved()
@@ -100,6 +113,11 @@ class LoadedSplits:
         digest = hashlib.sha256(np.ascontiguousarray(self._splits.train.pixels).data)
         digest.update(np.ascontiguousarray(self._splits.train.labels, "<i8").data)
         return digest.hexdigest()
+
+    @property
+    def class_names(self) -> str:
+        """The number of classes; the data set says which they are."""
+        return str(self.classes)
 
     def side(self, recipe: Recipe) -> int:  # noqa: ARG002 - images are used at their own size
         """Height and width of the images in pixels."""
@@ -142,6 +160,12 @@ class LoadedFolders:
     def images_sha256(self) -> str:
         """SHA-256 of the names of the training files."""
         return self._folders.sha256
+
+    @property
+    def class_names(self) -> str:
+        """The number of classes, and the beginning of the SHA-256 of their names."""
+        digest = hashlib.sha256("\n".join(self._folders.classes).encode()).hexdigest()
+        return f"{self.classes} ({digest[:8]})"
 
     @property
     def skipped(self) -> tuple[str, ...]:

@@ -1,28 +1,32 @@
 """The training loop. A Lightning Fabric object sets the device, the precision and the number of processes."""
 
-import resource
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import Precision
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.trainings import Epoch
+from nasgauge.harness.training.checkpoint import under
+from nasgauge.harness.training.evaluating import evaluate, on_device, reduced
 from nasgauge.harness.training.feeding import Feed, HeldOutImages, epoch_generator, share_seed
+from nasgauge.harness.training.machine import peak_memory
 from nasgauge.harness.training.mixing import mixed_labels, mixer
 from nasgauge.harness.training.optimizing import (
+    FIRST_SCALE,
     moving_average,
     optimizer_for,
     optimizer_state,
     restore_optimizer,
 )
-from nasgauge.harness.training.pools import convolve_pools
 from nasgauge.spaces.errors import NasgaugeError
 
 HeldOut = Literal["valid", "test"]
@@ -38,7 +42,7 @@ class DropsPaths(Protocol):
 
 
 class TrainingDiverged(NasgaugeError, ValueError):
-    """Raised when the training loss is not finite."""
+    """Raised when the training loss or a weight is not finite."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Training:
     """The training of one network with one recipe; `epochs` runs it.
 
     Validation images are evaluated every `evaluate_every` epochs and after the last epoch, test images only after the
-    last. Training steps do not synchronise with the device.
+    last. Training steps do not wait for the device, apart from `on_step`.
 
     A batch is divided into shares, at least one for each process; with `shares` of a process above 1, their gradients
     are accumulated. Batch statistics are those of a share, so two processes with one share each compute what one
@@ -121,14 +125,13 @@ class Training:
         self.fabric = fabric
         self._every = evaluate_every
         self._shares = range(fabric.global_rank, shares * fabric.world_size, fabric.world_size)
-        network = network.to(fabric.device).to(memory_format=torch.channels_last)
-        if fabric.device.type == "cpu":
-            convolve_pools(network)
-        self.network = network
-        self._optimizer = optimizer_for(network, recipe)
+        self.network = network = on_device(network, fabric)
+        self._optimizer = optimizer_for(network, recipe, fused=not self._scaled)
         self._mean = moving_average(network, recipe.average) if recipe.average else None
         self._sums = torch.zeros(3, device=fabric.device)  # loss, correct predictions, images
         self._mix = mixer(recipe)
+        if self._scaled:  # the trainings of a process share the scale of their losses
+            self._precision.load_state_dict({**self._precision.state_dict(), **FIRST_SCALE})
         self._model, self._stepper = fabric.setup(network, self._optimizer)
         self._forward = torch.compile(self._model) if compiled else self._model
 
@@ -180,21 +183,31 @@ class Training:
             for share in self._shares:
                 self._backward(*next(fed), share, images)
             if self.recipe.clip:
-                self.fabric.clip_gradients(self._model, self._stepper, max_norm=self.recipe.clip)
+                self.fabric.clip_gradients(
+                    self._model, self._stepper, max_norm=self.recipe.clip, error_if_nonfinite=False
+                )
             self._stepper.step()
             self._stepper.zero_grad()
             self.step += 1
             if self._mean is not None and self._steps_done % self.recipe.average_every == 0:
+                if self.done < self.recipe.warm_up:
+                    self._mean.n_averaged.zero_()  # so the next update is a copy
                 self._mean.update_parameters(self.network)
             on_step(Step(images / self._feed.count, self.done + 1, self.step, self.steps, images, self._sums))
         self._settle()
         loss_sum, right, seen = self._reduced(self._sums).tolist()
-        if not loss_sum - loss_sum == 0:  # neither NaN nor infinite
-            raise TrainingDiverged(
-                f"the loss of epoch {self.done + 1} is not finite at learning rate "
-                f"{self.recipe.rate(self.done):.4g}; lower it, or train in float32 (--precision 32)"
-            )
+        self._check(loss_sum, self.done + 1)
         return loss_sum / seen, 100 * right / seen
+
+    def _check(self, loss_sum: float, epoch: int) -> None:
+        """Raise TrainingDiverged, in all processes, if the loss or a weight is not finite."""
+        weights = torch.stack([weight.detach().sum() for weight in self.network.parameters()])
+        for what, finite in (("the loss", math.isfinite(loss_sum)), ("a weight", weights.isfinite().all())):
+            if not finite:
+                raise TrainingDiverged(
+                    f"{what} is not finite in epoch {epoch} at learning rate {self.recipe.rate(epoch - 1):.4g}; train in "
+                    "another folder with a lower one, or in float32 (--precision 32)"
+                )
 
     def _prepare_step(self) -> None:
         rate = self.recipe.rate(self.done + self.step / self.steps)
@@ -232,27 +245,21 @@ class Training:
     def _steps_done(self) -> int:
         return self.done * self.steps + self.step
 
-    @torch.no_grad()
     def evaluate(self, images: HeldOutImages) -> tuple[float, float, float]:
         """Mean cross-entropy and top-1 and top-5 accuracy in percent, of the current weights or of their moving average."""
-        model = self._model if self._mean is None else self._mean
-        model.eval()
-        sums = torch.zeros(4, device=self.fabric.device)  # loss, correct, correct among the five best, images
-        precision: AbstractContextManager[None] = self.fabric.autocast()
-        for batch, labels in images.batches(part=self.fabric.global_rank, parts=self.fabric.world_size):
-            with precision:
-                logits = model(batch).float()
-            best = logits.topk(min(5, logits.shape[1]), 1).indices == labels[:, None]
-            count = torch.full((), len(labels), device=sums.device)
-            sums += torch.stack([cross_entropy(logits, labels) * count, best[:, 0].sum(), best.sum(), count])
-        loss_sum, right, among, seen = self._reduced(sums).tolist()
-        return loss_sum / seen, 100 * right / seen, 100 * among / seen
+        return evaluate(self._model if self._mean is None else self._mean, images, self.fabric)
+
+    @property
+    def _precision(self) -> Precision:
+        return self.fabric.strategy.precision
+
+    @property
+    def _scaled(self) -> bool:
+        """Whether losses are scaled, which they are for float16 alone."""
+        return "scale" in self._precision.state_dict()
 
     def _reduced(self, tensor: Tensor, operation: Literal["sum", "mean"] = "sum") -> Tensor:
-        """The sum or mean over processes."""
-        total = self.fabric.all_reduce(tensor, reduce_op=operation)
-        assert isinstance(total, Tensor)  # its return type also covers dicts
-        return total
+        return reduced(self.fabric, tensor, operation)
 
     @torch.no_grad()
     def _settle(self) -> None:
@@ -271,15 +278,18 @@ class Training:
         """The state of the training as CPU tensors: weights, buffers, optimiser, moving averages, loss scale, sums.
 
         All processes must call it together.
+
+        Raises TrainingDiverged.
         """
+        self._check(float(self._reduced(self._sums)[0]), self.done + (self.step > 0))
         self._settle()
         tensors = {f"weights.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"optimizer.{name}": value for name, value in optimizer_state(self._optimizer).items()}
         if self._mean is not None:
             tensors |= {f"average.{name}": value for name, value in self._mean.state_dict().items()}
-        scale = self.fabric.strategy.precision.state_dict().get("scale")  # loss scale, only for float16
-        if scale is not None:
-            tensors["scale"] = torch.tensor(float(scale))
+        if self._scaled:
+            scale = self._precision.state_dict()
+            tensors |= {f"scale.{name}": torch.tensor(float(scale[name])) for name in FIRST_SCALE}
         tensors |= {"epoch.step": torch.tensor(self.step), "epoch.sums": self._sums}
         return {
             name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -289,21 +299,17 @@ class Training:
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor], done: int) -> None:
         """Restore a `state` that was taken after `done` epochs."""
-        self.restore_weights(tensors)
-        restore_optimizer(self._optimizer, _under("optimizer.", tensors))
-        if "scale" in tensors:
-            precision = self.fabric.strategy.precision
-            precision.load_state_dict(precision.state_dict() | {"scale": float(tensors["scale"])})
+        self.network.load_state_dict(under("weights.", tensors))
+        if self._mean is not None:
+            self._mean.load_state_dict(under("average.", tensors))
+        restore_optimizer(self._optimizer, under("optimizer.", tensors))
+        if self._scaled:
+            scale = {name: type(first)(tensors[f"scale.{name}"]) for name, first in FIRST_SCALE.items()}
+            self._precision.load_state_dict(self._precision.state_dict() | scale)
         self.done, self.step = done, int(tensors["epoch.step"])
         self._sums.copy_(tensors["epoch.sums"])
         if not self.fabric.is_global_zero:
             self._sums.zero_()
-
-    def restore_weights(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore the weights of a `state` and their moving average, for evaluation."""
-        self.network.load_state_dict(_under("weights.", tensors))
-        if self._mean is not None:
-            self._mean.load_state_dict(_under("average.", tensors))
 
 
 @contextmanager
@@ -316,14 +322,3 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def peak_memory(device: torch.device) -> float:
-    """Peak memory in bytes: of the device on a GPU, of the process on a CPU."""
-    if device.type == "cuda":
-        return float(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -72,8 +73,12 @@ class Machine:
         name = self.device
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
-        open_device(name)
         processes = here_of_torchrun(os.environ) or self.processes
+        if processes > 1 and ":" in name:
+            raise InvalidMachine(
+                f"device {name} is one GPU, and {processes} processes need one each; give the device cuda"
+            )
+        open_device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if name == "cuda" and processes > 1 else name)
         if name.startswith("cuda") and processes > torch.cuda.device_count():
             raise InvalidMachine(
                 f"{processes} processes need as many GPUs; there are {torch.cuda.device_count()} on this node"
@@ -144,6 +149,13 @@ def here_of_torchrun(environment: Mapping[str, str]) -> int:
 def is_first_process() -> bool:
     """Whether this process is the one that writes files and reports progress."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0  # of torchrun, or of Fabric
+
+
+def peak_memory(device: torch.device) -> float:
+    """Peak memory in bytes: of the device on a GPU, of the process on a CPU."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
 def _computes_bfloat16(device: str) -> bool:

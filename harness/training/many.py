@@ -4,8 +4,8 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -19,7 +19,8 @@ from nasgauge.harness.records.trainings import Epoch, TrainingRecord
 from nasgauge.harness.training.loaded import Loaded, load
 from nasgauge.harness.training.loop import Step
 from nasgauge.harness.training.machine import Machine, here_of_torchrun
-from nasgauge.harness.training.units import EVERY_EPOCH, Habits, TrainingUnit, train_unit
+from nasgauge.harness.training.running import EVERY_EPOCH, Habits, train_unit
+from nasgauge.harness.training.units import TrainingUnit
 from nasgauge.spaces.errors import NasgaugeError
 
 PACKAGES: Final = ("torch", "torchvision", "lightning-fabric", "numpy")
@@ -32,11 +33,12 @@ class TrainingsFailed(NasgaugeError, RuntimeError):
     exit_code = 1
 
 
-def machines(machine: Machine, workers: int) -> list[Machine]:
-    """The machine of each of `workers` processes; 0 is one process per GPU, or a single one on a CPU.
+def machines(machine: Machine, workers: int, most: int | None = None) -> list[Machine]:
+    """The machine of each of `workers` processes, of `most` at most; 0 is one process per GPU, or a single one on a CPU.
 
-    Processes on a CPU divide its threads among them, unless `machine.threads` is set. On GPUs, process i uses GPU i
-    modulo the number of GPUs, unless `machine.device` names one GPU.
+    Processes on a CPU divide its threads among them, unless `machine.threads` is set, and all divide the processes that
+    read images, unless `machine.readers` is set. On GPUs, process i uses GPU i modulo the number of GPUs, unless
+    `machine.device` names one GPU.
 
     Raises InvalidBatch, InvalidMachine.
 
@@ -47,6 +49,10 @@ def machines(machine: Machine, workers: int) -> list[Machine]:
     alone = here.processes == 1 and not here_of_torchrun(os.environ)
     cards = torch.cuda.device_count() if here.device == "cuda" and alone else 0
     count = workers or max(cards, 1)
+    if most is not None:
+        count = min(count, max(most, 1))
+    if machine.readers is None and here.readers:
+        here = replace(here, readers=max(here.readers // count, 1))
     if cards:
         return [replace(here, device=f"cuda:{place % cards}") for place in range(count)]
     threads = here.threads or max(torch.get_num_threads() // count, 1)
@@ -93,14 +99,21 @@ def train_units(
     how: dict[str, Any] = {"habits": habits}
     if len(places) == 1 and engine is None:
         how |= {"on_epoch": on_epoch, "on_step": on_step}
-    places = tuple(places[:1] if engine else places)
     lost = []
     store = Store.of(folder.absolute(), storage)
     store.begin()
     with TemporaryDirectory() as leases:
-        source = (images, skip_damaged)
-        train = partial(_train_one, store, engine is not None, places, Path(leases), provenance, source, how)
-        with closing((engine or Local(len(places) or 1)).run(train, units)) as done:
+        worker = _Worker(
+            store=store,
+            elsewhere=engine is not None,
+            places=tuple(places[:1] if engine else places),
+            leases=Path(leases),
+            provenance=provenance,
+            images=images,
+            skip_damaged=skip_damaged,
+            how=how,
+        )
+        with closing((engine or Local(len(places) or 1)).run(worker.train, units)) as done:
             for unit, record in done:
                 if isinstance(record, Lost):
                     lost.append(f"{unit.cell} seed {unit.seed}: {record.reason}")
@@ -114,21 +127,29 @@ def train_units(
         )
 
 
-def _train_one(
-    store: Store,
-    elsewhere: bool,
-    places: tuple[Machine, ...],
-    leases: Path,
-    provenance: Mapping[str, object],
-    source: tuple[Path | None, bool],
-    how: Mapping[str, Any],
-    unit: TrainingUnit,
-) -> TrainingRecord:
-    place = places[0] if len(places) == 1 else _lease(places, leases)[0]
-    about = {**provenance, "host": platform.node()}
-    with store.elsewhere() if elsewhere else nullcontext(store) as own:
-        loaded = _loaded(unit.dataset, *source, place)
-        return train_unit(own.folder, unit, loaded, about, store=own, **how)
+@dataclass(frozen=True, kw_only=True)
+class _Worker:
+    """What a process needs to train a unit."""
+
+    store: Store
+    elsewhere: bool
+    """Whether the process may run on another machine, where the folder of the store is its own."""
+    places: tuple[Machine, ...]
+    leases: Path
+    """Folder of the locks of places."""
+    provenance: Mapping[str, object]
+    images: Path | None
+    skip_damaged: bool
+    how: Mapping[str, Any]
+    """Arguments of `train_unit`."""
+
+    def train(self, unit: TrainingUnit) -> TrainingRecord:
+        """Train a unit on a place that no other process uses."""
+        place = self.places[0] if len(self.places) == 1 else _lease(self.places, self.leases)[0]
+        about = {**self.provenance, "host": platform.node()}
+        with self.store.elsewhere() if self.elsewhere else nullcontext(self.store) as own:
+            loaded = _loaded(unit.dataset, self.images, self.skip_damaged, place)
+            return train_unit(own.folder, unit, loaded, about, store=own, **self.how)
 
 
 @lru_cache(maxsize=1)

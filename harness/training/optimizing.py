@@ -13,9 +13,14 @@ from nasgauge.harness.records.recipes import Recipe
 _RMSPROP_DECAY: Final = 0.9
 _RMSPROP_EPSILON: Final = 1.0
 
+FIRST_SCALE: Final[Mapping[str, float | int]] = {"scale": 2.0**16, "_growth_tracker": 0}
+"""State of PyTorch's scaler of losses at the beginning of a training in float16."""
 
-def optimizer_for(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+
+def optimizer_for(network: nn.Module, recipe: Recipe, *, fused: bool = True) -> torch.optim.Optimizer:
     """The optimiser of a recipe for the weights of a network.
+
+    A `fused` one unscales the gradients of float16 itself, so these cannot be clipped before.
 
     >>> optimizer_for(nn.Linear(2, 2), Recipe(name="example", epochs=1)).defaults["nesterov"]
     True
@@ -32,7 +37,7 @@ def optimizer_for(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             groups, rate, _RMSPROP_DECAY, _RMSPROP_EPSILON, decay, momentum, foreach=True
         )
     nesterov = recipe.nesterov and momentum > 0
-    return torch.optim.SGD(groups, rate, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
+    return torch.optim.SGD(groups, rate, momentum, weight_decay=decay, nesterov=nesterov, fused=fused)
 
 
 def moving_average(network: nn.Module, decay: float) -> AveragedModel:

@@ -1,6 +1,7 @@
 """Batches of images that worker processes read from files, for data sets that do not fit into memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,11 +29,14 @@ class TooFewImages(NasgaugeError, ValueError):
 class Files:
     """Image files that are read, copied to the device and normalised there."""
 
+    replacing: ClassVar[bool]
+    """Whether the next file takes the place of one that cannot be decoded, so that batches keep their size."""
+
     def __init__(
         self, files: ImageFiles, view: View, device: torch.device, *, readers: int, skip_damaged: bool
     ) -> None:
         self.damaged: set[str] = set()
-        """Names of files that were replaced because they could not be decoded."""
+        """Names of files that could not be decoded."""
         self._reader = Reader(files, view)
         self._device = device
         self._colours = Colours.on(device, MEAN, DEVIATION)
@@ -54,8 +58,11 @@ class Files:
             if batch.damaged and not self._skip:
                 raise DamagedImages.of(batch.damaged, len(self._reader))
             self.damaged.update(batch.damaged)
-            pixels = batch.pixels.to(self._device, non_blocking=True)
-            yield self._colours.normalised(pixels), batch.labels.to(self._device, non_blocking=True)
+            pixels, labels = batch.pixels, batch.labels
+            if batch.damaged and not self.replacing:
+                pixels, labels = pixels[batch.whole], labels[batch.whole]
+            pixels = pixels.to(self._device, non_blocking=True)
+            yield self._colours.normalised(pixels), labels.to(self._device, non_blocking=True)
 
 
 class FileFeed(Files):
@@ -66,6 +73,8 @@ class FileFeed(Files):
 
     Raises TooFewImages.
     """
+
+    replacing = True
 
     def __init__(
         self, files: ImageFiles, recipe: Recipe, device: torch.device, *, readers: int, skip_damaged: bool
@@ -105,7 +114,9 @@ class FileFeed(Files):
 
 
 class FileImages(Files):
-    """Images from files for evaluation, in central crops."""
+    """Images from files for evaluation, in central crops. Files that cannot be decoded are left out."""
+
+    replacing = False
 
     def __init__(
         self, files: ImageFiles, recipe: Recipe, device: torch.device, *, readers: int, skip_damaged: bool

@@ -3,32 +3,22 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nasgauge.data.images.folders import DEVIATION, MEAN
-from nasgauge.harness.network import build_network
+from nasgauge.harness.network import freeze_unused
+from nasgauge.harness.records.datasets import size_of
 from nasgauge.harness.records.recipes import Recipe
-from nasgauge.harness.training.feeding import Colours, weights_generator
-from nasgauge.harness.training.loop import Step, Training, peak_memory
-from nasgauge.harness.training.machine import Machine
+from nasgauge.harness.training.feeding import Colours
+from nasgauge.harness.training.loop import Step, Training
+from nasgauge.harness.training.machine import Machine, peak_memory
 from nasgauge.harness.training.reading import SIDE
-from nasgauge.harness.training.units import TrainingUnit, skeleton_of
+from nasgauge.harness.training.units import TrainingUnit
 
 _STEPS: Final = 4  # between looks at the clock
-_CIFAR: Final = (10, 32, 50_000)
-_SETS: Final = MappingProxyType(
-    {
-        "imagenet": (1000, 0, 1_281_167),
-        "cifar10-valid": (10, 32, 25_000),
-        "cifar100": (100, 32, 50_000),
-        "ImageNet16-120": (120, 16, 151_700),
-    }
-)
-"""Classes, side and training images of data sets; others are as CIFAR-10."""
 
 
 class Throughput(NamedTuple):
@@ -74,7 +64,7 @@ def throughput(
 ) -> Throughput:
     """Train a unit on random images for about so many seconds, after four steps of warming up.
 
-    Raises InvalidBatch, InvalidMachine.
+    Raises UnknownDataset, InvalidBatch, InvalidMachine.
 
     >>> from nasgauge.spaces.cells import Cell
     >>> recipe = Recipe(name="example", epochs=1, batch=4, channels=2, cells=1)
@@ -82,14 +72,14 @@ def throughput(
     >>> throughput(unit, Machine(device="cpu", precision="32"), 0.01).images_per_second > 0
     True
     """
-    recipe, here = unit.recipe, machine.resolved()
+    recipe, size = unit.recipe, size_of(unit.dataset)
+    here = machine.resolved()
     fabric = here.fabric()
-    classes, side, count = _SETS.get(unit.dataset, _CIFAR)
-    side = side or recipe.side or SIDE
-    network = build_network(
-        unit.cell, skeleton_of(recipe, classes, side), weights_generator(unit.seed), recipe.initialisation
-    )
-    feed = FakeFeed(recipe, side, classes, fabric.device)
+    side = size.side or recipe.side or SIDE
+    network = unit.network(size.classes, side)
+    if fabric.world_size > 1:
+        freeze_unused(network, side)
+    feed = FakeFeed(recipe, side, size.classes, fabric.device)
     shares = here.shares(recipe.batch, fabric.world_size)
     endless = replace(recipe, epochs=sys.maxsize)
     training = Training(
@@ -102,5 +92,5 @@ def throughput(
         spent += next(epochs).seconds
         steps += training.steps
     rate = recipe.batch * steps / spent
-    hours = recipe.epochs * (count - count % recipe.batch) / rate / 3600
+    hours = recipe.epochs * (size.images - size.images % recipe.batch) / rate / 3600
     return Throughput(rate, spent / steps, peak_memory(fabric.device), hours)

@@ -12,7 +12,8 @@ from nasgauge.harness.records.results import TRAINED, TrainingSettings
 from nasgauge.harness.records.steps import Evaluation
 from nasgauge.harness.training.loaded import Loaded, load
 from nasgauge.harness.training.machine import Machine
-from nasgauge.harness.training.units import Habits, TrainingUnit, train_unit
+from nasgauge.harness.training.running import Habits, train_unit
+from nasgauge.harness.training.units import TrainingUnit
 from nasgauge.spaces.architectures import Architecture
 from nasgauge.spaces.errors import NasgaugeError
 

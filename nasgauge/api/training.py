@@ -103,15 +103,23 @@ def train(
     [1]
     """
     from nasgauge.harness.training import Habits, Machine
+    from nasgauge.harness.training.loaded import images_of
     from nasgauge.harness.training.machine import is_first_process
     from nasgauge.harness.training.many import PACKAGES, engine_of_trainings, machines, train_units
 
     folder = Path(out)
     units = _units(cells, recipe, epochs, dataset, seeds)
     Store.of(folder, storage).bring()
+    source = None if images is None else Path(images)
     records = {unit: unit.finished(folder) for unit in units}
+    if any(records.values()):
+        which = images_of(dataset, source, skip_damaged=skip_damaged)
+        records = {unit: unit.finished(folder, which) for unit in units}
     todo = [unit for unit, record in records.items() if record is None]
-    places = machines(machine or Machine(device=device, precision=precision), workers) if todo else []
+    places = []
+    if todo:
+        most = len(todo) if engine == "local" else None
+        places = machines(machine or Machine(device=device, precision=precision), workers, most)
     elsewhere = engine_of_trainings(engine, places[0]) if todo and engine != "local" else None
     amount = sum(unit.recipe.epochs for unit in todo)
     with progress_bar("epochs", amount, shown=progress and is_first_process()) as bar:
@@ -125,7 +133,7 @@ def train(
                 todo,
                 places,
                 provenance(*PACKAGES),
-                images=None if images is None else Path(images),
+                images=source,
                 skip_damaged=skip_damaged,
                 habits=habits or Habits(),
                 on_step=pace.step,
@@ -175,21 +183,27 @@ def evaluate(
 
 @extras_explained()
 def measure_throughput(
-    cell: Architecture | str, *, recipe: str | Recipe, dataset: str, machine: "Machine", seconds: float
+    cell: Architecture | str,
+    *,
+    recipe: str | Recipe,
+    epochs: int | None = None,
+    dataset: str,
+    machine: "Machine",
+    seconds: float,
 ) -> "Throughput":
     """Speed of the training steps of a cell on random images; see `nasgauge.harness.training.throughput`.
 
     Raises
     ------
     nasgauge.NasgaugeError
-        InvalidCell, InvalidMachine and others.
+        InvalidCell, UnknownDataset, InvalidMachine and others.
     """
     from nasgauge.harness.training.machine import is_first_process
     from nasgauge.harness.training.throughput import throughput
 
-    (unit,) = _units(cell, recipe, None, dataset, [0])
-    with progress_bar("epochs", unit.recipe.epochs, shown=is_first_process()) as bar:
-        return throughput(unit, machine, seconds, _Pace(bar, unit.recipe.epochs).step)
+    (unit,) = _units(cell, recipe, epochs, dataset, [0])
+    with progress_bar("seconds", seconds, shown=is_first_process()) as bar:
+        return throughput(unit, machine, seconds, _Clock(bar, seconds).step)
 
 
 def _units(
@@ -209,31 +223,51 @@ def _units(
 
 
 class _Pace:
-    """Advances a bar with every step, and reports speed, remaining time and memory once a second."""
+    """Advances a bar of epochs with every step, and reports speed, remaining time and memory once a second."""
 
-    def __init__(self, bar: Bar, epochs: float) -> None:
+    def __init__(self, bar: Bar, amount: float) -> None:
         self._bar = bar
-        self._left = epochs
+        self._left = amount
         self._images = 0
-        self._since = time.monotonic()
+        self._since = self._last = time.monotonic()
+
+    def _done(self, step: "Step", _seconds: float) -> float:
+        """What is done since the last step."""
+        return step.share
+
+    def _remaining(self, step: "Step", rate: float) -> float:
+        """Seconds, at so many images a second."""
+        return self._left * step.images / step.share / rate
 
     def step(self, step: "Step") -> None:
-        from nasgauge.harness.training.loop import peak_memory
+        from nasgauge.harness.training.machine import peak_memory
 
-        self._bar.advance(step.share)
-        self._left -= step.share
-        self._images += step.images
         now = time.monotonic()
+        done = self._done(step, now - self._last)
+        self._last = now
+        self._bar.advance(done)
+        self._left -= done
+        self._images += step.images
         if step.sums is None or now - self._since < _A_LINE:
             return
         rate = self._images / (now - self._since)
-        left = timedelta(seconds=round(self._left * step.images / step.share / rate))
+        left = timedelta(seconds=max(round(self._remaining(step, rate)), 0))
         memory = peak_memory(step.sums.device) / 1e9
         self._bar.status(
             f"epoch {step.epoch}, step {step.step}/{step.steps}: loss {step.loss:.3f}, {rate:,.0f} images/s, {left} left, "
             f"{memory:.1f} GB"
         )
         self._images, self._since = 0, now
+
+
+class _Clock(_Pace):
+    """The same for a bar of seconds."""
+
+    def _done(self, _step: "Step", seconds: float) -> float:
+        return seconds
+
+    def _remaining(self, _step: "Step", _rate: float) -> float:
+        return self._left
 
 
 @contextmanager

@@ -18,8 +18,9 @@ def final(
     rate: Annotated[
         float | None,
         typer.Option(
-            help="Forward multiply-adds a second of your device in training: the images/s of nasgauge train --fake-data "
-            "times the multiply-adds of the network. By default, published speeds of one V100 or RTX 3090.",
+            help="Forward multiply-adds a second of your device in training: the images/s of nasgauge train ARCHITECTURE "
+            "-d DATASET -r RECIPE --fake-data 60 times the multiply-adds of the network. By default, published speeds of "
+            "one V100 or RTX 3090.",
             min=1,
         ),
     ] = None,

@@ -143,7 +143,7 @@ def train(
     if fake_data:
         for cell in cells:
             speed = training.measure_throughput(
-                cell, recipe=recipe, dataset=dataset, machine=machine, seconds=fake_data
+                cell, recipe=recipe, epochs=epochs, dataset=dataset, machine=machine, seconds=fake_data
             )
             _say(
                 f"{cell}: {speed.images_per_second:,.1f} images/s, {1000 * speed.step:,.1f} ms a step, "
