@@ -210,11 +210,11 @@ UNUSED = Cell.parse("|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|non
 @pytest.mark.parametrize("cell", [CELL, UNUSED], ids=["all used", "one unused"])
 def test_two_processes_compute_what_one_does(cell: Cell, tree: Path, tmp_path: Path) -> None:
     """Weights agree to 1e-5 after four steps: the sums of the gradients differ in their order."""
-    more = ("--epochs", "4", "--per-device", "32")
+    more = ("--epochs", "4", "--checkpoint-steps", "1", "--per-device", "32")
     one = run("-m", "nasgauge", *command(tree, tmp_path / "one", *more, cell=cell))
     assert one.returncode == 0, one.stderr
     start = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "nasgauge")
-    two = run(*start, *command(tree, tmp_path / "two", "--epochs", "4", cell=cell))
+    two = run(*start, *command(tree, tmp_path / "two", *more[:4], cell=cell))
     assert two.returncode == 0, two.stderr
     weights, records = [], []
     for name in ("one", "two"):

@@ -107,6 +107,7 @@ def test_an_average_forgets_the_first_weights(name: str, images: int) -> None:
     recipe = RECIPES[name]
     updates = recipe.epochs * (images // recipe.batch) / recipe.average_every
     assert recipe.average**updates < 1e-6
+    assert recipe_named(name, epochs=recipe.epochs // 10).average == pytest.approx(10 * recipe.average - 9)
 
 
 def test_a_recipe_of_another_length_has_another_name() -> None:
@@ -508,6 +509,11 @@ def test_devices_that_are_not_there() -> None:
         InvalidMachine, match="cuda:1 is one GPU, and 2 processes need one each; give the device cuda"
     ):
         Machine(device="cuda:1", processes=2).resolved()
+    with pytest.raises(InvalidMachine, match="choose from auto, 32, bf16, 16"):
+        Machine(precision="64")
+    with pytest.raises(InvalidMachine, match="choose the precision bf16 or 32"):
+        Machine(device="cpu", precision="16").resolved()
+    assert [place.threads for place in machines(Machine(device="cpu", threads=2), 3)] == [2, 2, 2]
 
 
 def test_no_more_machines_than_trainings() -> None:
@@ -518,8 +524,3 @@ def test_no_more_machines_than_trainings() -> None:
     assert cores == len(os.sched_getaffinity(0))
     assert [place.readers for place in machines(here, workers=2)] == [max(cores // 2, 1)] * 2
     assert [place.readers for place in machines(replace(here, readers=7), workers=2)] == [7, 7]
-    with pytest.raises(InvalidMachine, match="choose from auto, 32, bf16, 16"):
-        Machine(precision="64")
-    with pytest.raises(InvalidMachine, match="choose the precision bf16 or 32"):
-        Machine(device="cpu", precision="16").resolved()
-    assert [place.threads for place in machines(Machine(device="cpu", threads=2), 3)] == [2, 2, 2]

@@ -273,11 +273,11 @@ def _ours(
         if record.finished
         and (record.header.cell, record.header.dataset, record.header.recipe.name)
         == (text, published.dataset, row.recipe)
-        and record.header.classes == size_of(published.dataset).classes
+        and _is_whole(record, published.dataset)
     ]
     errors = 100 - np.array([_last(record, "accuracy") for record in found])
     top5 = 100 - np.array([_last(record, "top5") for record in found])
-    spent = [_gpu_hours(record) for record in found]
+    spent = [_gpu_hours(record) for record in found if record.header.device == "cuda"]
     parameters, multiply_adds = size
     recipe = RECIPES[row.recipe]
     expected = recipe.epochs * size_of(published.dataset).images * multiply_adds / rate / 3600
@@ -292,7 +292,7 @@ def _ours(
         "M parameters": parameters / 1e6,
         "M multiply-adds": multiply_adds / 1e6,
         "GPU days": _NAN,
-        "GPU hours": np.mean(spent) if found else expected,
+        "GPU hours": (np.mean(spent) if spent else _NAN) if found else expected,
         "status": f"measured, n = {len(found)}, {found[0].header.device}"
         if found
         else f"not trained: {command}",
@@ -300,9 +300,14 @@ def _ours(
 
 
 def _gpu_hours(record: TrainingRecord) -> float:
-    """Hours of all its GPUs together; NaN for a training on a CPU."""
-    hours = sum(epoch.seconds for epoch in record.epochs) / 3600
-    return hours * record.header.processes if record.header.device == "cuda" else _NAN
+    """Hours of all its GPUs together."""
+    return record.header.processes * sum(epoch.seconds for epoch in record.epochs) / 3600
+
+
+def _is_whole(record: TrainingRecord, dataset: str) -> bool:
+    """Whether a training had all classes, which only a tree of photographs may lack."""
+    size = size_of(dataset)
+    return size.side is not None or record.header.classes == size.classes
 
 
 def _last(record: TrainingRecord, what: Literal["accuracy", "top5"]) -> float:

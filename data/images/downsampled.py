@@ -46,7 +46,7 @@ def open_downsampled(
     """
     kept = downsampled_file(split)
     if folder is not None:
-        folders = open_folders(folder, skip_damaged=skip_damaged)
+        folders = open_folders(folder, skip_damaged=True)
         missing = sorted(set(classes) - set(folders.classes))
         if missing:
             raise ImagesUnavailable(
@@ -79,10 +79,11 @@ def _make(
     say(f"making ImageNet16-120 of {len(places)} images in {files.root}")
     with ThreadPoolExecutor() as pool:
         made = list(pool.map(lambda place: _downsampled_if_whole(Path(files.path(place))), places))
-    damaged = [files.name(int(place)) for place, pixels in zip(places, made, strict=True) if pixels is None]
-    if damaged and not skip_damaged:
-        raise DamagedImages.of(damaged, len(places))
-    skipped = sorted({*folders.skipped, *damaged})
+    truncated = [name for name in folders.skipped if _is_of(name, files, classes)]
+    broken = [files.name(int(place)) for place, pixels in zip(places, made, strict=True) if pixels is None]
+    skipped = sorted([*truncated, *broken])
+    if skipped and not skip_damaged:
+        raise DamagedImages.of(skipped, len(places) + len(truncated))
     if skipped:
         say(f"left out {len(skipped)} damaged images: {', '.join(skipped)}")
     pixels = np.stack([pixels for pixels in made if pixels is not None])
@@ -95,6 +96,12 @@ def _make(
             source=_source(files, classes),
             skipped=np.array(skipped, str),
         )
+
+
+def _is_of(name: str, files: ImageFiles, classes: Sequence[str]) -> bool:
+    """Whether a file is one of this part and of one of these classes, or perhaps of them, where its folder does not say it."""
+    part, *folder, _ = name.split("/")
+    return part == files.root.name and set(folder) <= set(classes)
 
 
 def _downsampled_if_whole(path: Path) -> NDArray[np.uint8] | None:

@@ -294,6 +294,8 @@ final training of NAS-Bench-201 cells on CIFAR. `tiny` is for tests and takes a 
 def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
     """The recipe of that name, optionally with another number of epochs, which is then part of its name.
 
+    A moving average then spans the same share of the training.
+
     Raises UnknownRecipe, InvalidRecipe.
 
     >>> recipe_named("tiny").epochs, recipe_named("tiny", epochs=5).name
@@ -307,4 +309,7 @@ def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
         raise UnknownRecipe(f"unknown recipe {name!r}; choose from {', '.join(RECIPES)}{hint}") from None
     if epochs is None or epochs == recipe.epochs:
         return recipe
-    return replace(recipe, name=f"{name}x{epochs}", epochs=epochs)
+    average = (
+        max(1 - (1 - recipe.average) * recipe.epochs / epochs, 0) if recipe.average and epochs > 0 else 0.0
+    )
+    return replace(recipe, name=f"{name}x{epochs}", epochs=epochs, average=average)

@@ -67,8 +67,8 @@ give another folder or file, or remove it to train from the start
         ) from error
     if version != FORMAT:
         raise WrongCheckpoint(
-            f"{path} was written by another version of nasgauge (format {version}, not {FORMAT}); remove it to train "
-            "from the start"
+            f"{path} was written by another version of nasgauge (format {version}, not {FORMAT}); remove it and its "
+            "record to train from the start"
         )
     differing = [
         f"{key} {found.get(key)}, not {value}" for key, value in identity.items() if found.get(key) != value

@@ -37,7 +37,7 @@ class Loaded(Protocol):
         """SHA-256 of what identifies the training images and labels."""
 
     @property
-    def class_names(self) -> str:
+    def classes_id(self) -> str:
         """What tells the classes of these images from others."""
 
     @property
@@ -115,7 +115,7 @@ class LoadedSplits:
         return digest.hexdigest()
 
     @property
-    def class_names(self) -> str:
+    def classes_id(self) -> str:
         """The number of classes; the data set says which they are."""
         return str(self.classes)
 
@@ -162,7 +162,7 @@ class LoadedFolders:
         return self._folders.sha256
 
     @property
-    def class_names(self) -> str:
+    def classes_id(self) -> str:
         """The number of classes, and the beginning of the SHA-256 of their names."""
         digest = hashlib.sha256("\n".join(self._folders.classes).encode()).hexdigest()
         return f"{self.classes} ({digest[:8]})"

@@ -74,7 +74,7 @@ class Training:
     """The training of one network with one recipe; `epochs` runs it.
 
     Validation images are evaluated every `evaluate_every` epochs and after the last epoch, test images only after the
-    last. Training steps do not wait for the device, apart from `on_step`.
+    last. Training steps do not wait for the device, apart from `on_step`, updates of a moving average and the scaling of float16.
 
     A batch is divided into shares, at least one for each process; with `shares` of a process above 1, their gradients
     are accumulated. Batch statistics are those of a share, so two processes with one share each compute what one
@@ -126,7 +126,7 @@ class Training:
         self._every = evaluate_every
         self._shares = range(fabric.global_rank, shares * fabric.world_size, fabric.world_size)
         self.network = network = on_device(network, fabric)
-        self._optimizer = optimizer_for(network, recipe, fused=not self._scaled)
+        self._optimizer = optimizer_for(network, recipe, fused=not (self._scaled and recipe.clip))
         self._mean = moving_average(network, recipe.average) if recipe.average else None
         self._sums = torch.zeros(3, device=fabric.device)  # loss, correct predictions, images
         self._mix = mixer(recipe)

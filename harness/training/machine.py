@@ -78,11 +78,11 @@ class Machine:
             raise InvalidMachine(
                 f"device {name} is one GPU, and {processes} processes need one each; give the device cuda"
             )
-        open_device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if name == "cuda" and processes > 1 else name)
-        if name.startswith("cuda") and processes > torch.cuda.device_count():
+        if name.startswith("cuda") and processes > torch.cuda.device_count() > 0:
             raise InvalidMachine(
                 f"{processes} processes need as many GPUs; there are {torch.cuda.device_count()} on this node"
             )
+        open_device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if name == "cuda" and processes > 1 else name)
         precision = self.precision
         if precision == "auto":
             precision = "bf16" if _computes_bfloat16(name) else "32"

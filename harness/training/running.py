@@ -18,10 +18,10 @@ from torch import Tensor
 
 from nasgauge.data.sealed import measured_file
 from nasgauge.data.storage import Store
-from nasgauge.harness.network import freeze_unused, parameters
+from nasgauge.harness.network import parameters
 from nasgauge.harness.records.trainings import Epoch, TrainingHeader, TrainingRecord, read, write
 from nasgauge.harness.training.checkpoint import load_checkpoint, save_checkpoint, under
-from nasgauge.harness.training.evaluating import evaluate, on_device
+from nasgauge.harness.training.evaluating import by_first, evaluate, on_device
 from nasgauge.harness.training.loaded import Loaded
 from nasgauge.harness.training.loop import HeldOut, Step, Training
 from nasgauge.harness.training.units import OtherTraining, TrainingUnit
@@ -87,24 +87,23 @@ def train_unit(
     lock, record, checkpoint = folder / f".{unit.name}.lock", unit.record(folder), unit.checkpoint(folder)
     store = store or Store(folder)
     with _reserved(lock, fabric):
-        if alone and store.url:
+        if store.url:
             paths = (record, measured_file(record), checkpoint)
-            store.bring(*(path.relative_to(store.folder).as_posix() for path in paths))
-        done: TrainingRecord | None = fabric.broadcast(
-            unit.finished(folder, loaded.images_sha256) if alone else None
-        )
+            names = [path.relative_to(store.folder).as_posix() for path in paths]
+            by_first(fabric, lambda: store.bring(*names))
+        done = by_first(fabric, lambda: unit.finished(folder, loaded.images_sha256))
         if done is not None:
             on_step(Step(len(done.epochs)))
             return done
         header, training = _prepare(unit, loaded, provenance, habits)
         identity = unit.identity | {
-            "classes": loaded.class_names,
+            "classes": loaded.classes_id,
             "images": header.images_sha256[:12],
             "seed": str(unit.seed),
             "precision": header.precision,
             "shares of a batch": str(header.shares * header.processes),
         }
-        epochs, skipped = _resume(folder, unit, training, identity, alone=alone)
+        epochs, skipped = _resume(folder, unit, training, identity)
         if training.done or training.step:
             on_step(Step(training.done + training.step / training.steps))
 
@@ -151,7 +150,7 @@ def evaluate_unit(
 
     Raises WrongCheckpoint for a file of another architecture, dataset or recipe.
     """
-    tensors, _ = load_checkpoint(path, unit.identity | {"classes": loaded.class_names})
+    tensors, _ = load_checkpoint(path, unit.identity | {"classes": loaded.classes_id})
     network = unit.network(loaded.classes, loaded.side(unit.recipe))
     network.load_state_dict(under("average.module.", tensors) or under("weights.", tensors))
     network = on_device(network, loaded.fabric)
@@ -163,20 +162,18 @@ def evaluate_unit(
 def _reserved(path: Path, fabric: Fabric) -> Iterator[None]:
     """Meanwhile, no other training works on the unit of this lock."""
     lock = FileLock(path)
-    if fabric.world_size == 1:
-        with lock:
-            yield
-        return
-    ours = True
-    if fabric.is_global_zero:
+
+    def reserve() -> None:
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(
+                timeout=-1 if fabric.world_size == 1 else 0
+            )  # several cannot wait as long as a training
         except Timeout:
-            ours = False
-    if not fabric.broadcast(ours):  # the other processes cannot wait as long as a training takes
-        raise OtherTraining(
-            f"another process trains in {path.parent} what {path.name[1:-5]} names; wait for it, or give another folder"
-        )
+            raise OtherTraining(
+                f"another process trains {path.name[1:-5]} in {path.parent}; wait for it, or give another folder"
+            ) from None
+
+    by_first(fabric, reserve)
     try:
         yield
     finally:
@@ -194,19 +191,22 @@ def _of_all_processes(skipped: tuple[str, ...], loaded: Loaded) -> tuple[str, ..
 
 
 def _resume(
-    folder: Path, unit: TrainingUnit, training: Training, identity: Mapping[str, str], *, alone: bool
+    folder: Path, unit: TrainingUnit, training: Training, identity: Mapping[str, str]
 ) -> tuple[list[Epoch], tuple[str, ...]]:
     """Restore the checkpoint of a unit, if there is one, in all processes.
 
     Returns the metrics of the epochs before it, and the files that were left out in them.
     """
-    kept: tuple[dict[str, Tensor], int, list[Epoch], tuple[str, ...]] | None = None
-    if alone and unit.checkpoint(folder).is_file():
+
+    def find() -> tuple[dict[str, Tensor], int, list[Epoch], tuple[str, ...]] | None:
+        if not unit.checkpoint(folder).is_file():
+            return None
         tensors, done = load_checkpoint(unit.checkpoint(folder), identity)
         record = read(unit.record(folder)) if unit.record(folder).is_file() else None
         before, skipped = (list(record.epochs[:done]), record.header.skipped) if record else ([], ())
-        kept = (tensors, done, before, skipped) if len(before) == done else None
-    kept = training.fabric.broadcast(kept)
+        return (tensors, done, before, skipped) if len(before) == done else None
+
+    kept = by_first(training.fabric, find)
     if kept is None:
         return [], ()
     tensors, done, before, skipped = kept
@@ -220,8 +220,6 @@ def _prepare(
     recipe, fabric = unit.recipe, loaded.fabric
     shares = loaded.machine.shares(recipe.batch, fabric.world_size)
     network = unit.network(loaded.classes, loaded.side(recipe))
-    if fabric.world_size > 1:
-        freeze_unused(network, loaded.side(recipe))
     header = TrainingHeader.model_validate(
         {
             "cell": str(unit.cell),

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from nasgauge.data.images.folders import DEVIATION, MEAN
-from nasgauge.harness.network import freeze_unused
 from nasgauge.harness.records.datasets import size_of
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.training.feeding import Colours
@@ -64,7 +63,7 @@ def throughput(
 ) -> Throughput:
     """Train a unit on random images for about so many seconds, after four steps of warming up.
 
-    Raises UnknownDataset, InvalidBatch, InvalidMachine.
+    Raises UnknownDataset, InvalidBatch, InvalidMachine, TrainingDiverged.
 
     >>> from nasgauge.spaces.cells import Cell
     >>> recipe = Recipe(name="example", epochs=1, batch=4, channels=2, cells=1)
@@ -77,8 +76,6 @@ def throughput(
     fabric = here.fabric()
     side = size.side or recipe.side or SIDE
     network = unit.network(size.classes, side)
-    if fabric.world_size > 1:
-        freeze_unused(network, side)
     feed = FakeFeed(recipe, side, size.classes, fabric.device)
     shares = here.shares(recipe.batch, fabric.world_size)
     endless = replace(recipe, epochs=sys.maxsize)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import nn
 
-from nasgauge.harness.network import Skeleton, build_network
+from nasgauge.harness.network import Skeleton, build_network, freeze_unused
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.trainings import TrainingHeader, TrainingRecord, read
 from nasgauge.harness.training.feeding import weights_generator
@@ -91,7 +91,9 @@ class TrainingUnit:
     def network(self, classes: int, side: int) -> nn.Module:
         """The network that is trained, with its first weights, for images of `side` pixels."""
         skeleton = skeleton_of(self.recipe, classes, side)
-        return build_network(self.cell, skeleton, weights_generator(self.seed), self.recipe.initialisation)
+        network = build_network(self.cell, skeleton, weights_generator(self.seed), self.recipe.initialisation)
+        freeze_unused(network, side)
+        return network
 
 
 def skeleton_of(recipe: Recipe, classes: int, side: int) -> Skeleton:

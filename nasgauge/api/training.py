@@ -118,7 +118,7 @@ def train(
     todo = [unit for unit, record in records.items() if record is None]
     places = []
     if todo:
-        most = len(todo) if engine == "local" else None
+        most = len(units) if engine == "local" else None
         places = machines(machine or Machine(device=device, precision=precision), workers, most)
     elsewhere = engine_of_trainings(engine, places[0]) if todo and engine != "local" else None
     amount = sum(unit.recipe.epochs for unit in todo)
