@@ -34,9 +34,11 @@ class LocalSearch(Generic[C]):
         self._best: tuple[float, C] | None = None  # of the neighbours evaluated so far
         self._untried: list[C] = []
         self._evaluated = self._neighbours = 0
+        self._asked = False
 
     def ask(self) -> list[C]:
         """A random cell to start from, the next neighbour, or all neighbours."""
+        self._asked = True
         if self._centre is None:
             return [self.space.sample(self.rng)]
         if self.climb == "steepest":
@@ -47,9 +49,14 @@ class LocalSearch(Generic[C]):
         return [self._untried.pop()]
 
     def tell(self, cell: C, accuracy: float) -> None:
-        """Move if the cell is better than the current one; restart after the last neighbour without improvement."""
-        if self._centre is None:
+        """Move if the cell is better than the current one; restart after the last neighbour without improvement.
+
+        Of cells that are told before the first is asked for, the best is where the search starts.
+        """
+        if self._centre is None or (not self._asked and accuracy > self._centre[0]):
             self._move((accuracy, cell))
+            return
+        if not self._asked:
             return
         self._evaluated += 1
         if self._best is None or accuracy > self._best[0]:

@@ -1,5 +1,6 @@
 """The predictor study and the efficiency study: their statistics by hand, and their commands on the toy."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from nasgauge.analysis.results.predictors import PAPER_COLUMN, latex, summary
-from nasgauge.analysis.results.sample_efficiency import answers, compare
+from nasgauge.analysis.results.sample_efficiency import NotComparable, answers, check_comparable, compare
 from nasgauge.analysis.statistics.correlation import agreement, kendall_interval
-from nasgauge.analysis.statistics.efficiency import evaluations_for, incumbents, matrices, speed_up, top_means
+from nasgauge.analysis.statistics.efficiency import evaluations_for, queries_of, speed_up, top_means
 from nasgauge.cli import app
 from nasgauge.data.tables import AccuracyTable, Column
 from nasgauge.harness.engines import Local
@@ -18,6 +19,7 @@ from nasgauge.harness.records.results import Curve, Settings, write_json
 from nasgauge.harness.records.steps import Evaluation, Step, gather
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.fidelities import At
 from nasgauge.spaces.nb201 import NB201
 from nasgauge.studies.predictors import InvalidStudy, Protocol, ceilings, network, seed_columns, sizes, trials
 
@@ -115,10 +117,10 @@ def steps_of(seed: int, validation: list[float], test: list[float], answers: lis
 def test_the_incumbent_and_the_searcher_s_own_recommendation() -> None:
     """The second cell has the best metric by luck; the searcher stays with the first."""
     part, again = (steps_of(seed, [50.0, 60.0, 55.0], [90.0, 70.0, 80.0], [None, 0, 0]) for seed in (0, 1))
-    signal, report, own = matrices([part], 3)  # type: ignore[list-item]
-    assert signal.tolist() == [[50, 60, 55]]
-    assert incumbents(signal, report).tolist() == [[90, 70, 70]]
-    assert own.tolist() == [[90, 90, 90]]
+    made = queries_of([part], 3)  # type: ignore[list-item]
+    assert made.distinct.tolist() == [[50, 60, 55]]
+    assert made.incumbent.tolist() == [[90, 70, 70]]
+    assert made.answer.tolist() == [[90, 90, 90]]
     curve = Curve(queries=(1, 8, 64), mean=(60.0, 75.0, 85.0), sd=(1.0, 1.0, 1.0))
     [found] = answers({("toy", "pnas"): [part, again]}, [3], {"toy": curve}, rng(0))  # type: ignore[list-item]
     assert (found.by_metric, found.by_searcher, found.gain_low) == (70, 90, 20)
@@ -127,8 +129,33 @@ def test_the_incumbent_and_the_searcher_s_own_recommendation() -> None:
 
 def test_a_run_that_ended_early_repeats_its_last_step() -> None:
     parts = [steps_of(0, [1.0, 2.0], [1.0, 2.0], [None] * 2), steps_of(1, [3.0], [3.0], [None])]
-    signal, _, _ = matrices(parts, 2)  # type: ignore[arg-type]
-    assert signal.tolist() == [[1, 2], [3, 3]]
+    made = queries_of(parts, 2)  # type: ignore[arg-type]
+    assert made.incumbent.tolist() == [[1, 2], [3, 3]]
+    assert made.distinct.tolist() == [[1, 2], [3, -np.inf]]
+
+
+def test_a_cell_counts_once_among_the_best_and_only_after_the_longest_training() -> None:
+    """The second query repeats the first cell, the third is shorter, the fourth has no metric, the fifth is free."""
+    cells = [space[rank] for rank in (0, 0, 1, 2, 3, 4)]
+    metric = [50.0, 70.0, 90.0, math.nan, 80.0, 60.0]
+    lengths = [200, 200, 12, 200, 200, 200]
+    steps = [
+        Step(At(cell, epochs), Evaluation(v, v, 1.0, 1.0), place != 4, 0.0)
+        for place, (cell, v, epochs) in enumerate(zip(cells, metric, lengths, strict=True))
+    ]
+    made = queries_of([gather([(0, steps)])], 5)
+    assert made.distinct.tolist() == [[50, -np.inf, -np.inf, -np.inf, 60]]
+    assert top_means(made.distinct, 2)[0, -2:].tolist() == pytest.approx([math.nan, 55], nan_ok=True)
+    assert made.incumbent.tolist() == [[50, 70, 70, 70, 70]]
+
+
+def test_results_of_other_metrics_are_not_compared() -> None:
+    ours = Settings(
+        table="nb201", table_sha256="a", limits="", datasets=("cifar10",), seeds=1, budget="50 queries"
+    )
+    check_comparable(ours, ours.model_copy(update={"budget": "10000 queries", "seeds": 20}))
+    with pytest.raises(NotComparable, match="differ in metric: default and 12/valid/mean; search again"):
+        check_comparable(ours, ours.model_copy(update={"metric": "12/valid/mean"}))
 
 
 def test_a_rival_is_compared_on_the_datasets_that_both_have() -> None:

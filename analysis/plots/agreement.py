@@ -24,7 +24,7 @@ def draw_agreement(figure: Figure, part: pd.DataFrame) -> None:
         mine = part[part["dataset"] == dataset]
         for measure, colour, marker, shift, label in (
             ("tau", _TAU, "o", -0.24, "Kendall's tau"),
-            ("partial_tau", _BEYOND, "D", 0.0, "given FLOPs"),
+            ("tau_within_flops", _BEYOND, "D", 0.0, "at equal FLOPs"),
             ("tau_best_10", _BEST, "^", 0.24, "among the best 10 %"),
         ):
             rows = mine[mine["measure"] == measure].set_index("proxy").reindex(proxies)

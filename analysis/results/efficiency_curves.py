@@ -93,7 +93,10 @@ def _exact(campaign: Campaign, dataset: str, clock: Clock, grid: Array) -> Array
     reference = campaign.references.get(dataset)
     if reference is None or campaign.settings.repeats != "charge" or clock in ("overhead", "total"):
         return None
-    costs = {found.cost(clock) for found in campaign.on(dataset).values()}
+    runs = campaign.on(dataset).values()
+    costs = {found.cost(clock) for found in runs}
+    if clock == "queries" and any(found.fidelity.any() for found in runs):
+        return None  # a query may be a short training
     if len(costs) > 1 or None in costs:
         return None
     cost = costs.pop() or 1.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nasgauge.analysis.results.campaign import Campaign
 from nasgauge.analysis.results.names import dataset_name
 from nasgauge.analysis.results.tables import Table
-from nasgauge.analysis.statistics.curves import Runs, grid_of, on_grid
+from nasgauge.analysis.statistics.curves import Runs, grid_of, on_grid, ranked
 from nasgauge.analysis.statistics.pareto import front, hypervolume, hypervolumes, within
 from nasgauge.analysis.statistics.runs import Band, band
 from nasgauge.spaces.cells import Cell, all_cells
@@ -91,11 +91,12 @@ def trade_off(campaign: Campaign, known: Known, rng: np.random.Generator) -> Tra
     volumes, kept = {}, {}
     for name, runs in found.items():
         prices = _costs(runs, cost)
+        metric = ranked(runs.validation, runs.fidelity)
         each = np.stack([
-            hypervolumes(*rows, worst) for rows in zip(runs.validation, runs.test, prices, strict=True)
+            hypervolumes(*rows, worst) for rows in zip(metric, runs.test, prices, strict=True)
         ])  # fmt: skip
         volumes[name] = band(on_grid(runs, "queries", grid, 100 * each / whole), rng)
-        ends = [within(*rows, limits) for rows in zip(runs.validation, runs.test, prices, strict=True)]
+        ends = [within(*rows, limits) for rows in zip(metric, runs.test, prices, strict=True)]
         kept[name] = band(np.stack(ends), rng)
     frame = pd.DataFrame(
         {

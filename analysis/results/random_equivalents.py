@@ -5,7 +5,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasgauge.analysis.results.campaign import Campaign
-from nasgauge.analysis.results.recommendations import longest
 from nasgauge.analysis.results.sample_efficiency import equivalent
 from nasgauge.analysis.statistics.curves import Runs, on_grid
 from nasgauge.analysis.statistics.runs import bootstrap_mean, expanded_tails, resampled_means
@@ -24,12 +23,19 @@ def first_reach(curves: Array, target: float) -> Array:
 
 
 def exact_mean(campaign: Campaign, dataset: str, runs: Runs) -> float:
-    """Mean accuracy of exact random search after as many queries as these runs; NaN where it is unknown."""
+    """Mean accuracy of exact random search after as many queries as these runs; NaN where it is unknown.
+
+    A searcher that chooses training lengths is compared with as many trainings of the longest of them as cost the same epochs.
+    """
     reference = campaign.references.get(dataset)
     if reference is None or campaign.settings.repeats != "charge":
         return float("nan")
     curve = reference.random
-    made = np.where(np.isfinite(runs.spent["queries"]), runs.spent["queries"], 0).max(axis=1)
+    full = int(runs.fidelity.max(initial=0))
+    spent = runs.spent["epochs" if full else "queries"]
+    made = np.floor(np.where(np.isfinite(spent), spent, 0).max(axis=1) / (full or 1) + 1e-9)
+    if made.min() < 1:
+        return float("nan")
     return (
         float(np.interp(made, curve.queries, curve.mean).mean())
         if made.max() <= curve.queries[-1]
@@ -43,7 +49,7 @@ def reach_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
     `equivalent queries`: of an exact random search, for the searcher's mean accuracy at its end. `to match
     random`: the searcher's own queries, for what exact random search reaches at the end of the dataset's
     longest run. Each with a 95 % interval over runs. Empty where repeated queries are free, for the exact
-    curve charges them.
+    curve charges them. Searchers that choose training lengths are left out, for their queries do not cost the same.
     """
     rows = []
     if campaign.settings.repeats != "charge":
@@ -52,10 +58,13 @@ def reach_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
         if dataset not in campaign.references:
             continue
         random = campaign.references[dataset].random
-        end = longest(campaign, dataset)
+        whole = {name: runs for name, runs in campaign.on(dataset).items() if not runs.fidelity.any()}
+        if not whole:
+            continue
+        end = max(_last(runs) for runs in whole.values())
         target = float(np.interp(end, random.queries, random.mean))
-        for searcher, runs in campaign.on(dataset).items():
-            last = int(runs.spent["queries"][np.isfinite(runs.spent["queries"])].max())
+        for searcher, runs in whole.items():
+            last = _last(runs)
             curves = on_grid(runs, "queries", np.arange(1.0, last + 1))
             mean = curves.mean(axis=0)
             final = np.array([mean[-1], np.nan, np.nan])
@@ -74,3 +83,9 @@ def reach_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
                 | {"last": float(last)}
             )
     return pd.DataFrame(rows)
+
+
+def _last(runs: Runs) -> int:
+    """Charged queries of the longest run."""
+    made = runs.spent["queries"]
+    return int(made[np.isfinite(made)].max())

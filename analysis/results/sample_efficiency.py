@@ -12,13 +12,12 @@ from nasgauge.analysis.statistics.efficiency import (
     Array,
     Ratio,
     evaluations_for,
-    incumbents,
-    matrices,
+    queries_of,
     speed_up,
     top_means,
 )
 from nasgauge.analysis.statistics.runs import bootstrap_mean
-from nasgauge.harness.records.results import Curve, records_of
+from nasgauge.harness.records.results import Curve, Settings, records_of
 from nasgauge.harness.records.steps import Steps
 from nasgauge.spaces.errors import NasgaugeError
 
@@ -35,10 +34,10 @@ class Line(NamedTuple):
     ours: str
     rival: str
     target: str
-    """`top 5`: mean search metric of a run's five best cells. `reported`: reported accuracy of its incumbent.
+    """`top 5`: mean search metric of a run's five best cells, each counted once. `reported`: reported accuracy of its incumbent.
     `answer`: that of the cell that the searcher itself recommends, the incumbent where it records none."""
     evaluations: int
-    """Ours."""
+    """Ours: charged queries."""
     accuracy: float
     """Mean over our runs after these, percent."""
     rival_needs: float
@@ -74,17 +73,36 @@ class NoRuns(NasgaugeError, LookupError):
     """A results folder with nothing to compare."""
 
 
+class NotComparable(NasgaugeError, ValueError):
+    """Results of other tables or search metrics."""
+
+
+def check_comparable(ours: Settings, rivals: Settings) -> None:
+    """Raise NotComparable unless two campaigns have the same table, search metric and charge for repeated queries."""
+    for name in ("table", "table_sha256", "metric", "search_on", "repeats"):
+        one, other = getattr(ours, name), getattr(rivals, name)
+        if one != other:
+            raise NotComparable(
+                f"the folders differ in {name}: {one or 'default'} and {other or 'default'}; search again with the same one"
+            )
+
+
 def steps_of(folder: Path) -> dict[tuple[str, str], list[Steps]]:
     """The steps of a results folder by (dataset, searcher).
 
-    Raises OtherCampaign; NoRuns for a folder with no or with damaged result files.
+    Files without steps, of runs that could not make one, are left out.
+
+    Raises OtherCampaign; NoRuns for a folder with no or with damaged result files, or without a step.
     """
     records, damaged = records_of(folder)
     if damaged or not records:
         raise NoRuns(damaged[0] if damaged else f"{folder} has no result files; run nasgauge bench first")
     found: dict[tuple[str, str], list[Steps]] = {}
     for record in records:
-        found.setdefault((record.header.dataset, record.header.searcher), []).append(record.steps)
+        if record.steps.charged.any():
+            found.setdefault((record.header.dataset, record.header.searcher), []).append(record.steps)
+    if not found:
+        raise NoRuns(f"no run in {folder} made a query; give a larger budget")
     return found
 
 
@@ -97,7 +115,7 @@ def compare(
     for (dataset, name), parts in ours.items():
         for target, mine in _curves(parts).items():
             for at in evaluations:
-                if at > mine.shape[1] or np.isnan(mine[0, at - 1]):
+                if at > mine.shape[1] or np.isnan(mine[:, at - 1]).any():
                     continue
                 accuracy = float(mine[:, at - 1].mean())
                 for (other_dataset, rival), found in curves.items():
@@ -129,12 +147,11 @@ def answers(
     """
     found = []
     for (dataset, name), parts in ours.items():
-        metric, report, answer = matrices(parts, _longest(parts))
-        incumbent = incumbents(metric, report)
+        made = queries_of(parts, _longest(parts))
         for query in queries:
-            if query > metric.shape[1]:
+            if query > made.incumbent.shape[1]:
                 continue
-            one, other = incumbent[:, query - 1], answer[:, query - 1]
+            one, other = made.incumbent[:, query - 1], made.answer[:, query - 1]
             many = len(one) > 1
             low, high = bootstrap_mean((other - one)[:, None], rng)[:, 0] if many else (np.nan, np.nan)
             means = float(one.mean()), float(other.mean())
@@ -202,10 +219,11 @@ def latex(lines: pd.DataFrame) -> str:
 
 
 def _curves(parts: Sequence[Steps]) -> dict[str, Array]:
-    metric, report, answer = matrices(parts, _longest(parts))
-    curves = {f"top {top}": top_means(metric, top) for top in TOPS if metric.shape[1] >= top}
-    return {**curves, "reported": incumbents(metric, report), "answer": answer}
+    made = queries_of(parts, _longest(parts))
+    curves = {f"top {top}": top_means(made.distinct, top) for top in TOPS}
+    return {**curves, "reported": made.incumbent, "answer": made.answer}
 
 
 def _longest(parts: Sequence[Steps]) -> int:
-    return max(int(part.query.max()) for part in parts)
+    """Charged queries of the longest run."""
+    return max(int(np.unique(part.seed[part.charged], return_counts=True)[1].max()) for part in parts)

@@ -1,5 +1,7 @@
 """What the tables of a campaign say, in sentences."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -11,9 +13,9 @@ from nasgauge.analysis.statistics.comparisons import critical_difference
 
 
 def verdicts(final: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
-    """The highest mean of each dataset and its comparison with the next one, a sentence each.
+    """The highest mean of each dataset and its comparison with the next one that it was compared with, a sentence each.
 
-    A searcher that is alone is compared with exact random search.
+    A searcher that is alone is compared with random search.
     """
     said = []
     for dataset, rows in final.groupby("dataset", sort=False):
@@ -23,12 +25,43 @@ def verdicts(final: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
         if np.isfinite(first.low):
             text += f" (95 % interval {cell_text(first.low, digits)} to {cell_text(first.high, digits)}, n = {first.n})"
         pair = comparisons[comparisons["dataset"] == dataset] if len(comparisons) else comparisons
-        pair = pair[pair["searcher"] == first.searcher] if len(pair) else pair
-        if not len(pair):
+        found = {
+            row.against: row for row in map(_turned(str(first.searcher)), _rows(pair)) if row is not None
+        }
+        rival = next((name for name in rows["searcher"] if name in found), None)
+        if rival is not None:
+            said.append(text + _against(found[rival], len(comparisons)))
+        elif (rows["n"] > 0).sum() > 1:
+            said.append(f"{text}.")
+        else:
             said.append(text + _alone(first))
-            continue
-        said.append(text + _against(pair.iloc[0], len(comparisons)))
     return said
+
+
+def _rows(frame: pd.DataFrame) -> "list[pd.Series[float]]":
+    return [row for _, row in frame.iterrows()]
+
+
+def _turned(first: str) -> "Callable[[pd.Series[float]], pd.Series[float] | None]":
+    """A function of a comparison: the same seen from `first`; None if it is not one of `first`."""
+
+    def turned(row: "pd.Series[float]") -> "pd.Series[float] | None":
+        if row.searcher == first:
+            return row
+        if row.against != first:
+            return None
+        other = row.copy()
+        other["searcher"], other["against"] = row.against, row.searcher
+        other["n"], other["n against"] = row["n against"], row["n"]
+        other["difference"], other["low"], other["high"] = -row.difference, -row.high, -row.low
+        other["A12"], other["A12 low"], other["A12 high"] = (
+            1 - row.A12,
+            1 - row["A12 high"],
+            1 - row["A12 low"],
+        )
+        return other
+
+    return turned
 
 
 def _alone(row: "pd.Series[float]") -> str:

@@ -1,7 +1,7 @@
 """Comparison of two searchers: unpaired tests, effect sizes, and the runs needed to detect a difference.
 
-Arrays in, numbers out. Runs of different searchers are independent, also where they share a seed: the seed
-starts two unrelated sequences of draws. So nothing here pairs runs, and the two groups may differ in size.
+Arrays in, numbers out. Nothing here pairs runs, and the two groups may differ in size. Runs of two searchers with the same seed
+begin with the same generator, so they may be positively correlated; the tests are conservative then.
 """
 
 from collections.abc import Iterable, Sequence

@@ -21,37 +21,52 @@ class Ratio(NamedTuple):
     high: float
 
 
-def matrices(parts: Sequence[Steps], queries: int) -> tuple[Array, Array, Array]:
-    """Search metric, reported accuracy, and that of the searcher's recommended cell, of the first `queries` steps.
+class Queries(NamedTuple):
+    """The first charged queries of several runs, (runs, queries) each, percent.
 
-    (runs, queries) each, percent. A run that ended earlier repeats its last step; where a searcher records no
-    recommendation it is the incumbent.
+    A run that ended earlier repeats its last query.
     """
-    metric, report, answer = [], [], []
+
+    distinct: Array
+    """The search metric of a cell that the run had not evaluated before, after the longest training; elsewhere minus
+    infinity."""
+    incumbent: Array
+    """Reported accuracy of the incumbent."""
+    answer: Array
+    """Reported accuracy of the cell that the searcher recommends; of the incumbent where it recommends none."""
+
+
+def queries_of(parts: Sequence[Steps], queries: int) -> Queries:
+    """The first `queries` charged queries of all runs."""
+    longest = max(int(part.fidelity.max(initial=0)) for part in parts)
+    runs = []
     for part in parts:
-        for seed in np.unique(part.seed):
-            rows = np.flatnonzero(part.seed == seed)[:queries]
-            rows = np.concatenate([rows, np.full(queries - len(rows), rows[-1])])
-            known = dict(zip(part.cell[rows].tolist(), part.test[rows].tolist(), strict=True))
-            held = _incumbent(ranked(part.validation[rows], part.fidelity[rows]))
+        for seed in np.unique(part.seed[part.charged]):
+            made = np.flatnonzero((part.seed == seed) & part.charged)[:queries]
+            rows = np.concatenate([made, np.full(queries - len(made), made[-1])])
+            metric = np.where(np.isnan(part.validation), -np.inf, part.validation)[rows]
+            test, cell = part.test[rows], part.cell[rows]
+            counted = np.where(part.fidelity[rows] < longest, -1, cell)
+            first = np.zeros(queries, bool)
+            first[np.unique(counted, return_index=True)[1]] = True
+            known = dict(zip(cell.tolist(), test.tolist(), strict=True))
+            incumbent = test[_incumbent(ranked(metric, part.fidelity[rows]))]
             own = part.answer[rows].tolist()
-            test = part.test[rows]
-            metric.append(part.validation[rows])
-            report.append(test)
-            answer.append([known[cell] if cell >= 0 else test[held[q]] for q, cell in enumerate(own)])
-    return np.array(metric), np.array(report), np.array(answer)
-
-
-def incumbents(metric: Array, report: Array) -> Array:
-    """Reported accuracy of the cell with the highest search metric so far, (runs, queries)."""
-    return np.stack([row[_incumbent(values)] for values, row in zip(metric, report, strict=True)])
+            runs.append(
+                Queries(
+                    distinct=np.where(first & (counted >= 0), metric, -np.inf),
+                    incumbent=incumbent,
+                    answer=np.array([known[c] if c >= 0 else incumbent[q] for q, c in enumerate(own)]),
+                )
+            )
+    return Queries(*(np.array(values) for values in zip(*runs, strict=True)))
 
 
 def top_means(values: Array, top: int) -> Array:
-    """Mean of the `top` highest values so far, (runs, queries) to the same; NaN before there are so many.
+    """Mean of the `top` highest finite values so far, (runs, queries) to the same; NaN before there are so many.
 
-    >>> top_means(np.array([[1.0, 3.0, 2.0]]), 2)
-    array([[nan, 2. , 2.5]])
+    >>> top_means(np.array([[1.0, 3.0, -np.inf, 2.0]]), 2)
+    array([[nan, 2. , 2. , 2.5]])
     """
     runs, queries = values.shape
     best = np.full((runs, top), -np.inf)
@@ -60,8 +75,8 @@ def top_means(values: Array, top: int) -> Array:
         lowest = best.argmin(1)
         rows = np.arange(runs)
         best[rows, lowest] = np.maximum(best[rows, lowest], values[:, query])
-        if query + 1 >= top:
-            means[:, query] = best.mean(1)
+        enough = np.isfinite(best).all(1)
+        means[enough, query] = best[enough].mean(1)
     return means
 
 

@@ -71,7 +71,7 @@ plt.show()
 #
 # ## Is the difference real?
 #
-# Runs of different searchers share no randomness, so the test is one of two independent samples (Brunner-Munzel). `A12` is the
+# The test is one of two independent samples (Brunner-Munzel). `A12` is the
 # probability that a run of the first searcher ends above a run of the second, with ties counted half. `low` and `high` are
 # the 95 % interval of the difference, in percentage points.
 

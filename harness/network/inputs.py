@@ -41,6 +41,17 @@ def check_images(
         raise InvalidBatch(f"the network is on {device}, the images are on {images.device}; move one of them")
 
 
+def exact_float32(device: torch.device) -> torch.device:
+    """Keep convolutions of float32 on a GPU in float32, which cuDNN would compute with ten bits of mantissa; returns the device.
+
+    >>> exact_float32(torch.device("cpu"))
+    device(type='cpu')
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+    return device
+
+
 def open_device(name: str) -> torch.device:
     """The device of that name, if this machine has it.
 

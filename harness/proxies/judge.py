@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from nasgauge.data.images import ImageSet, augmented, crops
 from nasgauge.harness.network import Choices, Network, Skeleton, initialise
 from nasgauge.harness.network.darts import BlockNetwork
+from nasgauge.harness.network.inputs import exact_float32
 from nasgauge.harness.ntk import Workspace
 from nasgauge.harness.proxies.batch import generator_of
 from nasgauge.harness.proxies.tenas import kappa, regions
@@ -97,7 +98,7 @@ class Judge:
         self.known: Known = {} if known is None else known
         self.images = images
         self.workers = workers
-        self.device = torch.device(device)
+        self.device = exact_float32(torch.device(device))
         self.space = space or NB201_NETWORKS
         self.rounds = 0
         self.on_kernel: Callable[[int, int], None] = lambda _done, _of: None

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache, partial
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -18,6 +18,7 @@ from nasgauge.data.images import ImageSet, augmented, crops
 from nasgauge.data.storage import Store
 from nasgauge.harness.engines import HERE, Engine, whole
 from nasgauge.harness.network import Network, Skeleton, build, choices_of
+from nasgauge.harness.network.inputs import exact_float32
 from nasgauge.harness.ntk import Workspace
 from nasgauge.harness.proxies.batch import Batch, Passes, generator_of
 from nasgauge.harness.proxies.judge import KAPPA, REGIONS
@@ -57,6 +58,13 @@ def classes() -> tuple[int, ...]:
     return tuple(order.tolist())
 
 
+_TENAS: Final = ("kappa", "regions")  # on networks of their own, with repeats
+
+
+def _crossed(draws: int) -> list[tuple[int, int]]:
+    return [(weights, batch) for weights in range(draws) for batch in range(draws)]
+
+
 class Scorer:
     """Scores cells with a recipe on one device, without using PyTorch's global generator.
 
@@ -81,7 +89,7 @@ class Scorer:
     ) -> None:
         self.named = proxies() if named is None else named
         self.recipe = recipe
-        self.device = torch.device(device)
+        self.device = exact_float32(torch.device(device))
         self._workspace = Workspace()
         times = range(max(recipe.repeats, recipe.draws))
         self._kappa_images = [augmented(images, recipe.kappa_batch, self._generator(0, r))[0] for r in times]
@@ -93,16 +101,23 @@ class Scorer:
     def score(self, cell: Cell, draws: int | None = None) -> list[Score]:
         """The scores of a cell by every proxy, for `draws` draws of weights times as many batches; by default all."""
         draws = self.recipe.draws if draws is None else draws
-        crossed = [(weights, batch) for weights in range(draws) for batch in range(draws)]
-        repeated = sorted({*crossed, *((repeat, repeat) for repeat in range(self.recipe.repeats))})
         scores: list[Score] = []
         with torch_threads(1):
-            for name, draw in product(("kappa", "regions"), repeated):
+            for name, draw in product(_TENAS, self._repeated(draws)):
                 if name in self.named:
                     scores.append(self._score(cell, name, draw, partial(self._of_tenas, cell, name, *draw)))
-            for weights, batch in crossed:
+            for weights, batch in _crossed(draws):
                 scores += self._on_benchmark(cell, weights, batch)
         return scores
+
+    def due(self, draws: int) -> Iterator[tuple[str, int, int]]:
+        """What `score` computes: names of proxies with draws of weights and of the batch."""
+        for name in self.named:
+            for weights, batch in self._repeated(draws) if name in _TENAS else _crossed(draws):
+                yield name, weights, batch
+
+    def _repeated(self, draws: int) -> list[tuple[int, int]]:
+        return sorted({*_crossed(draws), *((repeat, repeat) for repeat in range(self.recipe.repeats))})
 
     def _score(
         self, cell: Cell, name: str, draw: tuple[int, int], measure: Callable[[], tuple[float, float]]
@@ -149,7 +164,7 @@ class Scorer:
             return shared.measure(partial(proxy, network, inputs))
 
         for name, proxy in self.named.items():
-            if name not in ("kappa", "regions"):
+            if name not in _TENAS:
                 yield self._score(cell, name, (weights, batch), partial(measure, name, proxy))
 
     def _build(self, cell: Cell, skeleton: Skeleton, generator: torch.Generator, how: str) -> Network:
@@ -182,7 +197,8 @@ def score_cells(
 ) -> Iterator[tuple[int, int]]:
     """Score the cells of these ranks, in this order, and write the scores to `folder`.
 
-    Writes one file per `in_file` cells and skips files that exist, so an interrupted scoring continues. The first
+    Writes one file per `in_file` cells and skips files that have the scores already, so an interrupted scoring continues, and
+    one of other proxies or of more draws adds to them. The first
     `crossed` cells are scored with all draws of the recipe, the others with one. With `share` (k, n), only every n-th
     file is written, beginning with the k-th, so n processes can divide the work. A file is a task of `engine`, whose
     processes write into `folder`, or where `store`, which contains it, keeps its files. After each file, yields the
@@ -197,7 +213,7 @@ def score_cells(
     blocks = [Block(start, tuple(ranks[start : start + in_file])) for start in starts]
     total, done, todo = sum(len(block.ranks) for block in blocks), 0, []
     for block in blocks:
-        if (folder / block.file).is_file() and _covers(folder / block.file, scorer.recipe, block.ranks):
+        if not _due(scorer, folder / block.file, block, crossed):
             done += len(block.ranks)
             yield done, total
         else:
@@ -226,12 +242,34 @@ class Block(NamedTuple):
 def _score_block(scorer: Scorer, store: Store, under: Path, crossed: int, block: Block) -> None:
     with store.elsewhere() as own:
         path = own.folder / under / block.file
-        draws = [
-            scorer.recipe.draws if place < crossed else 1 for place, _ in enumerate(block.ranks, block.start)
-        ]
-        found = (scorer.score(NB201()[rank], many) for rank, many in zip(block.ranks, draws, strict=True))
-        write(path, chain.from_iterable(found), scorer.recipe)
+        kept = {score[:4]: score for score in read(path)[1]} if path.is_file() else {}
+        for rank, draws in _draws(scorer, block, crossed):
+            kept |= {score[:4]: score for score in scorer.score(NB201()[rank], draws)}
+        write(path, kept.values(), scorer.recipe)
         own.keep(path)
+
+
+def _draws(scorer: Scorer, block: Block, crossed: int) -> Iterator[tuple[int, int]]:
+    """The cells of a block, and with how many draws of weights and of batches each is scored."""
+    for place, rank in enumerate(block.ranks, block.start):
+        yield rank, scorer.recipe.draws if place < crossed else 1
+
+
+def _due(scorer: Scorer, part: Path, block: Block, crossed: int) -> bool:
+    """Whether scores of a block are missing in its file.
+
+    Raises UnfitScores for a file of another recipe.
+    """
+    if not part.is_file():
+        return True
+    recipe, scores = read(part)
+    if recipe != scorer.recipe:
+        raise UnfitScores(
+            f"{difference(part, recipe, 'this scoring', scorer.recipe)}; give another folder, or move this one away"
+        )
+    there = {score[:4] for score in scores}
+    wanted = ((rank, *what) for rank, draws in _draws(scorer, block, crossed) for what in scorer.due(draws))
+    return not there.issuperset(wanted)
 
 
 def by_draw(scores: Iterable[Score], proxy: str) -> dict[tuple[int, int], dict[int, float]]:
@@ -279,12 +317,3 @@ def nan_last(values: NDArray[np.float64]) -> NDArray[np.float64]:
     array([ 3.00000000e+000,             -inf, -1.79769313e+308])
     """
     return np.where(np.isnan(values), -np.inf, np.maximum(values, np.finfo(np.float64).min))
-
-
-def _covers(part: Path, recipe: Recipe, ranks: Sequence[int]) -> bool:
-    found, scores = read(part)
-    if found != recipe:
-        raise UnfitScores(
-            f"{difference(part, found, 'this scoring', recipe)}; give another folder, or move this one away"
-        )
-    return set(ranks) <= {score.rank for score in scores}

@@ -130,7 +130,8 @@ class Reference(BaseModel):
     optimum_cell: str
     """Text of that cell."""
     leader: float
-    """Reported accuracy, in percent, of the cell that is best by the search metric: the limit of an exhaustive search."""
+    """Reported accuracy, in percent, of the cell with the highest search metric of any evaluation, of a single seed where the
+    metric is: the limit of an unlimited search."""
     random: Curve
     """Random search, computed from the table."""
 

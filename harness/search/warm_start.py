@@ -21,6 +21,7 @@ SCORES: Final = Path(*nasgauge.harness.__path__) / "proxies" / "scores.parquet"
 """The shipped scores. They are read here without PyTorch."""
 
 _DRAWS: Final = ("repeat", "weights", "batch")
+_OF_CLASSES: Final = "naswot"  # a proxy with the scores of one cell of each structural class
 
 
 class _Searcher(Protocol[C]):
@@ -64,6 +65,9 @@ def _shipped(proxy: str) -> Scores:
             "with + for the sum of their ranks"
         )
     ranks, values, seconds = (table[name].to_numpy() for name in table.column_names)
+    if proxy != _OF_CLASSES:  # sizes are known of every cell; all pools are drawn from the same cells
+        kept = np.isin(ranks, _shipped(_OF_CLASSES).ranks_N)
+        ranks, values, seconds = ranks[kept], values[kept], seconds[kept]
     ranks, first = np.unique(ranks, return_index=True)
     values = np.where(np.isnan(values), -np.inf, values.astype(np.float64))
     return Scores(ranks.astype(np.intp), values[first], seconds[first].astype(np.float64))
@@ -72,10 +76,10 @@ def _shipped(proxy: str) -> Scores:
 class WarmStart(Generic[C]):
     """A searcher of NAS-Bench-201, or a part of it, that begins with the best cells by a proxy, or of an earlier run.
 
-    The proxy scores `pool` cells, drawn from `rng` without replacement among the cells of the space that have shipped scores; all
-    of these if there are fewer. The best `cells` of them are queried. The searcher is then told of these in ascending
-    order of accuracy, before its first `ask`, and goes on from there. Such a cell is not queried again when the
-    searcher first asks for it.
+    The proxy scores `pool` cells, drawn from `rng` without replacement among the cells of the space that have shipped
+    scores, which are the first of each structural class; all of these if there are fewer. The best `cells` of them are
+    queried. The searcher is then told of these in ascending order of accuracy, before its first `ask`, and goes on from
+    there. Such a cell is not queried again when the searcher first asks for it.
 
     `proxy` is the name of a proxy, or several joined with `+`, which are combined by the sum of their ranks. The
     seconds of scoring the whole pool are charged as `search_seconds`.

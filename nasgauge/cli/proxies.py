@@ -90,9 +90,10 @@ def cells(
         if any(out.rglob("part-*.parquet")) and not (resume or parts > 1):
             raise UnfitScores(f"{out} already holds scores; add --resume to continue, or give another folder")
         firsts = list(classes()[:count])
-        for folder, needs_path, ranks in (
-            ("classes", True, firsts),
-            ("cells", False, [rank for first in firsts for rank in members()[first]]),
+        most = len(firsts) if crossed is None else crossed
+        for folder, needs_path, groups in (
+            ("classes", True, [(first,) for first in firsts]),
+            ("cells", False, [members()[first] for first in firsts]),
         ):
             some = {name: proxy for name, proxy in named.items() if proxy.needs_path is needs_path}
             if not some:
@@ -100,8 +101,8 @@ def cells(
             for done, total in score_cells(
                 Scorer(recipe, opened, place, some),
                 out / folder,
-                ranks,
-                crossed=len(ranks) if crossed is None else crossed,
+                [rank for group in groups for rank in group],
+                crossed=sum(map(len, groups[:most])),
                 share=(part - 1, parts),
                 engine=where,
                 store=store,

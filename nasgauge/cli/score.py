@@ -117,8 +117,15 @@ def efficiency(
     import numpy as np
 
     from nasgauge.analysis.results.files import save_csv, save_text
-    from nasgauge.analysis.results.sample_efficiency import answers, compare, frame, latex, steps_of
-    from nasgauge.harness.records.results import references_of
+    from nasgauge.analysis.results.sample_efficiency import (
+        answers,
+        check_comparable,
+        compare,
+        frame,
+        latex,
+        steps_of,
+    )
+    from nasgauge.harness.records.results import references_of, settings_of
 
     try:
         points = [int(text) for text in at.split(",")]
@@ -129,8 +136,11 @@ def efficiency(
             f"--at {at!r} is not understood; give comma-separated numbers from 1, as in 50,100,192"
         ) from None
     rng = np.random.default_rng(seed)
+    settings = settings_of(ours)
+    check_comparable(settings, settings_of(rivals))
     mine = steps_of(ours)
-    curves = {name: reference.random for name, reference in references_of(rivals).items()}
+    exact = references_of(rivals) if settings.repeats == "charge" else {}
+    curves = {name: reference.random for name, reference in exact.items()}
     lines = frame(compare(mine, steps_of(rivals), points, rng))
     chosen = frame(answers(mine, points, curves, rng))
     save_csv(out / "efficiency.csv", lines)

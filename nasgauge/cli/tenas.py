@@ -128,26 +128,46 @@ def tenas(
         torch=torch.__version__,
         settings={preset: settings},
     )
-    searches = _Searches(file, kept.resumed(file), preset, figures)
-    judge_of = partial(
-        Judge,
-        settings,
-        images=pixels,
-        workers=workers,
-        device=place,
-        space=DARTS_NETWORKS if darts else NB201_NETWORKS,
-    )
-    for seed in range(first_seed, first_seed + seeds):
-        known: Known = {}  # what the rules of this seed share
-        for each in rules:
-            if seed in searches.kept.by_seed(preset, each):
-                console.err().print(f"seed {seed}, {each}, is in {file}", markup=False)
-            else:
-                console.err().print(f"seed {seed}" + (f", {each}" if rules != ("rank-sum",) else ""))
-                searches.add(judge_of(seed, rule=each, known=known))
-    if figures is not None and seeds > 1:
-        _accuracies(searches, rules, range(first_seed, first_seed + seeds), figures)
+    with _alone(file):
+        searches = _Searches(file, kept.resumed(file), preset, figures)
+        judge_of = partial(
+            Judge,
+            settings,
+            images=pixels,
+            workers=workers,
+            device=place,
+            space=DARTS_NETWORKS if darts else NB201_NETWORKS,
+        )
+        for seed in range(first_seed, first_seed + seeds):
+            known: Known = {}  # what the rules of this seed share
+            for each in rules:
+                if seed in searches.kept.by_seed(preset, each):
+                    console.err().print(f"seed {seed}, {each}, is in {file}", markup=False)
+                else:
+                    console.err().print(f"seed {seed}" + (f", {each}" if rules != ("rank-sum",) else ""))
+                    searches.add(judge_of(seed, rule=each, known=known))
+        if figures is not None and seeds > 1:
+            _accuracies(searches, rules, range(first_seed, first_seed + seeds), figures)
     console.out().print(f"the searches are in {file}", markup=False)
+
+
+@contextmanager
+def _alone(file: Path) -> "Iterator[None]":
+    """Meanwhile, no other process adds searches to this file."""
+    from filelock import FileLock, Timeout
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(file.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise console.BadOption(
+            f"another process adds searches to {file}; wait for it, or give another folder with --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Searches:

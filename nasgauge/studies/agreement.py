@@ -107,20 +107,22 @@ def draws_of(scores: Sequence[Score]) -> list[tuple[Mask, list[Draws]]]:
 
 
 def _designs(name: str, found: Mapping[tuple[int, int], Array], scored: Mask) -> Iterator[Draws]:
-    """The draws that all cells have, and those of weights crossed with batches that some have."""
+    """The independent draws that all cells have, and those of weights crossed with batches that some or all have."""
     values, known = ({draw: pair[part] for draw, pair in found.items()} for part in (0, 1))
-    everywhere = [draw for draw in found if (known[draw][scored] == 1).all()]
     geometric = name == "kappa"
-    if len(everywhere) > 1:
-        yield Draws(name, np.stack([values[draw] for draw in everywhere])[:, None], geometric=geometric)
-    size = max(n for n in (1, 2, 3, 4) if all((w, b) in found for w in range(n) for b in range(n)))
-    if size == 1 and len(everywhere) > 1:
-        return
+    size = max(
+        n for n in range(1, len(found) + 1) if all((w, b) in found for w in range(n) for b in range(n))
+    )
     grid = [[(w, b) for b in range(size)] for w in range(size)]
     crossed, there = (np.array([[part[draw] for draw in row] for row in grid]) for part in (values, known))
     mask = there == 1
-    if len(everywhere) > 1:  # shown above on all cells
-        mask &= mask.all(axis=(0, 1))
+    whole = bool(mask[:, :, scored].all())
+    everywhere = [draw for draw in found if draw[0] == draw[1] and (known[draw][scored] == 1).all()]
+    if len(everywhere) > 1 and (size == 1 or not whole):
+        yield Draws(name, np.stack([values[draw] for draw in everywhere])[:, None], geometric=geometric)
+        if size == 1:
+            return
+        mask &= mask.all(axis=(0, 1))  # all cells are shown above
     yield Draws(name, crossed, mask, geometric=geometric)
 
 

@@ -7,10 +7,29 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from threadpoolctl import threadpool_limits
 
 from nasgauge.spaces.nb201 import Layout
 
 Array = NDArray[np.float64]
+
+
+class OneThread:
+    """A model of scikit-learn, fitted and asked on one thread, so that its figures do not depend on how many there are."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def fit(self, X: Array, y: Array) -> "OneThread":
+        """Fit the model."""
+        with threadpool_limits(limits=1):
+            self.model.fit(X, y)
+        return self
+
+    def predict(self, X: Array, **how: bool) -> Any:
+        """What the model predicts."""
+        with threadpool_limits(limits=1):
+            return self.model.predict(X, **how)
 
 
 class Forest:
@@ -42,7 +61,7 @@ class GaussianProcess:
         self.seed = seed
         self.draws = draws
         kernel = ConstantKernel(1.0) * RBF(3.0, (0.3, 100.0)) + WhiteKernel(0.1, (1e-4, 10.0))
-        self.model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
+        self.model = OneThread(GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed))
 
     def fit(self, X: Array, y: Array) -> "GaussianProcess":
         """Fit the kernel by its likelihood."""
@@ -70,8 +89,8 @@ class GaussianProcess:
 
 def boosting(seed: int, layout: Layout) -> Any:  # noqa: ARG001 - reads no tokens
     """Gradient boosting on histograms (scikit-learn)."""
-    return HistGradientBoostingRegressor(
-        max_iter=100, min_samples_leaf=3, max_leaf_nodes=8, random_state=seed
+    return OneThread(
+        HistGradientBoostingRegressor(max_iter=100, min_samples_leaf=3, max_leaf_nodes=8, random_state=seed)
     )
 
 
