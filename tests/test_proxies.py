@@ -412,6 +412,23 @@ def test_scoring_goes_on_where_it_stopped(scorer: Scorer, tmp_path: Path) -> Non
             assert score.value == pytest.approx(again[score[:4]], rel=1e-6)
 
 
+def test_other_proxies_and_more_draws_are_added_to_what_is_there(tmp_path: Path) -> None:
+    ranks = classes()[:3]
+
+    def rows(names: str, crossed: int) -> set[tuple[int, str, int, int]]:
+        scorer = Scorer(FAST, open_images(), named=proxies(names.split(",")))
+        list(score_cells(scorer, tmp_path, ranks, crossed=crossed))
+        (part,) = tmp_path.glob("part-*.parquet")
+        return {score[:4] for score in read(part)[1]}
+
+    first = rows("naswot", 0)
+    assert first == {(rank, "naswot", 0, 0) for rank in ranks}
+    both = rows("synflow", 0)
+    assert both == first | {(rank, "synflow", 0, 0) for rank in ranks}
+    more = {(ranks[0], "naswot", weights, batch) for weights in range(2) for batch in range(2)}
+    assert rows("naswot", 1) == both | more
+
+
 def test_scores_of_another_recipe_are_refused_with_both_recipes(scorer: Scorer, tmp_path: Path) -> None:
     list(score_cells(scorer, tmp_path / "a", classes()[:1]))
     other = Scorer(Recipe(**{**FAST.__dict__, "seed": 1, "batch": 6}), open_images())

@@ -166,3 +166,11 @@ def test_the_mean_of_repeats_ranks_better_than_one() -> None:
     scores = np.array([[v.value for v in values if (v.proxy, v.repeat) == ("kappa", r)] for r in range(3)])
     mean = -np.exp(np.log(-scores).mean(axis=0))
     assert found["kappa", 3].tau == pytest.approx(kendall(mean, truth[list(ranks)]))
+
+
+@pytest.mark.parametrize(("name", "repeats"), [("naswot", 0), ("kappa", 3)])
+def test_crossed_draws_of_all_cells_are_shown_once_and_as_crossed(name: str, repeats: int) -> None:
+    draws = {(w, b) for w in range(2) for b in range(2)} | {(r, r) for r in range(repeats)}
+    scores = [Score(rank, name, *draw, -1.0 - rank, "", 0.1) for rank in classes()[:60] for draw in draws]
+    found = [each.values.shape[:2] for _, group in draws_of(scores) for each in group if each.name == name]
+    assert found == [(2, 2)]

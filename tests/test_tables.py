@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 import subprocess
 from dataclasses import replace
@@ -350,6 +351,33 @@ def test_a_searcher_that_is_alone_is_compared_with_exact_random_search(
     assert row["over random"] == pytest.approx(final.mean() - exact)
     assert row["p"] == pytest.approx(one_sample_p(final, float(exact)))
     assert row["over low"] < row["over random"] < row["over high"]
+
+
+def test_a_verdict_is_about_the_next_searcher_that_the_first_was_compared_with() -> None:
+    """With `--ours`, ours stands on the left of every comparison, also where another has the highest mean."""
+    final = pd.DataFrame(
+        {"dataset": "toy", "searcher": ["best", "mine", "last"], "mean": [3.0, 2.0, 1.0], "n": 30}
+    )
+    final = final.assign(error=0.01, low=math.nan, high=math.nan)
+    pair = {
+        "dataset": "toy",
+        "searcher": "mine",
+        "against": "best",
+        "n": 20,
+        "n against": 30,
+        "difference": -1.0,
+    }
+    pair |= {"low": -1.5, "high": -0.2, "error": 0.1, "p": 0.01, "A12": 0.3, "A12 low": 0.2, "A12 high": 0.4}
+    rows = [
+        pair | {"runs to detect": 5.0},
+        pair | {"against": "last", "difference": 1.0, "runs to detect": 5.0},
+    ]
+    (said,) = verdicts(final, pd.DataFrame(rows))
+    assert "best has the highest mean" in said
+    assert "difference from mine (n = 20): 1.0 points (0.2 to 1.5)" in said
+    assert "probability of improvement 0.70 (0.60 to 0.80" in said
+    (said,) = verdicts(final, pd.DataFrame(rows[1:]))
+    assert said.endswith("highest mean, 3.00 %.")
 
 
 def test_one_run_alone_has_neither_interval_nor_p(campaign: Campaign) -> None:

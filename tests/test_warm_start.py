@@ -10,6 +10,7 @@ from nasgauge.harness.search.runner import Budget, run
 from nasgauge.harness.search.specs import InvalidOption, Spec
 from nasgauge.harness.search.units import generators
 from nasgauge.harness.search.warm_start import Scores, WarmStart
+from nasgauge.searchers.local_search import LocalSearch
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201, TransNAS
 
@@ -111,6 +112,25 @@ def test_a_warm_start_changes_what_a_searcher_does_next() -> None:
         best = max(warm, key=lambda step: step.evaluation[0]).cell
         parents = [best] if text == "local" else [step.cell for step in warm]
         assert any(after.cell in SPACE.neighbours(parent) for parent in parents)
+
+
+def test_every_proxy_has_the_same_cells_for_its_pool() -> None:
+    """Sizes are known of every cell, other scores of one of each structural class."""
+    assert np.array_equal(Scores.of("flops").ranks_N, Scores.of("naswot").ranks_N)
+    assert np.array_equal(Scores.of("l2_norm").ranks_N, Scores.of("kappa").ranks_N)
+
+
+def test_steepest_ascent_goes_on_from_the_best_warm_cell_with_all_its_neighbours() -> None:
+    searcher = LocalSearch(SPACE, np.random.default_rng(0), climb="steepest")
+    for rank in (3, 5, 9, 400):  # as a warm start tells them, the best last
+        searcher.tell(SPACE[rank], float(rank))
+    neighbours = searcher.ask()
+    assert neighbours == list(SPACE.neighbours(SPACE[400]))
+    for cell in neighbours[:-1]:
+        searcher.tell(cell, 1.0)
+        assert searcher.ask() == neighbours
+    searcher.tell(neighbours[-1], 900.0)
+    assert searcher.ask() == list(SPACE.neighbours(neighbours[-1]))
 
 
 def test_a_warm_start_stays_in_a_space_that_has_a_part_of_the_cells() -> None:

@@ -1,7 +1,5 @@
 """What the tables of a campaign say, in sentences."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
@@ -25,12 +23,11 @@ def verdicts(final: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
         if np.isfinite(first.low):
             text += f" (95 % interval {cell_text(first.low, digits)} to {cell_text(first.high, digits)}, n = {first.n})"
         pair = comparisons[comparisons["dataset"] == dataset] if len(comparisons) else comparisons
-        found = {
-            row.against: row for row in map(_turned(str(first.searcher)), _rows(pair)) if row is not None
-        }
-        rival = next((name for name in rows["searcher"] if name in found), None)
+        found = _seen_from(str(first.searcher), pair) if len(pair) else pair
+        met = set(found["against"]) if len(found) else set[str]()
+        rival = next((name for name in rows["searcher"] if name in met), None)
         if rival is not None:
-            said.append(text + _against(found[rival], len(comparisons)))
+            said.append(text + _against(found[found["against"] == rival].iloc[0], len(comparisons)))
         elif (rows["n"] > 0).sum() > 1:
             said.append(f"{text}.")
         else:
@@ -38,30 +35,22 @@ def verdicts(final: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
     return said
 
 
-def _rows(frame: pd.DataFrame) -> "list[pd.Series[float]]":
-    return [row for _, row in frame.iterrows()]
-
-
-def _turned(first: str) -> "Callable[[pd.Series[float]], pd.Series[float] | None]":
-    """A function of a comparison: the same seen from `first`; None if it is not one of `first`."""
-
-    def turned(row: "pd.Series[float]") -> "pd.Series[float] | None":
-        if row.searcher == first:
-            return row
-        if row.against != first:
-            return None
-        other = row.copy()
-        other["searcher"], other["against"] = row.against, row.searcher
-        other["n"], other["n against"] = row["n against"], row["n"]
-        other["difference"], other["low"], other["high"] = -row.difference, -row.high, -row.low
-        other["A12"], other["A12 low"], other["A12 high"] = (
-            1 - row.A12,
-            1 - row["A12 high"],
-            1 - row["A12 low"],
-        )
-        return other
-
-    return turned
+def _seen_from(first: str, pairs: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons of one searcher, with it on the left of each."""
+    other = pairs[pairs["against"] == first]
+    turned = {
+        "searcher": other["against"],
+        "against": other["searcher"],
+        "n": other["n against"],
+        "n against": other["n"],
+        "difference": -other["difference"],
+        "low": -other["high"],
+        "high": -other["low"],
+        "A12": 1 - other["A12"],
+        "A12 low": 1 - other["A12 high"],
+        "A12 high": 1 - other["A12 low"],
+    }
+    return pd.concat([pairs[pairs["searcher"] == first], other.assign(**turned)])
 
 
 def _alone(row: "pd.Series[float]") -> str:
