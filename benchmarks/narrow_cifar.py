@@ -4,9 +4,9 @@
     python benchmarks/narrow_cifar.py --only TE-NAS --out results/narrow   # one of them, so that several run side by side
     python benchmarks/narrow_cifar.py --smoke                              # 512 images, one epoch
 
-Each network is trained by its paper's recipe, with fewer channels and epochs, no drop-path and the same budget. The
-random cell stands in the network of PNASNet-5. The records have the test accuracy after every epoch, which chooses nothing;
-rerun to resume. `curves.csv` and `curves.png` beside the records have all trainings of the call.
+Each network is trained by its paper's recipe, with fewer channels and epochs, no drop-path and the same budget. The random
+cell stands in the network of PNASNet-5. Test images are evaluated once, after the last epoch; rerun to resume. `curves.csv`
+and `curves.png` beside the records have all trainings of the call.
 """
 
 import argparse
@@ -62,16 +62,26 @@ def run(out: Path, only: Collection[str], *, epochs: int, images: int | None = N
 
 
 def draw(curves: pd.DataFrame, path: Path) -> None:
-    """Training and test accuracy against the epoch, a line for each network."""
+    """Training accuracy against the epoch, and the test accuracy after the last one, for each network."""
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), sharey=True, layout="constrained")
-        for ax, part in zip(axes, ("train", "test"), strict=True):
-            for name, curve in curves.groupby("network"):
-                colour, marker = MARKS[str(name)]
-                ax.plot(curve["epoch"], curve[f"{part}_accuracy"], color=colour, marker=marker, label=name)
-            ax.set(xlabel="epoch", title=f"{part} accuracy (%)")
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes[1].legend(loc="lower right")
+        figure, ax = plt.subplots(figsize=(5.8, 3.0), layout="constrained")
+        for name, curve in curves.groupby("network"):
+            colour, marker = MARKS[str(name)]
+            ax.plot(
+                curve["epoch"],
+                curve["train_accuracy"],
+                color=colour,
+                marker=marker,
+                label=f"{name}, training",
+            )
+            last = curve.iloc[-1]
+            ax.plot(
+                last["epoch"], last["test_accuracy"], ls="none", color=colour, marker=marker, ms=8, mfc="none",
+                label=f"{name}, test",
+            )  # fmt: skip
+        ax.set(xlabel="epoch", ylabel="accuracy (%)")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(loc="outside right center")
         figure.savefig(path)
         plt.close(figure)
 
@@ -88,4 +98,4 @@ if __name__ == "__main__":
     curves = run(given.out, given.only or names, **how)
     curves.to_csv(given.out / "curves.csv", index=False)
     draw(curves, given.out / "curves.png")
-    print(curves.pivot_table("test_accuracy", "epoch", "network").round(2).to_string())  # noqa: T201
+    print(curves.groupby("network").tail(1)[["network", "train_accuracy", "test_accuracy"]])  # noqa: T201
