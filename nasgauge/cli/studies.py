@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from nasgauge.data.tables import AccuracyTable
 
 SHIPPED_SCORES: Final = Path(*nasgauge.harness.__path__) / "proxies" / "scores.parquet"
+_OF_EVERY_CELL: Final = ("flops", "params", "l2_norm")
+"""Scores that differ within a structural class, of which others are scores of one cell."""
 DRAWN: Final = 3
 """Searches of a preset that a report draws: those of the lowest seeds."""
 
@@ -114,7 +116,8 @@ def wide(frame: "pd.DataFrame", path: Path) -> "pd.DataFrame":
 
     Accepts two layouts. In the wide layout, the column `cell` (official string) or `rank` identifies the cell, and the
     numeric columns are scores. In the long layout, with columns `rank`, `proxy`, `repeat` and `value`, values are
-    averaged over repeats, geometrically for kappa. `path` is used in error messages.
+    averaged over repeats, geometrically for kappa, and cells of which only a size is known are left out. `path` is used
+    in error messages.
 
     Raises UnreadableStudy.
 
@@ -137,7 +140,10 @@ def wide(frame: "pd.DataFrame", path: Path) -> "pd.DataFrame":
         )
     if {"proxy", "value"} <= set(frame.columns):
         proxy = frame["proxy"].astype(str)
-        return frame.groupby(["rank", proxy])["value"].agg(_over_repeats).unstack()
+        scored = frame.loc[~proxy.isin(_OF_EVERY_CELL), "rank"].unique()
+        if len(scored):  # like with like: sizes of the cells that the others are scores of
+            frame = frame[frame["rank"].isin(scored)]
+        return frame.groupby(["rank", frame["proxy"].astype(str)])["value"].agg(_over_repeats).unstack()
     found = frame.set_index("rank")
     numeric = found.select_dtypes("number")
     if numeric.shape[1] == 0:
