@@ -11,12 +11,13 @@ def freeze_unused(network: nn.Module, side: int) -> None:
 
     Such are the parameters of an operation whose output no other operation uses. `side` is that of the images in pixels.
 
-    >>> network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(16, 2))
-    >>> network.forgotten = nn.Linear(2, 2)
-    >>> network.forward = lambda images: network[2](network[1](network[0](images)))
-    >>> freeze_unused(network, side=2)
-    >>> [name for name, weight in network.named_parameters() if not weight.requires_grad]
-    ['forgotten.weight', 'forgotten.bias']
+    >>> from nasgauge.harness.network import Skeleton, build, choices_of
+    >>> from nasgauge.spaces.cells import Cell
+    >>> cell = Cell.parse("|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+    >>> network = build(choices_of(cell), Skeleton(channels=4, cells=1), torch.Generator().manual_seed(0))
+    >>> freeze_unused(network, side=8)
+    >>> sum(not weight.requires_grad for weight in network.parameters())
+    9
     """
     shape = deepcopy(network).to("meta").train()  # without values nothing is computed, and nothing is drawn
     outputs = shape(torch.empty(2, 3, side, side, device="meta"))
