@@ -61,10 +61,10 @@ def reach_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
         whole = {name: runs for name, runs in campaign.on(dataset).items() if not runs.fidelity.any()}
         if not whole:
             continue
-        end = max(_last(runs) for runs in whole.values())
+        end = max(runs.longest for runs in whole.values())
         target = float(np.interp(end, random.queries, random.mean))
         for searcher, runs in whole.items():
-            last = _last(runs)
+            last = runs.longest
             curves = on_grid(runs, "queries", np.arange(1.0, last + 1))
             mean = curves.mean(axis=0)
             final = np.array([mean[-1], np.nan, np.nan])
@@ -83,9 +83,3 @@ def reach_table(campaign: Campaign, rng: np.random.Generator) -> pd.DataFrame:
                 | {"last": float(last)}
             )
     return pd.DataFrame(rows)
-
-
-def _last(runs: Runs) -> int:
-    """Charged queries of the longest run."""
-    made = runs.spent["queries"]
-    return int(made[np.isfinite(made)].max())

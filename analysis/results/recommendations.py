@@ -63,8 +63,7 @@ def recommendations(campaign: Campaign) -> Recommendations:
 
 def longest(campaign: Campaign, dataset: str) -> int:
     """Charged queries of the longest run on a dataset."""
-    spent = [runs.spent["queries"] for runs in campaign.on(dataset).values()]
-    return max(int(values[np.isfinite(values)].max()) for values in spent)
+    return max(runs.longest for runs in campaign.on(dataset).values())
 
 
 def finals(found: Recommendations, rule: Rule) -> Finals:

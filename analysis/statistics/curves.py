@@ -64,6 +64,12 @@ class Runs:
         places = np.take_along_axis(self.cell, self.held[:, -1:], axis=1)[:, 0]
         return [self.cells[place] for place in places.tolist()]
 
+    @property
+    def longest(self) -> int:
+        """Charged queries of the longest run."""
+        made = self.spent["queries"]
+        return int(made[np.isfinite(made)].max())
+
     def only(self, kept: NDArray[np.bool_]) -> "Runs":
         """Some of the runs, (runs,)."""
         arrays = ("seeds", "lengths", "cell", "held", "answer", "validation", "test", "fidelity")

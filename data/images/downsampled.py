@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
 from nasgauge.data.images.archives import say
-from nasgauge.data.images.folders import DamagedImages, ImageFiles, ImageFolders, open_folders
+from nasgauge.data.images.folders import BROKEN, DamagedImages, ImageFiles, ImageFolders, open_folders
 from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
 from nasgauge.data.published import cache_folder
 
@@ -107,7 +107,7 @@ def _is_of(name: str, files: ImageFiles, classes: Sequence[str]) -> bool:
 def _downsampled_if_whole(path: Path) -> NDArray[np.uint8] | None:
     try:
         return downsampled(path)
-    except (OSError, SyntaxError, ValueError):  # Pillow's errors for broken files
+    except BROKEN:
         return None
 
 

@@ -30,6 +30,8 @@ _INSIDE: Final = (
 _SOLUTION: Final = "LOC_val_solution.csv"  # the classes of Kaggle's validation images
 _TAIL: Final = 1024  # bytes
 _ENDS: Final = (b"\xff\xd9", b"IEND")  # the last marker of a JPEG, the last chunk of a PNG
+BROKEN: Final = (OSError, SyntaxError, ValueError)
+"""Pillow's errors for files that are truncated or otherwise broken."""
 _NAMED: Final = 5  # files or classes that an error names
 
 
@@ -228,7 +230,7 @@ def _is_truncated(path: Path) -> bool:
     try:
         with Image.open(path) as picture:
             picture.load()
-    except (OSError, SyntaxError, ValueError):  # Pillow's errors for broken files
+    except BROKEN:
         return True
     return False
 

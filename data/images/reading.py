@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import RandomResizedCrop, v2
 
-from nasgauge.data.images.folders import MEAN, ImageFiles
+from nasgauge.data.images.folders import BROKEN, MEAN, ImageFiles
 
 Interpolation = Literal["bilinear", "bicubic"]
 Augmentation = Literal["none", "trivial"]
@@ -172,7 +172,7 @@ class Reader(Dataset[Batch]):
             found = (place + step) % len(self.files)
             try:
                 return found, decode(Path(self.files.path(found)).read_bytes())
-            except (OSError, SyntaxError, ValueError):  # Pillow's errors for broken files
+            except BROKEN:
                 damaged.append(self.files.name(found))
         raise AssertionError(
             "no file can be decoded"

@@ -111,10 +111,9 @@ def train(
     units = _units(cells, recipe, epochs, dataset, seeds)
     Store.of(folder, storage).bring()
     source = None if images is None else Path(images)
-    records = {unit: unit.finished(folder) for unit in units}
-    if any(records.values()):
-        which = images_of(dataset, source, skip_damaged=skip_damaged)
-        records = {unit: unit.finished(folder, which) for unit in units}
+    begun = any(unit.record(folder).is_file() for unit in units)
+    which = images_of(dataset, source, skip_damaged=skip_damaged) if begun else ""
+    records = {unit: unit.finished(folder, which) for unit in units}
     todo = [unit for unit, record in records.items() if record is None]
     places = []
     if todo:
