@@ -87,6 +87,7 @@ def tenas(
     from nasgauge.data.sources import open_table
     from nasgauge.harness.network.inputs import open_device
     from nasgauge.harness.proxies.judge import DARTS_NETWORKS, NB201_NETWORKS, Judge, Known
+    from nasgauge.harness.records.lock import locked
     from nasgauge.harness.records.provenance import processor
     from nasgauge.searchers.pruning import PRESETS, RULES, UnknownRule
     from nasgauge.searchers.pruning_darts import DARTS_BATCH
@@ -128,7 +129,7 @@ def tenas(
         torch=torch.__version__,
         settings={preset: settings},
     )
-    with _alone(file):
+    with locked(file.parent):
         searches = _Searches(file, kept.resumed(file), preset, figures)
         judge_of = partial(
             Judge,
@@ -149,25 +150,6 @@ def tenas(
         if figures is not None and seeds > 1:
             _accuracies(searches, rules, range(first_seed, first_seed + seeds), figures)
     console.out().print(f"the searches are in {file}", markup=False)
-
-
-@contextmanager
-def _alone(file: Path) -> "Iterator[None]":
-    """Meanwhile, no other process adds searches to this file."""
-    from filelock import FileLock, Timeout
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(file.with_suffix(".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise console.BadOption(
-            f"another process adds searches to {file}; wait for it, or give another folder with --out"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class _Searches:
