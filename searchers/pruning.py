@@ -205,7 +205,7 @@ def rank(comparisons: Mapping[K, Comparison], rule: str = "rank-sum") -> list[K]
     The removal that lowers kappa most is first in one ranking, the one that loses fewest regions first in the
     other. As in the released code, relative changes are rounded to 3 decimals, their means over repeats sorted by
     3 significant digits, and equal means share a rank. Equal values of a rule keep the order of kappa. An undefined
-    change (NaN, of a kernel without full rank) is ranked last.
+    change (NaN) is ranked last; an infinite kappa, of a kernel without full rank, counts as the largest float, as there.
 
     The rules are those of tables 4 and 5 of Chen et al. (2021), and algorithm 1 as printed:
 
@@ -256,7 +256,7 @@ def cell_of(choices: Choices) -> Cell:
 
 def _relative(full: Sequence[float], pruned: Sequence[float]) -> list[float]:
     with np.errstate(all="ignore"):
-        return [round(float(change), 3) for change in _differences(full, pruned) / np.array(full)]
+        return [round(float(change), 3) for change in _differences(full, pruned) / _finite(full)]
 
 
 def _absolute(full: Sequence[float], pruned: Sequence[float]) -> list[float]:
@@ -265,7 +265,12 @@ def _absolute(full: Sequence[float], pruned: Sequence[float]) -> list[float]:
 
 
 def _differences(full: Sequence[float], pruned: Sequence[float]) -> NDArray[np.float64]:
-    return np.array(full, np.float64) - np.array(pruned, np.float64)
+    return _finite(full) - _finite(pruned)
+
+
+def _finite(values: Sequence[float]) -> NDArray[np.float64]:
+    """Infinite ones become the largest float, as in TE-NAS's public code: leaving an infinite kappa ranks first."""
+    return np.nan_to_num(np.array(values, np.float64), nan=np.nan)
 
 
 def _defined(changes: Sequence[float], undefined: float) -> float:

@@ -22,11 +22,13 @@ from nasgauge.data.images import (
     ImageSet,
     ImagesUnavailable,
     Splits,
+    augmented,
     made_up,
     open_images,
     open_splits,
 )
 from nasgauge.data.images import cifar10 as cifar10_module
+from nasgauge.data.images import opening as opening_module
 from nasgauge.data.images import splits as splits_module
 from nasgauge.data.images.downsampled import CLASSES as IMAGENET16_CLASSES
 from nasgauge.data.images.downsampled import open_downsampled
@@ -110,6 +112,32 @@ def test_downsampled_imagenet_is_cut_to_its_first_classes(imagenet16: PublishedS
         assert train.labels[here].tolist() == (classes16(number)[kept] - 1).tolist()
         assert np.array_equal(train.pixels[here].reshape(120, -1), pixels(1000, 16, number)[kept])
     assert len(imagenet16.read(tmp_path / "small", "test")) == 120
+
+
+def test_images_for_proxies_are_opened_from_a_folder_and_then_by_name(
+    cifar100: PublishedSet, imagenet16: PublishedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with the colours, the padding and the classes of its own."""
+    monkeypatch.setattr(opening_module, "CIFAR100", cifar100)
+    monkeypatch.setattr(opening_module, "IMAGENET16", imagenet16)
+    with pytest.raises(ImagesUnavailable, match="ImageNet16-120 is not on this machine: download"):
+        open_images("ImageNet16-120")
+    (tmp_path / "sixteen").mkdir()
+    for name in IMAGENET16.files["train"] | IMAGENET16.files["test"]:
+        (tmp_path / "small" / name).rename(tmp_path / "sixteen" / name)
+    for folder, name, classes, side, padding in (
+        ("small", "cifar100", 100, 32, 4),
+        ("sixteen", "ImageNet16-120", 120, 16, 2),
+    ):
+        from_folder, by_name = open_images(str(tmp_path / folder)), open_images(name)
+        assert by_name.md5() == from_folder.md5()
+        assert (by_name.classes, by_name.pixels.shape[2]) == (classes, side)
+        assert by_name.preparation.padding == padding
+        black = replace(by_name, pixels=np.zeros_like(by_name.pixels))
+        drawn, _ = augmented(black, 2, torch.Generator().manual_seed(0))
+        how = by_name.preparation
+        assert drawn[0, :, 0, 0].numpy() == pytest.approx(-np.array(how.mean) / how.deviation)
+    assert by_name.preparation.mean == pytest.approx(np.array([122.68, 116.66, 104.01]) / 255)
 
 
 def test_what_is_wrong_with_a_folder_is_said(cifar100: PublishedSet, tmp_path: Path) -> None:

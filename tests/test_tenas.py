@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from nasgauge.cli.tenas import tenas
-from nasgauge.data.images import open_images
-from nasgauge.harness.proxies.judge import Judge, Known
+from nasgauge.data.images import ImageSet, open_images
+from nasgauge.harness.proxies.judge import NB201_NETWORKS, Judge, Known
 from nasgauge.harness.search.units import generators
 from nasgauge.searchers.pruning import (
     NB201_SUPERNET,
@@ -246,6 +246,33 @@ def test_threads_are_given_back() -> None:
     before = torch.get_num_threads()
     Judge(QUICK, 0, workers=2)(NB201_SUPERNET, [])
     assert torch.get_num_threads() == before
+
+
+def test_the_network_of_the_kernel_has_the_classes_of_the_images() -> None:
+    """As in TE-NAS's searches on CIFAR-100 and ImageNet16-120: 120 classes and sides of 16 pixels here."""
+    rng = np.random.default_rng(0)
+    images = ImageSet("small", rng.integers(0, 256, (120, 3, 16, 16), np.uint8), np.arange(120))
+    seen: list[int] = []
+
+    def kappa_network(choices: Choices, classes: int) -> torch.nn.Module:
+        seen.append(classes)
+        return NB201_NETWORKS.kappa(choices, classes)
+
+    judge = Judge(QUICK, 0, images=images, space=NB201_NETWORKS._replace(kappa=kappa_network))
+    (comparison,) = judge(NB201_SUPERNET, [(("skip_connect",), *NB201_SUPERNET[1:])])
+    assert set(seen) == {120}
+    assert all(value > 1 for value in comparison.kappa)
+
+
+def test_an_infinite_kappa_is_the_largest_there_is() -> None:
+    """Leaving it gains all, as in the public code, and staying there nothing."""
+    found = rank(
+        {
+            "stays": Comparison((math.inf,), (math.inf,), (10.0,), (10.0,)),
+            "mended": Comparison((math.inf,), (50.0,), (10.0,), (10.0,)),
+        }
+    )
+    assert found == ["mended", "stays"]
 
 
 def test_a_search_on_noise_and_on_images_ends_in_a_cell() -> None:

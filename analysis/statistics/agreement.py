@@ -19,7 +19,7 @@ from nasgauge.analysis.statistics.correlation import (
     spearman,
 )
 from nasgauge.analysis.statistics.crossed import Estimates, crossed_interval, resamples
-from nasgauge.spaces.ranks import rank_sum
+from nasgauge.spaces.ranks import last, rank_sum
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -105,15 +105,6 @@ class Draws:
         kept = self.values[draws]
         mean = -np.exp(np.log(-kept).mean(axis=0)) if self.geometric else kept.mean(axis=0)
         return last(mean)
-
-
-def last(scores: Array) -> Array:
-    """Scores by which cells can be ranked: infinitely bad ones come after all others, undefined ones (NaN) at the end.
-
-    >>> last(np.array([2.0, np.nan, -np.inf])).tolist()
-    [2.0, -inf, -1.7976931348623157e+308]
-    """
-    return np.where(np.isnan(scores), -np.inf, np.maximum(scores, np.finfo(np.float64).min))
 
 
 class Row(NamedTuple):

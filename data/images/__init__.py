@@ -4,10 +4,11 @@ Images are stored as bytes (N, 3, H, W). `augmented` and `crops` draw normalised
 random generator.
 """
 
-from nasgauge.data.images.cifar10 import SETS, open_images, read_folder
-from nasgauge.data.images.draws import DEVIATION, MEAN, augmented, crops
-from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
+from nasgauge.data.images.cifar10 import read_folder
+from nasgauge.data.images.draws import augmented, crops
+from nasgauge.data.images.image_set import DEVIATION, MEAN, ImageSet, ImagesUnavailable, Split
 from nasgauge.data.images.made_up import made_up
+from nasgauge.data.images.opening import SETS, open_images
 from nasgauge.data.images.splits import DATASETS, Dataset, Splits, open_splits
 
 __all__ = (

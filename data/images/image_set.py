@@ -1,8 +1,8 @@
 """Labelled images in memory."""
 
 import hashlib
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,35 @@ from numpy.typing import NDArray
 from nasgauge.spaces.errors import NasgaugeError
 
 Split = Literal["train", "test"]
+Colour = tuple[float, float, float]
+
+MEAN: Final[Colour] = (125.3 / 255, 123.0 / 255, 113.9 / 255)
+DEVIATION: Final[Colour] = (63.0 / 255, 62.1 / 255, 66.7 / 255)
+"""Channel means and standard deviations with which NAS-Bench-201 and TE-NAS normalise CIFAR-10, for images in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """How a data set's images are normalised and cropped for training. The defaults are those of CIFAR-10.
+
+    >>> Preparation.of_bytes((51, 51, 51), (255, 255, 255), padding=2).mean
+    (0.2, 0.2, 0.2)
+    """
+
+    mean: Colour = MEAN
+    """Mean of each channel, for images in [0, 1]."""
+    deviation: Colour = DEVIATION
+    """Standard deviation of each channel, for images in [0, 1]."""
+    padding: int = 4
+    """Black pixels added on each side before a random crop."""
+
+    @classmethod
+    def of_bytes(cls, mean: Colour, deviation: Colour, padding: int = 4) -> "Preparation":
+        """From means and standard deviations for images in 0 to 255."""
+        (m0, m1, m2), (d0, d1, d2) = mean, deviation
+        return cls(
+            mean=(m0 / 255, m1 / 255, m2 / 255), deviation=(d0 / 255, d1 / 255, d2 / 255), padding=padding
+        )
 
 
 class ImagesUnavailable(NasgaugeError, LookupError):
@@ -30,6 +59,7 @@ class ImageSet:
     """(N, 3, H, W), 0 to 255."""
     labels: NDArray[np.int64]
     """(N,), classes counted from 0."""
+    preparation: Preparation = Preparation()
 
     def __post_init__(self) -> None:
         if (
@@ -45,6 +75,11 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    @property
+    def classes(self) -> int:
+        """Number of classes: one more than the highest label."""
+        return int(self.labels.max(initial=0)) + 1
+
     def take(self, places: NDArray[np.int64]) -> "ImageSet":
         """The images at these indices, in this order.
 
@@ -52,7 +87,7 @@ class ImageSet:
         >>> images.take(np.array([2, 0])).labels
         array([2, 0])
         """
-        return ImageSet(self.name, self.pixels[places], self.labels[places])
+        return replace(self, pixels=self.pixels[places], labels=self.labels[places])
 
     def md5(self) -> str:
         """MD5 of the images in the binary format of CIFAR-10 (label, pixels, label, pixels, …), as hexadecimal digits.

@@ -12,7 +12,7 @@ import numpy as np
 from nasgauge.data.atomic import replacing
 from nasgauge.data.download import DownloadFailed
 from nasgauge.data.images.archives import fetch_archive
-from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
+from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Preparation, Split
 from nasgauge.data.importers.cifar import import_cifar_batch, import_class_names
 from nasgauge.data.published import cache_folder
 
@@ -34,6 +34,7 @@ class PublishedSet:
     """Label of the first class in the files."""
     classes: int
     """Number of classes that are used, starting with the first."""
+    preparation: Preparation
     how: str
     """Instructions for getting the files, used in error messages."""
     inside: str = "."
@@ -65,7 +66,7 @@ class PublishedSet:
             kept = (classes >= self.first) & (classes < self.first + self.classes)
             pixels.append(batch[kept])
             labels.append(classes[kept] - self.first)
-        images = ImageSet(self.name, np.concatenate(pixels), np.concatenate(labels))
+        images = ImageSet(self.name, np.concatenate(pixels), np.concatenate(labels), self.preparation)
         found = len(np.unique(images.labels))
         if (len(images), found) != (self.counts[split], self.classes):
             raise ImagesUnavailable(
@@ -88,7 +89,12 @@ class PublishedSet:
         elif not kept.is_file():
             self._fetch()
         with np.load(kept, allow_pickle=False) as arrays:
-            return ImageSet(self.name, arrays["pixels"], arrays["labels"])
+            return ImageSet(self.name, arrays["pixels"], arrays["labels"], self.preparation)
+
+    def is_in(self, folder: Path, split: Split) -> bool:
+        """Whether a folder holds files of the names of this data set."""
+        names = [*self.files[split], *(self.names or ())[:1]]
+        return all((self._place(folder) / name).is_file() for name in names)
 
     def kept(self, split: Split) -> Path:
         """Path of one split in the cache."""
@@ -137,6 +143,7 @@ CIFAR100: Final = PublishedSet(
     labels="fine_labels",
     first=0,
     classes=100,
+    preparation=Preparation.of_bytes((129.3, 124.1, 112.4), (68.2, 65.4, 70.4)),
     inside="cifar-100-python",
     archive="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
     archive_md5="eb9058c3a382ffc7106e4002c42a8d85",
@@ -167,6 +174,7 @@ IMAGENET16: Final = PublishedSet(
     labels="labels",
     first=1,
     classes=120,
+    preparation=Preparation.of_bytes((122.68, 116.66, 104.01), (63.22, 61.26, 65.09), padding=2),
     how="download downsampled ImageNet, 16×16, from https://image-net.org/download-images after signing in, "
     "unpack train_data_batch_1 to 10 and val_data into one folder, or unpack ILSVRC-2012, and give the folder",
 )

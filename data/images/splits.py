@@ -1,7 +1,7 @@
 """The data sets of NAS-Bench-201 with their train, validation and test splits (Dong and Yang, 2020, section 2.2)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,8 @@ import numpy as np
 
 from nasgauge.data.images.cifar10 import open_cifar10
 from nasgauge.data.images.downsampled import downsampled_file, left_out, open_downsampled
-from nasgauge.data.images.draws import DEVIATION, MEAN
 from nasgauge.data.images.folders import find_tree
-from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Split
+from nasgauge.data.images.image_set import Colour, ImageSet, ImagesUnavailable, Preparation, Split
 from nasgauge.data.images.made_up import CLASSES, made_up
 from nasgauge.data.images.published import CIFAR100, IMAGENET16, PublishedSet
 from nasgauge.data.index_lists import Origin, halves
@@ -22,8 +21,6 @@ Dataset = Literal["cifar10-valid", "cifar10", "cifar100", "ImageNet16-120", "mad
 DATASETS: Final[tuple[Dataset, ...]] = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120", "made-up")
 MADE_UP_SIZES: Final = (512, 256, 256)
 """Training, validation and test images of the synthetic data set `made-up`."""
-
-Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,14 +87,7 @@ cifar100, ImageNet16-120, made-up; did you mean ImageNet16-120?
     if dataset in ("cifar10-valid", "cifar10"):
         return _cifar10(dataset, folder)
     if dataset == "cifar100":
-        return _halved_test(
-            CIFAR100,
-            CIFAR100.open,
-            folder,
-            mean=(129.3, 124.1, 112.4),
-            deviation=(68.2, 65.4, 70.4),
-            padding=4,
-        )
+        return _halved_test(CIFAR100, CIFAR100.open, folder)
     if dataset == "ImageNet16-120":
         return _imagenet16(folder, skip_damaged=skip_damaged)
     if dataset == "made-up":
@@ -120,9 +110,7 @@ def _cifar10(dataset: str, folder: Path | None) -> Splits:
         valid=valid,
         test=test,
         classes=10,
-        mean=MEAN,
-        deviation=DEVIATION,
-        padding=4,
+        **asdict(train.preparation),
         origin=origin,
     )
 
@@ -135,9 +123,6 @@ def _imagenet16(folder: Path | None, *, skip_damaged: bool) -> Splits:
         IMAGENET16,
         partial(open_downsampled, skip_damaged=skip_damaged) if made else IMAGENET16.open,
         folder,
-        mean=(122.68, 116.66, 104.01),
-        deviation=(63.22, 61.26, 65.09),
-        padding=2,
         published_order=not made,
     )
     return replace(splits, skipped=left_out()) if made else splits
@@ -148,12 +133,9 @@ def _halved_test(
     images: Callable[[Split, Path | None], ImageSet],
     folder: Path | None,
     *,
-    mean: Colour,
-    deviation: Colour,
-    padding: int,
     published_order: bool = True,
 ) -> Splits:
-    """A data set whose test images are halved into validation and test. `mean` and `deviation` are 0 to 255."""
+    """A data set whose test images are halved into validation and test."""
     test = images("test", folder)
     parts = halves(published.name, len(test), published_order=published_order)
     return Splits(
@@ -162,9 +144,7 @@ def _halved_test(
         valid=test.take(parts.first),
         test=test.take(parts.second),
         classes=published.classes,
-        mean=_to_one(mean),
-        deviation=_to_one(deviation),
-        padding=padding,
+        **asdict(published.preparation),
         origin=parts.origin,
     )
 
@@ -180,12 +160,6 @@ def _made_up() -> Splits:
         valid=valid,
         test=test,
         classes=CLASSES,
-        mean=_to_one(mean),
-        deviation=_to_one(deviation),
-        padding=4,
+        **asdict(Preparation.of_bytes(mean, deviation)),
         origin="seeded",
     )
-
-
-def _to_one(colour: Colour) -> Colour:
-    return colour[0] / 255, colour[1] / 255, colour[2] / 255

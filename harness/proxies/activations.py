@@ -68,7 +68,7 @@ def jacov(network: nn.Module, batch: Batch) -> float:
     """Score of the correlation matrix of input gradients (Mellor et al., 2020: first version of NASWOT).
 
     With eigenvalues v of the matrix, the score is −Σ (log(v + ε) + 1 / (v + ε)), ε = 1e-5. NaN if the gradient of an
-    image is zero.
+    image is zero or overflows.
 
     Raises InvalidBatch.
 
@@ -81,7 +81,7 @@ def jacov(network: nn.Module, batch: Batch) -> float:
     True
     """
     jacobian_BP = batch.once(input_gradients, network)
-    if not bool(jacobian_BP.any(1).all()):
+    if not _correlated(jacobian_BP):
         return float("nan")
     shifted = torch.linalg.eigvalsh(torch.corrcoef(jacobian_BP)).clamp(min=0) + _EPSILON
     return -float((shifted.log() + 1 / shifted).sum())
@@ -92,7 +92,7 @@ def epe_nas(network: nn.Module, batch: Batch) -> float:
 
     For each class, log(|r| + ε), ε = 1e-5, is summed over the entries r of the correlation matrix of its images; the
     score is the sum of the absolute values over classes, which is the authors' rule for at most 100 classes. NaN if the
-    gradient of an image is zero.
+    gradient of an image is zero or overflows.
 
     Raises InvalidBatch.
 
@@ -105,17 +105,22 @@ def epe_nas(network: nn.Module, batch: Batch) -> float:
     True
     """
     jacobian_BP = batch.once(input_gradients, network)
-    if not bool(jacobian_BP.any(1).all()):
+    if not _correlated(jacobian_BP):
         return float("nan")
     groups = (jacobian_BP[batch.labels == label] for label in torch.unique(batch.labels))
     return float(sum((torch.corrcoef(group).abs() + _EPSILON).log().sum().abs() for group in groups))
+
+
+def _correlated(jacobian_BP: Tensor) -> bool:
+    """Whether correlations of the rows are defined: none is zero or overflows."""
+    return bool(jacobian_BP.any(1).all() and jacobian_BP.square().sum(1).isfinite().all())
 
 
 class Perturbed(NamedTuple):
     """What the Zen-score reads."""
 
     change: float
-    """Mean absolute change of the last feature map."""
+    """Absolute change of the last feature map, summed over the map, mean over images."""
     batch: Tensor
     """Variance of the inputs of each batch normalisation, mean over channels, in the first pass."""
     running: Tensor
@@ -159,7 +164,9 @@ def perturbed(network: nn.Module, batch: Batch) -> Perturbed:
         for hook in first + hooks:
             hook.remove()
     return Perturbed(
-        float((maps[-1] - here).abs().double().mean()), torch.stack(variances).double(), running.double()
+        float((maps[-1] - here).abs().double().flatten(1).sum(1).mean()),
+        torch.stack(variances).double(),
+        running.double(),
     )
 
 

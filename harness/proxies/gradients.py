@@ -205,8 +205,8 @@ def zico(network: nn.Module, batch: Batch) -> float:
     for pair in zip(*halves, strict=True):
         both = torch.stack(pair).double()
         deviation = torch.std(both, 0, correction=0)
-        steady = (both.abs().mean(0) / deviation)[deviation > 0].sum()
-        total += float(steady.log()) if steady > 0 else 0.0
+        steady = (both.abs().mean(0) / deviation)[deviation != 0].sum()  # NaN stays
+        total += float(steady.log()) if steady != 0 else 0.0
     return total
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
@@ -30,6 +31,9 @@ KAPPA: Final = Skeleton(channels=3, cells=1)
 REGIONS: Final = Skeleton(channels=1, cells=1, stages=1, stem=False)
 """The network whose linear regions TE-NAS counts: one cell of one channel, without a stem."""
 
+NOISE_CLASSES: Final = 10
+"""Outputs of the classifier for inputs of noise, which have no classes."""
+
 
 class Measured(NamedTuple):
     """The networks of a search space on which kappa and linear regions are measured.
@@ -39,12 +43,19 @@ class Measured(NamedTuple):
     88
     """
 
-    kappa: Callable[[Choices], nn.Module]
+    kappa: Callable[[Choices, int], nn.Module]
+    """Of choices and the number of classes of the images."""
     regions: Callable[[Choices], nn.Module]
 
 
-NB201_NETWORKS: Final = Measured(partial(Network, skeleton=KAPPA), partial(Network, skeleton=REGIONS))
-DARTS_NETWORKS: Final = Measured(partial(BlockNetwork, stem=True), partial(BlockNetwork, stem=False))
+NB201_NETWORKS: Final = Measured(
+    lambda choices, classes: Network(choices, replace(KAPPA, classes=classes)),
+    lambda choices: Network(choices, REGIONS),
+)
+DARTS_NETWORKS: Final = Measured(
+    lambda choices, classes: BlockNetwork(choices, stem=True, classes=classes),
+    lambda choices: BlockNetwork(choices, stem=False),
+)
 
 Known = dict[tuple[str, int, Choices, tuple[Choices, ...]], tuple[Any, float]]
 """What was measured, and its CPU seconds: by measure, round, supernet and candidates."""
@@ -100,6 +111,8 @@ class Judge:
         self.workers = workers
         self.device = exact_float32(torch.device(device))
         self.space = space or NB201_NETWORKS
+        classes = NOISE_CLASSES if images is None else images.classes
+        self._kappa_network = lambda choices: self.space.kappa(choices, classes)
         self.rounds = 0
         self.on_kernel: Callable[[int, int], None] = lambda _done, _of: None
         self._saved = 0.0
@@ -152,7 +165,7 @@ class Judge:
 
         for repeat in range(self.settings.repeats):
             draw = self._generator(0, repeat if self.settings.fresh_weights else 0)
-            weights = self._draw(self.space.kappa, full, draw, self.settings.kappa_initialisation)
+            weights = self._draw(self._kappa_network, full, draw, self.settings.kappa_initialisation)
             images = self._batch(self._generator(1, repeat)).to(self.device)
             repeats.append(self._spread([full, *candidates], partial(one, weights, images)))
         return list(zip(*repeats, strict=True))
@@ -163,7 +176,7 @@ class Judge:
         smaller = (
             weights.restricted(choices)  # the kernel runs no module, so threads may share them
             if isinstance(weights, Network)
-            else _smaller(weights, self.space.kappa, choices)
+            else _smaller(weights, self._kappa_network, choices)
         )
         return kappa(smaller, images, self._thread.workspace)
 

@@ -112,7 +112,7 @@ def _regions(network: nn.Module, batch: Batch) -> float:
     return tenas.regions(network, batch.images)
 
 
-_ZERO_GRADIENT: Final = "the gradient of an image is zero"
+_ZERO_GRADIENT: Final = "the gradient of an image is zero, or overflows"
 
 EPE_NAS: Final = Proxy(activations.epe_nas, not_finite=_ZERO_GRADIENT)
 FISHER: Final = Proxy(gradients.fisher)
@@ -123,7 +123,7 @@ JACOV: Final = Proxy(activations.jacov, not_finite=_ZERO_GRADIENT)
 KAPPA: Final = Proxy(
     _kappa,
     higher_is_better=False,
-    not_finite="the smallest eigenvalue of the kernel is zero or, by rounding, negative",
+    not_finite="the smallest eigenvalue of the kernel is zero or, by rounding, negative, or the kernel overflows",
 )
 L2_NORM: Final = Proxy(gradients.l2_norm, needs_path=False)
 NASWOT: Final = Proxy(activations.naswot, not_finite="two images have the same ReLU code")

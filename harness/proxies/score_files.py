@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import torch
 
@@ -14,6 +15,9 @@ from nasgauge.spaces.errors import NasgaugeError, reason
 
 SHIPPED: Final = Path(__file__).with_name("scores.parquet")
 """The file of scores that is part of the package."""
+
+LARGEST: Final = float(np.finfo(np.float32).max)
+"""The largest score that a file can hold; a larger one becomes infinite."""
 
 _META: Final = b"nasgauge-scores"
 
@@ -198,7 +202,7 @@ def read(path: Path) -> tuple[Recipe, list[Score]]:
         if unlike := settings.keys() ^ asdict(Recipe()).keys():
             raise UnfitScores(
                 f"{path} was made by another version: its recipe and this version's ({Recipe()}) differ in "
-                f"{', '.join(sorted(unlike))}; nasgauge score cells --all makes a new one"
+                f"{', '.join(sorted(unlike))}; its own is {settings}; nasgauge score cells --all makes a new one"
             )
         recipe = Recipe(**settings)
         columns = [table[name].to_pylist() for name in Score._fields]

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from nasgauge.data.images import ImageSet, augmented, crops
 from nasgauge.data.storage import Store
@@ -23,7 +23,15 @@ from nasgauge.harness.ntk import Workspace
 from nasgauge.harness.proxies.batch import Batch, Passes, generator_of
 from nasgauge.harness.proxies.judge import KAPPA, REGIONS
 from nasgauge.harness.proxies.registry import Proxy, proxies
-from nasgauge.harness.proxies.score_files import Recipe, Score, UnfitScores, difference, read, write
+from nasgauge.harness.proxies.score_files import (
+    LARGEST,
+    Recipe,
+    Score,
+    UnfitScores,
+    difference,
+    read,
+    write,
+)
 from nasgauge.harness.proxies.tenas import kappa, regions
 from nasgauge.searchers.threads import torch_threads
 from nasgauge.spaces.cells import Cell
@@ -90,6 +98,7 @@ class Scorer:
         self.named = proxies() if named is None else named
         self.recipe = recipe
         self.device = exact_float32(torch.device(device))
+        self._classes = images.classes
         self._workspace = Workspace()
         times = range(max(recipe.repeats, recipe.draws))
         self._kappa_images = [augmented(images, recipe.kappa_batch, self._generator(0, r))[0] for r in times]
@@ -125,7 +134,7 @@ class Scorer:
         proxy = self.named[name]
         if not proxy.needs_path or NB201().is_connected(cell):
             value, seconds = measure()
-            reason = "" if math.isfinite(value) else proxy.not_finite
+            reason = "" if abs(value) <= LARGEST else proxy.not_finite
         else:
             value, seconds, reason = math.nan, 0.0, NO_PATH
         return Score(cell.rank, name, *draw, value, reason, seconds)
@@ -133,7 +142,10 @@ class Scorer:
     def _of_tenas(self, cell: Cell, name: str, weights: int, batch: int) -> tuple[float, float]:
         start, recipe = time.process_time(), self.recipe
         if name == "kappa":
-            network = self._build(live(cell), KAPPA, self._generator(3, weights), recipe.kappa_initialisation)
+            skeleton = replace(KAPPA, classes=self._classes)
+            network = self._build(
+                live(cell), skeleton, self._generator(3, weights), recipe.kappa_initialisation
+            )
             value = -kappa(network, self._kappa_images[batch].to(self.device), self._workspace)
         else:
             network = self._build(
@@ -145,7 +157,7 @@ class Scorer:
     def _on_benchmark(self, cell: Cell, weights: int, batch: int) -> Iterator[Score]:
         """The scores by all proxies but TE-NAS's, which share the passes of one network."""
         recipe = self.recipe
-        skeleton = Skeleton(channels=recipe.channels, cells=recipe.cells)
+        skeleton = Skeleton(channels=recipe.channels, cells=recipe.cells, classes=self._classes)
         images, labels = (each.to(self.device) for each in self._batches[batch])
         images = images.contiguous(memory_format=torch.channels_last)  # about 1.7 times as fast on a CPU
 
@@ -305,15 +317,3 @@ def mean_by_cell(
     if proxy == "kappa":
         return {rank: -float(np.exp(np.mean(np.log(-kept)))) for rank, kept in values.items()}
     return {rank: float(np.mean(kept)) for rank, kept in values.items()}
-
-
-def nan_last(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values that rank undefined scores last and tied, and after them none: NaN becomes minus infinity.
-
-    Minus infinity, as for an infinite condition number, becomes the lowest float: below every finite score, as TE-NAS's
-    public code ranks it, and above the undefined ones.
-
-    >>> nan_last(np.array([3.0, np.nan, -np.inf]))
-    array([ 3.00000000e+000,             -inf, -1.79769313e+308])
-    """
-    return np.where(np.isnan(values), -np.inf, np.maximum(values, np.finfo(np.float64).min))

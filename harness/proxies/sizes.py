@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -87,7 +87,7 @@ def measure(
     pieces = [crops(images, max(plan.samples), generator_of(plan.seed, 1, r)) for r in range(plan.repeats)]
     order = {rank: place for place, rank in enumerate(ranks)}
     todo = [rank for rank in ranks if rank not in kept]
-    function = partial(_all_of, plan, pixels, pieces)
+    function = partial(_all_of, plan, pixels, pieces, images.classes)
     with closing(whole(engine.run(function, todo))) as results:
         for rank, values in results:
             kept[rank] = values
@@ -96,18 +96,26 @@ def measure(
             yield len(kept.keys() & order.keys()), len(ranks)
 
 
-def _all_of(plan: Plan, pixels: list[Tensor], pieces: list[Tensor], rank: int) -> list[Value]:
-    workspace = Workspace()
+def _all_of(plan: Plan, pixels: list[Tensor], pieces: list[Tensor], classes: int, rank: int) -> list[Value]:
+    workspace, kappa_network = Workspace(), replace(KAPPA, classes=classes)
     with torch_threads(1):
         return [
             value
             for repeat in range(plan.repeats)
-            for value in _measured(rank, plan, repeat, pixels[repeat], pieces[repeat], workspace)
+            for value in _measured(
+                rank, plan, repeat, pixels[repeat], pieces[repeat], kappa_network, workspace
+            )
         ]
 
 
 def _measured(
-    rank: int, plan: Plan, repeat: int, pixels: Tensor, pieces: Tensor, workspace: Workspace
+    rank: int,
+    plan: Plan,
+    repeat: int,
+    pixels: Tensor,
+    pieces: Tensor,
+    kappa_network: Skeleton,
+    workspace: Workspace,
 ) -> Iterator[Value]:
     cell = NB201()[rank]
 
@@ -121,7 +129,7 @@ def _measured(
         found = score() if NB201().is_connected(cell) else float("nan")
         return Value(rank, proxy, size, repeat, found, time.process_time() - start)
 
-    network = made(KAPPA, 2, "kaiming_fan_out")
+    network = made(kappa_network, 2, "kaiming_fan_out")
     for size in plan.batches:
         yield value("kappa", size, lambda size=size: -kappa(network, pixels[:size], workspace))  # type: ignore[misc] # the default binds the loop's value
     small = made(REGIONS, 3, "kaiming_fan_in")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import nasgauge.harness
 from nasgauge.harness.search.history import UnknownWarmStart, past
 from nasgauge.spaces.cells import all_cells
+from nasgauge.spaces.ranks import last
 
 C = TypeVar("C")
 
@@ -69,8 +70,9 @@ def _shipped(proxy: str) -> Scores:
         kept = np.isin(ranks, _shipped(_OF_CLASSES).ranks_N)
         ranks, values, seconds = ranks[kept], values[kept], seconds[kept]
     ranks, first = np.unique(ranks, return_index=True)
-    values = np.where(np.isnan(values), -np.inf, values.astype(np.float64))
-    return Scores(ranks.astype(np.intp), values[first], seconds[first].astype(np.float64))
+    return Scores(
+        ranks.astype(np.intp), last(values.astype(np.float64))[first], seconds[first].astype(np.float64)
+    )
 
 
 class WarmStart(Generic[C]):

@@ -33,7 +33,8 @@ def score(
     draws
         Draws of weights; each is combined with as many draws of the batch.
     images
-        `"sample"` (512 CIFAR-10 images that ship with the package), `"cifar10"`, or a folder.
+        `"sample"` (512 CIFAR-10 images that ship with the package), `"cifar10"`, `"cifar100"`, `"ImageNet16-120"`, or a
+        folder of published files; see `nasgauge.data.images.open_images`.
 
     Returns
     -------

@@ -81,7 +81,7 @@ def settings(
     count: Annotated[
         int, typer.Option("--count", help="Number of structural classes, a uniform sample.", min=3)
     ] = 150,
-    images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
+    images: Annotated[str, typer.Option(help=options.IMAGES)] = "sample",
     table: options.Table = DEFAULT_TABLE,
     seed: Annotated[int, typer.Option(help="Random seed of weights, images and bootstrap.", min=0)] = 0,
     workers: options.Workers = -1,

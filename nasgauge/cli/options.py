@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from nasgauge.harness.search.specs import Searchable
 
 RESULTS: Final = Path("results")
+IMAGES: Final = (
+    "sample, cifar10, cifar100, ImageNet16-120, or a folder of the published files of one of the last three"
+)
+"""Help for the images that proxies see."""
 """Where results are written by default, each in a folder named after what is run."""
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for what is written.", metavar="FOLDER")]

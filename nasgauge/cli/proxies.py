@@ -35,7 +35,7 @@ def cells(
         str, typer.Option(help="With --all: K/N, to score the K-th of N parts, as in 1/2 and 2/2.")
     ] = "1/1",
     out: options.Out = options.RESULTS / "scores",
-    images: Annotated[str, typer.Option(help="sample, cifar10, or a folder of CIFAR-10 files.")] = "sample",
+    images: Annotated[str, typer.Option(help=options.IMAGES)] = "sample",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     workers: options.Workers = -1,
     engine: options.Engine = "local",

@@ -39,9 +39,7 @@ def tenas(
     ] = "rank-sum",
     seeds: Annotated[int, options.seeds_option("Searches by each rule, a seed each.")] = 1,
     first_seed: options.FirstSeed = 0,
-    images: Annotated[
-        str, typer.Option(help="sample, cifar10, a folder of CIFAR-10 files, or noise.")
-    ] = "sample",
+    images: Annotated[str, typer.Option(help=options.IMAGES + "; or noise.")] = "sample",
     workers: Annotated[
         int, options.workers_option("Threads of a search, one candidate each; -1: one for each core.")
     ] = -1,

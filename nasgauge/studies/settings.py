@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nasgauge.analysis.statistics.agreement import last
 from nasgauge.analysis.statistics.correlation import kendall_resampled
 from nasgauge.analysis.statistics.crossed import crossed_interval, resamples
 from nasgauge.harness.proxies.sizes import Value
+from nasgauge.spaces.ranks import last
 
 Array = NDArray[np.float64]
 
