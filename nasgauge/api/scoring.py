@@ -22,7 +22,7 @@ def score(
     """Score cells by zero-cost proxies; higher is better for every proxy.
 
     Each is computed on the network it was published for: the benchmark's (16 channels, 5 cells a stage, batch 64), and for
-    `kappa` and `regions` the small ones of TE-NAS, with three repeats. All together take about 4 s a cell on one core.
+    `kappa` and `regions` the small ones of TE-NAS, with three repeats. All together take about 5 s a cell on one core.
 
     Parameters
     ----------
