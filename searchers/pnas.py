@@ -33,8 +33,9 @@ _CODES: Final[dict[str, Code]] = {"paths": "tokens", "operations": "operations"}
 class PNAS(Generic[C]):
     """Progressive search with a surrogate; on NAS-Bench-201 a block is a node with its edges.
 
-    Cells that are structurally equal to an earlier candidate are not proposed, but may be extended later; so
-    are cells without a path from input to output, which are extended at the next size at no cost.
+    Cells that are structurally equal to an earlier candidate are not proposed. On NAS-Bench-201 their children may differ, so
+    they are extended all the same: with the equal cell if that is kept, or, with `widen`, after it. Cells without a path
+    from input to output are extended at the next size at no cost.
 
     The defaults differ from the paper in `tokens`, `schedule`, `widen`, `beam` and `explore`; `PNAS_PUBLISHED` does
     not. `beam` and `batch` were chosen on CIFAR-10's validation accuracy of single seeds alone.
@@ -109,6 +110,7 @@ class PNAS(Generic[C]):
         self._structures: set[str] = set()
         self._unconnected: list[C] = []
         self._repeats: list[C] = []
+        self._kept: set[str] = set()
         self._pool: list[C] = self._new(space.grow(None, self.progression))
         self._parents: list[C] = []
         self._waiting: list[C] = []
@@ -134,7 +136,8 @@ class PNAS(Generic[C]):
             self._climb()
         if not self._pool:
             return []
-        chosen, rest = self.ranking.order(self._pool, self.batch if self._full else self.beam)
+        count = self.batch if self._full and self.widen else self.beam
+        chosen, rest = self.ranking.order(self._pool, count)
         if self._full:
             self._pool = rest
         else:
@@ -162,13 +165,19 @@ class PNAS(Generic[C]):
             measured = dict(zip(self.ranking.cells, self.ranking.accuracies, strict=True))
             self._parents.sort(key=lambda cell: -measured.get(cell, -math.inf))
             self._parents, self._waiting = self._parents[: self.beam], self._parents[self.beam :]
-        parents = [*self._parents, *self._unconnected]
+        repeats = [] if self.widen else self._repeats_of_kept()
+        parents = [*self._parents, *repeats, *self._unconnected]
         below = [*self._waiting, *self._repeats]
         self._waiting, self._unconnected, self._repeats = [], [], []
         self._pool = self._children(parents)
         self._full = not self._pool or not self.space.grow(self._pool[0], self.progression)
         if self._full:
             self._waiting = below
+
+    def _repeats_of_kept(self) -> list[C]:
+        """Cells that equal one that was kept, at this level or below."""
+        self._kept.update(map(self.space.canonical, self._parents))
+        return [cell for cell in self._repeats if self.space.canonical(cell) in self._kept]
 
     def _widen(self) -> None:
         """Add the children of the next `batch` cells of the size below to the candidates."""

@@ -215,7 +215,7 @@ def test_at_the_paper_s_size_1160_cells_of_hundreds_of_thousands_are_evaluated()
 
 
 def test_the_published_search_stops_at_the_largest_size(toy: AccuracyTable) -> None:
-    """All cells of one and of two nodes, 4 + 55, as K = 256 keeps them all, and the best 256 of three nodes."""
+    """All structures of one and of two nodes, 4 + 55, as K = 256 keeps them all, and the best 256 of three nodes."""
     searcher = PNAS_PUBLISHED(space, np.random.default_rng(0))
     fits = []
     learn = searcher.ranking.predictor.learn
@@ -229,6 +229,19 @@ def test_the_published_search_stops_at_the_largest_size(toy: AccuracyTable) -> N
     assert [space.level(cell) for cell in cells] == [1] * 4 + [2] * 55 + [3] * 256
     assert fits == [(4, 0.01, False), (59, 0.002, False)]
     assert searcher.ranking.predictor.code == "operations"
+
+
+def test_a_beam_that_keeps_all_reaches_every_connected_structure(toy: AccuracyTable) -> None:
+    """Also those that grow only from a cell that equals an earlier one: its children do not equal that one's."""
+    searcher = PNAS(space, np.random.default_rng(0), widen=False, beam=20_000, batch=1, surrogate="forest")
+    met = {space.canonical(step.cell) for step in run(searcher, Table(toy, "toy"), Budget(20_000))}
+    assert met == {space.canonical(cell) for cell in space if space.is_connected(cell)}
+
+
+def test_the_last_level_too_is_as_wide_as_the_beam(toy: AccuracyTable) -> None:
+    searcher = PNAS(space, np.random.default_rng(0), widen=False, beam=30, batch=5, surrogate="forest")
+    cells = [step.cell for step in run(searcher, Table(toy, "toy"), Budget(200))]
+    assert [space.level(cell) for cell in cells] == [1] * 4 + [2] * 30 + [3] * 30
 
 
 def test_a_space_whose_first_level_is_all_ends_there() -> None:
