@@ -22,7 +22,8 @@ class BOHB(Hyperband[C]):
 
     The model is that of the longest training length with enough results. A new cell is that of `samples` draws
     from the density of the good ones whose ratio of both densities is highest (Falkner et al., 2018, section 3.2).
-    The defaults are those of the authors' code, HpBandSter. It differs from that code in two points: a kernel knows all
+    The defaults are those of the authors' code, HpBandSter. It differs from that code in three points: a bracket begins with
+    as many cells as one of `Hyperband`, where the code has fewer of most; a kernel knows all
     options of a decision, also those that no result has, for which the code's density is undefined; and no
     bandwidth is beyond that of the uniform kernel. The code's `bandwidth_factor` concerns continuous parameters alone,
     of which a cell has none.

@@ -21,6 +21,8 @@ _STRATEGIES: Final[tuple[str, ...]] = get_args(Strategy)
 class Nevergrad(Generic[C]):
     """A (1+1) evolution strategy with one unordered parameter for each decision of the space.
 
+    Nevergrad begins with the option in the middle of each decision, so the first cell is the same for every seed.
+
     At Nevergrad's defaults.
 
     Parameters

@@ -90,8 +90,8 @@ class WarmStart(Generic[C]):
     searchers there, the `cells` with the highest search metric, and `pool` plays no part. All seconds of that run are charged
     as `search_seconds`; its queries are not counted.
 
-    REINFORCE and Optuna's TPE learn only from cells that they asked for; a warm start makes their queries and leaves
-    their policy as it was.
+    REINFORCE, Optuna's searchers and Nevergrad learn only from cells that they asked for; a warm start makes their queries
+    and leaves their policy as it was.
 
     Raises UnknownWarmStart.
 
