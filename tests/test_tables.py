@@ -85,6 +85,25 @@ def test_the_best_is_bold_only_if_it_differs_from_every_other(campaign: Campaign
     assert not paper_table(campaign, far, one, "incumbent").bold, "it was not compared with every other"
 
 
+def test_a_higher_mean_is_not_bold_where_runs_tend_to_be_lower(campaign: Campaign) -> None:
+    """One searcher is always good; its rival is better, but fails in 15 % of runs, which decides the means alone."""
+    rng = np.random.default_rng(0)
+    steady = 94.2 + rng.normal(0, 0.02, 100)
+    rival = np.where(np.arange(100) < 15, 93.0, 94.3) + rng.normal(0, 0.02, 100)
+    ends = {key: steady if key[1] == "local" else rival - (key[1] == "random") for key in ends_of(campaign)}
+    found = compared(campaign, ends)
+    pair = found[(found["searcher"] == "local") & (found["against"] != "random")]
+    assert (pair["difference"] > 0).all()
+    assert (pair["A12"] < 0.2).all()
+    assert (pair["p"] < 0.001).all()
+    assert not paper_table(campaign, ends, found, "incumbent").bold
+    final = pd.DataFrame(
+        {"dataset": "toy", "searcher": ["local", pair["against"].iloc[0]], "mean": [94.2, 94.1], "n": 100}
+    )
+    (said,) = verdicts(final.assign(error=0.01, low=math.nan, high=math.nan), found)
+    assert "the mean is higher, but a run tends to be lower" in said
+
+
 def test_ours_are_last_and_named(campaign: Campaign) -> None:
     ends = ends_of(campaign)
     table = paper_table(campaign, ends, compared(campaign, ends), "incumbent", ours="random")

@@ -88,6 +88,11 @@ def _against(row: "pd.Series[float]", family: int) -> str:
     )
     if not np.isfinite(row.p):
         return f"{text}; {FEW}, so no p value is given."
+    if row.difference * (row.A12 - 0.5) < 0:
+        return (
+            f"{text}; the two disagree: the mean is higher, but a run tends to be lower, and the test is of the latter: "
+            f"{_significance(row.p, 'Brunner-Munzel')}"
+        )
     text += f"; {_significance(row.p, 'Brunner-Munzel')}"
     if row.p >= ALPHA and np.isfinite(row["runs to detect"]):
         text += f" About {row['runs to detect']:,.0f} runs of each would detect a difference of this size."
