@@ -407,6 +407,19 @@ def test_one_run_alone_has_neither_interval_nor_p(campaign: Campaign) -> None:
     assert "one run is too few" in verdicts(final, pd.DataFrame())[0]
 
 
+def test_one_run_of_random_search_is_not_its_exact_mean(campaign: Campaign) -> None:
+    one = campaign.runs["toy", "random"].only(np.arange(12) == 0)
+    runs = {("toy", "local"): campaign.runs["toy", "local"], ("toy", "random"): one}
+    few = replace(campaign, runs=runs)
+    final = final_table(few, recommendations(few), "incumbent", np.random.default_rng(0)).set_index(
+        "searcher"
+    )
+    local = final.loc["local"]
+    assert local["over random"] == pytest.approx(local["mean"] - final.loc["random", "mean"])
+    assert final.loc["local", ["over low", "over high", "p"]].isna().all()
+    assert local["why no p"] == "n < 10"
+
+
 def test_the_total_clock_adds_the_searchers_own_seconds(campaign: Campaign) -> None:
     runs = campaign.runs["toy", "local"]
     fed = replace(runs, spent={**runs.spent, "seconds": runs.spent["queries"] * 10})

@@ -66,13 +66,7 @@ def final_table(
             many = len(final) > 1
             low, high = bootstrap_mean(final[:, None], rng)[:, 0] if many else (np.nan, np.nan)
             exact = exact_mean(campaign, dataset, campaign.runs[dataset, searcher])
-            against = (
-                np.array([])
-                if searcher == BASELINE
-                else baseline
-                if baseline is not None
-                else np.array([exact])
-            )
+            against = np.nan if searcher == BASELINE else exact if baseline is None else baseline
             over, p = _over(final, against, family)
             few = np.isnan(p) and np.isfinite(over[0])
             block.append(
@@ -106,17 +100,15 @@ def final_table(
     return frame
 
 
-def _over(final: Array, against: Array, family: int) -> tuple[tuple[float, float, float], float]:
-    """Difference from random search with its corrected interval, and p; `against` one exact mean, runs, or none."""
-    if not against.size:
-        return (np.nan,) * 3, np.nan
-    difference = float(final.mean() - against.mean())
-    if against.size > 1:
+def _over(final: Array, against: Array | float, family: int) -> tuple[tuple[float, float, float], float]:
+    """Difference from random search with its corrected interval, and p; `against`: runs of it, its exact mean, or NaN."""
+    difference = float(final.mean() - np.mean(against))
+    if isinstance(against, np.ndarray):
         return (difference, *corrected_interval(final, against, family)), rank_p(final, against)
     if len(final) < 2 or np.isnan(difference):
         return (difference, np.nan, np.nan), np.nan
     reach = sd(final) / np.sqrt(len(final)) * stats.t.ppf(1 - ALPHA / 2 / family, len(final) - 1)
-    return (difference, difference - reach, difference + reach), one_sample_p(final, float(against[0]))
+    return (difference, difference - reach, difference + reach), one_sample_p(final, against)
 
 
 def comparison_table(
