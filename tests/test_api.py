@@ -2,9 +2,11 @@
 
 import doctest
 import inspect
+import math
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,10 @@ import pandas as pd
 import pytest
 
 import nasgauge as ng
+from nasgauge.analysis.statistics.curves import align
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.results import OtherCampaign
+from nasgauge.harness.records.steps import read, write
 from nasgauge.harness.search.campaign import InvalidCampaign
 from nasgauge.harness.search.specs import UnknownSearcher
 from nasgauge.spaces.cells import Cell
@@ -123,6 +127,19 @@ def test_frames_agree_with_the_summary(toy: AccuracyTable) -> None:
     pd.testing.assert_series_equal(
         summary["mean"].sort_index(), last.sort_index(), check_names=False, check_dtype=False
     )
+
+
+def test_queries_without_a_metric_do_not_end_the_list_of_incumbents(
+    toy: AccuracyTable, tmp_path: Path
+) -> None:
+    ng.search("random", toy, seeds=1, budget=5, workers=1, progress=False, out=tmp_path / "out")
+    (file,) = (tmp_path / "out").glob("*.parquet")
+    record = read(file)
+    metric, test = np.array([math.nan, 50, math.nan, 60, 55]), np.arange(5.0)
+    steps = replace(record.steps, validation=metric, test=test)
+    write(file, record.header.model_copy(update={"digest": ""}), steps)
+    frame = ng.open_results(tmp_path / "out").frame()
+    assert frame["incumbent"].tolist() == align([steps]).incumbent[0].tolist() == [0, 1, 1, 3, 3]
 
 
 def test_a_comparison_names_both(toy: AccuracyTable) -> None:

@@ -119,6 +119,13 @@ def test_a_cell_without_a_validation_figure_never_leads_over_one_that_has_it() -
     assert runs.incumbent.tolist() == [[99, 10, 10, 20]]
 
 
+def test_a_cell_without_a_validation_figure_is_not_among_the_best() -> None:
+    figures = [(math.nan, 99), (1, 10), (3, 30), (2, 20)]
+    run = [Step(f"cell {test}", Evaluation(value, test, 1, 1), True, 0.0) for value, test in figures]
+    found = top_mean(align([gather([(0, run)])]), 2)[0]
+    np.testing.assert_array_equal(found, [math.nan, math.nan, 20, 25])
+
+
 def test_the_last_incumbent_is_named() -> None:
     run = [Step(name, Evaluation(v, v, 1, 1), True, 0.0) for name, v in (("a", 1.0), ("b", 3.0), ("c", 2.0))]
     assert align([gather([(0, run)]), gather([(1, run[:1])])]).final_cells == ["b", "a"]

@@ -24,7 +24,7 @@ from nasgauge.analysis.statistics.comparisons import (
 )
 from nasgauge.analysis.statistics.correlation import kendall
 from nasgauge.analysis.statistics.ranks import _jackknife, between, ceiling, tau_interval, top_taus
-from nasgauge.analysis.statistics.runs import band, bootstrap_mean, median_interval
+from nasgauge.analysis.statistics.runs import MANY, band, bootstrap_mean, median_interval, resampled_means
 from nasgauge.harness.records.results import Curve
 from nasgauge.harness.search.reference import random_search
 from nasgauge.spaces.ranks import rank_sum
@@ -52,6 +52,14 @@ def test_a_band_has_no_interval_for_one_run_nor_before_every_run_has_begun() -> 
     alone = band(values[1:], rng)
     assert alone.centre.tolist() == [0.0, 3.0, 4.0]
     assert np.isnan(alone.low).all()
+
+
+def test_many_runs_that_have_not_all_begun_have_no_mean_yet() -> None:
+    values = np.random.default_rng(0).normal(size=(MANY + 1, 3))
+    values[7, 0] = np.nan
+    means = resampled_means(values, np.random.default_rng(0), resamples=50)
+    assert np.isnan(means[:, 0]).all()
+    assert np.isfinite(means[:, 1:]).all()
 
 
 def test_a12_is_what_mann_and_whitney_count() -> None:
@@ -209,6 +217,14 @@ def test_the_fast_interval_of_tau_agrees_with_the_bootstrap_of_scipy(monkeypatch
     fast = tau_interval(score, truth, rng)
     assert fast.value == whole.value
     assert (fast.low, fast.high) == pytest.approx((whole.low, whole.high), abs=0.04)
+
+
+def test_tau_of_equal_orders_is_one_and_has_no_interval() -> None:
+    """scipy rounds tau of five cells in the same order to a little below 1."""
+    for cells in range(3, 40):
+        order = np.arange(float(cells))
+        assert tau_interval(order, -order, np.random.default_rng(0))[0] == -1
+        assert np.isnan(tau_interval(order, order, np.random.default_rng(0))[1:]).all()
 
 
 def test_tau_of_a_constant_has_no_interval() -> None:

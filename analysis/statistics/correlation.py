@@ -41,8 +41,9 @@ def agreement(predicted: Array, true: Array, *, top: int) -> dict[str, float]:
 
 
 def kendall(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Kendall's tau-b of two figures for each cell, (cells,) both."""
-    return float(stats.kendalltau(one, other).statistic)
+    """Kendall's tau-b of two figures for each cell, (cells,) both; exactly 1 or -1 for equal or opposite orders."""
+    tau = float(stats.kendalltau(one, other).statistic)
+    return float(np.sign(tau)) if abs(tau) > 1 - _ROUNDING else tau
 
 
 def partial_kendall(one: Array, other: Array, given: Array) -> float:

@@ -212,23 +212,22 @@ def top_mean(runs: Runs, count: int) -> Array:
     """Mean reported accuracy of the `count` best cells by search metric at each step, (runs, steps).
 
     The measure of relative efficiency of Liu et al. (2018), section 5.3. A cell counts once in a run, and only with
-    the longest training that the runs have; NaN until a run has evaluated `count` of them.
+    the longest training that the runs have; NaN until a run has evaluated `count` of them. Cells without a search metric do
+    not count.
     """
     rows, width = runs.cell.shape
     fresh = _first_seen(np.where(runs.fidelity < runs.fidelity.max(initial=0), -1, runs.cell))
     best = np.full((rows, count), -np.inf)
     held = np.zeros((rows, count))
-    seen = np.zeros(rows, dtype=np.int64)
     means = np.full((rows, width), np.nan)
     every = np.arange(rows)
     for step in range(width):  # all runs at once
         worst = best.argmin(axis=1)
         metric = runs.validation[:, step]
-        enters = fresh[:, step] & ((metric > best[every, worst]) | (seen < count))
+        enters = fresh[:, step] & (metric > best[every, worst])
         best[every[enters], worst[enters]] = metric[enters]
         held[every[enters], worst[enters]] = runs.test[enters, step]
-        seen += fresh[:, step]
-        means[:, step] = np.where(seen >= count, held.mean(axis=1), np.nan)
+        means[:, step] = np.where(np.isfinite(best).all(axis=1), held.mean(axis=1), np.nan)
     return means
 
 

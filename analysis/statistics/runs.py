@@ -35,15 +35,18 @@ class Band(NamedTuple):
 def resampled_means(runs: Array, rng: np.random.Generator, *, resamples: int = RESAMPLES) -> Array:
     """Means of bootstrap samples of the runs, (runs, points) to (resamples, points).
 
-    Beyond `MANY` runs they are drawn from their limit, the normal distribution with the same covariance.
+    Beyond `MANY` runs they are drawn from their limit, the normal distribution with the same covariance. NaN at the points
+    where a run has no value.
     """
     n = len(runs)
     centre = runs.mean(axis=0)
     if n > MANY:
-        around = runs - centre
+        known = np.isfinite(centre)
+        around = (runs - centre)[:, known]
         values, vectors = linalg.eigh(around.T @ around / n**2)
         normal = rng.standard_normal((resamples, len(values)))
-        limit: Array = centre + normal @ (vectors * np.sqrt(np.clip(values, 0, None))).T
+        limit = np.full((resamples, len(centre)), np.nan)
+        limit[:, known] = centre[known] + normal @ (vectors * np.sqrt(np.clip(values, 0, None))).T
         return limit
     weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
     means: Array = centre + weights @ (runs - centre)

@@ -104,9 +104,9 @@ class Results:
                     "fidelity": steps.fidelity,
                 }
             )
-            metric = pd.Series(ranked(steps.validation, steps.fidelity))
-            best = metric.groupby(part["seed"]).cummax()
-            leads = metric.gt(best.groupby(part["seed"]).shift(fill_value=-np.inf))
+            metric = pd.Series(ranked(steps.validation, steps.fidelity)).fillna(-np.inf)
+            before = metric.groupby(part["seed"]).cummax().groupby(part["seed"]).shift()
+            leads = metric.gt(before) | before.isna()
             part["incumbent"] = part["test"].where(leads).groupby(part["seed"]).ffill()
             parts.append(part)
         return pd.concat(parts, ignore_index=True).sort_values(
