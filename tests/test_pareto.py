@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import nasgauge as ng
 from nasgauge.analysis.results.campaign import load
+from nasgauge.analysis.results.names import shortened
 from nasgauge.analysis.results.pareto import trade_off
 from nasgauge.analysis.statistics.pareto import front, hypervolume, hypervolumes, within
 from nasgauge.cli import app
@@ -150,7 +151,14 @@ def test_the_api_has_the_frame_and_the_figure(folder: Path) -> None:
     frame = results.pareto("params")
     assert set(frame["searcher"]) == {*results.searchers, "exact front"}
     assert (frame["low"].dropna() <= frame["hypervolume"][frame["low"].notna()]).all()
-    assert results.plot_pareto("params").get_xlabel() == "params, M"
+    axes = results.plot_pareto("params")
+    assert axes.get_xlabel() == "params, M"
+    legend = axes.get_legend()
+    assert legend is not None
+    assert {text.get_text() for text in legend.get_texts()} == {
+        "exact front",
+        *map(shortened, results.searchers),
+    }
 
 
 def test_the_report_has_a_section_with_its_files(folder: Path) -> None:

@@ -233,7 +233,6 @@ class Results:
         draw_front(
             axes, next(found for found in self._trade_offs(objective) if found.known.dataset == chosen)
         )
-        axes.legend()
         return axes
 
     def _trade_offs(self, objective: str) -> "list[TradeOff]":
