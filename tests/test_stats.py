@@ -151,9 +151,20 @@ def test_intervals_of_two_groups_cover_as_often_as_they_say() -> None:
 
 def test_the_interval_of_a_mean_of_few_runs_is_wide_enough() -> None:
     rng = np.random.default_rng(3)
-    samples = rng.normal(size=(6, 2000))
-    low, high = bootstrap_mean(samples, rng)
-    assert 0.93 < np.mean((low <= 0) & (high >= 0)) < 0.98
+    for count in (2, 3, 5, 7, 9):
+        low, high = bootstrap_mean(rng.normal(size=(count, 2000)), rng)
+        assert 0.92 < np.mean((low <= 0) & (high >= 0)) < 0.98
+
+
+def test_intervals_of_all_datasets_together_are_wider_for_few_runs() -> None:
+    rng = np.random.default_rng(4)
+    level, covered = np.zeros(1), []
+    for _ in range(300):
+        scores = [rng.normal(size=5) for _ in range(3)]
+        low, high = iqm_interval(scores, rng)
+        share = profile(scores, level, rng)
+        covered.append((low <= 0 <= high, share.low[0] <= 0.5 <= share.high[0]))
+    assert (np.mean(covered, axis=0) > 0.92).all()
 
 
 def test_holm_is_never_smaller_than_the_plain_p_and_keeps_what_is_unknown() -> None:

@@ -42,7 +42,7 @@ def pareto_sections(
         caption = (
             "Left: a dot for each cell; for each limit of the objective, the highest reported accuracy (exact front) and the "
             "mean reported accuracy of each run's best cell within it, by search metric. Right: "
-            f"{found.caption[0].lower()}{found.caption[1:]}. Bands: pointwise 95 % bootstrap intervals of means.{without}"
+            f"{found.caption[0].lower()}{found.caption[1:]}. Bands: pointwise 95 % intervals of means.{without}"
         )
         pictures.append(
             Picture(table.title, caption, inks.svg(draw, aspect=(1.6, 1.0)), inks.links([*saved, path]))

@@ -65,7 +65,7 @@ def summary_table(summary: pd.DataFrame) -> Table:
         summary,
         dict.fromkeys(("tau", "tau low", "tau high"), 3),
         "cells: n. inside: cells within the 95 % prediction interval. by noise alone: the mean absolute difference "
-        "that the noise of training explains. low, high: 95 % bootstrap interval of the mean difference over cells. "
+        "that the noise of training explains. low, high: 95 % interval of the mean difference over cells. "
         "tau: Kendall's, with its 95 % bootstrap interval over cells. separated pairs: the table's means differ by "
         "more than their 95 % interval; kept: ours differ in the same direction.",
         caption="Retrained cells against the table: accuracy, mean difference and Kendall's tau with 95 % intervals.",

@@ -77,7 +77,7 @@ class TradeOff:
 
 
 def trade_off(campaign: Campaign, known: Known, rng: np.random.Generator) -> TradeOff:
-    """What the runs of a campaign found on one dataset; 95 % bootstrap intervals of means over runs."""
+    """What the runs of a campaign found on one dataset; 95 % intervals of means over runs."""
     sign = known.objective.sign
     cost, accuracy = known.figures * sign, known.accuracy
     inside = np.isfinite(accuracy) & np.isfinite(cost)
@@ -152,7 +152,7 @@ def trade_off_table(found: TradeOff) -> Table:
     frame = trade_off_frame(found).drop(columns=["dataset", "objective"])
     name = f"{dataset_name(found.known.dataset)}: accuracy and {found.known.objective.label}"
     note = (
-        f"{found.caption}; low, high: 95 % bootstrap interval of the mean over n runs. Other columns: mean reported accuracy "
+        f"{found.caption}; low, high: 95 % interval of the mean over n runs. Other columns: mean reported accuracy "
         "of each run's best cell, by search metric, within a limit that 10, 25 and 50 % of all cells keep."
     )
     return Table(found.name, name, frame, {"n": 0}, note, ruled=[len(frame) - 1], caption=f"{name}. {note}")

@@ -124,7 +124,7 @@ def recommendation_table(found: Recommendations, of: str, rng: np.random.Generat
         "highest posterior mean of one Gaussian process for all searchers; its kernel and noise were chosen on "
         "CIFAR-10 with random search, evolution and local search, so the other datasets are held out. own: the "
         "recommendation that the searcher records itself, which other searchers do not have: compare it within a "
-        "row only. gain, low, high: mean difference from the incumbent in points and its 95 % bootstrap interval "
+        "row only. gain, low, high: mean difference from the incumbent in points and its 95 % interval "
         "over the n runs.",
         errors=figures | gains,
         shown=[name for name in frame.columns if "error" not in name],

@@ -46,7 +46,7 @@ def final_table(
     """A row for each dataset and searcher: reported accuracy of the recommended cells over runs, percent.
 
     `mean` to `regret` are of the cells that `rule` recommends; `incumbent` and `smoothed` are the means under
-    either rule. `low` and `high`: the 95 % bootstrap interval of the mean. `over random`: difference from the mean
+    either rule. `low` and `high`: the 95 % interval of the mean. `over random`: difference from the mean
     of random search, with its 95 % interval corrected for all such rows of the table. `p`: Brunner-Munzel test
     against random search, Holm over all of the table; NaN below ten runs, and then `why no p` says so. Where no
     random search was run, the difference is from the exact one and p that of a one-sample t test. A searcher
@@ -243,7 +243,7 @@ def tables(
             f"Test accuracy of the recommended cell ({rule}), % ({of})",
             final,
             {"p": -1},
-            "n: independent runs. low, high: 95 % bootstrap interval of the mean over runs (expanded percentile). "
+            "n: independent runs. low, high: 95 % interval of the mean over runs (bootstrap; Student's t below 8 runs). "
             "regret: points below the table's best cell. p: Brunner-Munzel test against random search, unpaired, "
             f"Holm over the {int(final['p'].notna().sum())} tests of this table; none below {LEAST} runs; where random "
             "search was not run, the one-sample t test against the exact mean. over random: difference from its mean; over "

@@ -14,9 +14,10 @@ from nasgauge.analysis.results.campaign import Campaign
 from nasgauge.analysis.results.names import dataset_name, searcher_names
 from nasgauge.analysis.results.recommendations import longest
 from nasgauge.analysis.results.tables import Table
+from nasgauge.analysis.statistics.comparisons import difference_interval
 from nasgauge.analysis.statistics.curves import Runs
 from nasgauge.analysis.statistics.recommendations import Rule, recommended
-from nasgauge.analysis.statistics.runs import bootstrap_mean, expanded_tails, resampled_means, sd
+from nasgauge.analysis.statistics.runs import bootstrap_mean, sd
 from nasgauge.spaces.cells import Cell
 
 Array = NDArray[np.float64]
@@ -31,7 +32,7 @@ def transfer(
     """A row for each searcher, source and target, and for the best cell of each source.
 
     `accuracy`: reported on each target, (15625,) by `Cell.rank`, percent. Columns: `searcher`, `source`, `target`, `n`,
-    `mean`, `low`, `high` (95 % bootstrap interval), `sd`, `change` (mean less that of the searches on the target itself)
+    `mean`, `low`, `high` (95 % interval), `sd`, `change` (mean less that of the searches on the target itself)
     and its interval, `change low`, `change high`; NaN where there are no such searches, or fewer than two runs.
 
     Raises NotSmoothed.
@@ -91,10 +92,7 @@ def _row(
     searcher: str, source: str, target: str, values: Array, own: Array, rng: np.random.Generator
 ) -> dict[str, object]:
     low, high = bootstrap_mean(values[:, None], rng)[:, 0] if len(values) > 1 else (np.nan, np.nan)
-    lower, upper = np.nan, np.nan
-    if min(len(values), len(own)) > 1:  # other runs than these: resampled on their own
-        apart = resampled_means(values[:, None], rng) - resampled_means(own[:, None], rng)
-        lower, upper = np.quantile(apart, expanded_tails(min(len(values), len(own))))
+    _, lower, upper = difference_interval(values, own, rng)  # other runs than these
     return {
         "searcher": searcher,
         "source": source,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from nasgauge.analysis.statistics.comparisons import a12_interval
-from nasgauge.analysis.statistics.runs import MANY, RESAMPLES, Band, resampled_means
+from nasgauge.analysis.statistics.runs import MANY, RESAMPLES, Band, expanded_tails, resampled_means
 
 Array = NDArray[np.float64]
 
@@ -35,17 +35,19 @@ def iqm(scores: Array) -> float:
 
 
 def iqm_interval(scores: Sequence[Array], rng: np.random.Generator, *, level: float = 0.95) -> Array:
-    """Stratified percentile bootstrap of the interquartile mean; a (runs,) array for each dataset, to (2,).
+    """Stratified bootstrap of the interquartile mean; a (runs,) array for each dataset, to (2,).
 
-    Beyond `MANY` runs on a dataset the interval is the normal one.
+    The expanded percentile interval for the dataset with the fewest runs, at least two. Beyond `MANY` runs on a
+    dataset the interval is the normal one.
     """
-    tail = (1 - level) / 2
     if max(map(len, scores)) > MANY:
-        reach = stats.norm.ppf(1 - tail) * _iqm_error(scores)
+        reach = stats.norm.ppf((1 + level) / 2) * _iqm_error(scores)
         middle = iqm(np.concatenate(scores))
         return np.array([middle - reach, middle + reach])
     drawn = np.concatenate([part[_places(len(part), rng)] for part in scores], axis=1)
-    interval: Array = np.quantile(stats.trim_mean(drawn, 0.25, axis=1), [tail, 1 - tail])
+    interval: Array = np.quantile(
+        stats.trim_mean(drawn, 0.25, axis=1), expanded_tails(min(map(len, scores)), level)
+    )
     return interval
 
 
@@ -59,12 +61,11 @@ def _iqm_error(scores: Sequence[Array]) -> float:
 def profile(scores: Sequence[Array], levels: Array, rng: np.random.Generator, *, level: float = 0.95) -> Band:
     """Share of runs above each level, the mean over datasets, with a pointwise stratified interval.
 
-    A (runs,) array for each dataset; `levels`: (points,).
+    A (runs,) array for each dataset, two runs or more each; the interval is expanded for the fewest runs. `levels`: (points,).
     """
     above = [(part[:, None] > levels).astype(np.float64) for part in scores]
     means = np.mean([resampled_means(part, rng) for part in above], axis=0)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    low, high = np.quantile(means, expanded_tails(min(map(len, scores)), level), axis=0)
     return Band(np.mean([part.mean(axis=0) for part in above], axis=0), low, high)
 
 

@@ -17,7 +17,7 @@ from scipy import optimize, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower
 
-from nasgauge.analysis.statistics.runs import expanded_tails, resampled_means, sd
+from nasgauge.analysis.statistics.runs import FEW, expanded_tails, resampled_means, sd
 
 Array = NDArray[np.float64]
 
@@ -86,7 +86,8 @@ def difference_interval(
 ) -> tuple[float, float, float]:
     """Standard error of the difference of two means, and its bootstrap interval; NaN below two runs.
 
-    Each group is resampled on its own; the percentiles are expanded for the smaller one.
+    Each group is resampled on its own; the percentiles are expanded for the smaller one. With fewer than `FEW` runs in a
+    group it is Welch's t interval.
 
     >>> difference_interval(np.ones(5), np.zeros(4), np.random.default_rng(0))
     (0.0, 1.0, 1.0)
@@ -95,6 +96,8 @@ def difference_interval(
     if least < 2:
         return (float("nan"),) * 3
     error = np.hypot(sd(ours) / np.sqrt(len(ours)), sd(theirs) / np.sqrt(len(theirs)))
+    if least < FEW:
+        return float(error), *corrected_interval(ours, theirs, 1, level=level)
     drawn = (resampled_means(ours[:, None], rng) - resampled_means(theirs[:, None], rng))[:, 0]
     low, high = np.quantile(drawn, expanded_tails(least, level))
     return float(error), float(low), float(high)

@@ -9,6 +9,8 @@ from scipy import linalg, stats
 Array = NDArray[np.float64]
 
 RESAMPLES: Final = 2000
+FEW: Final = 8
+"""Runs below which intervals of means are Student's: so few runs have too few different resamples."""
 MANY: Final = 2000
 """Runs beyond which means are normal for every purpose here, and are drawn so: resampling costs runs × resamples."""
 
@@ -71,13 +73,19 @@ def expanded_tails(n: int, level: float = 0.95) -> tuple[float, float]:
 def bootstrap_mean(
     runs: Array, rng: np.random.Generator, *, level: float = 0.95, resamples: int = RESAMPLES
 ) -> Array:
-    """Expanded percentile bootstrap interval of the mean over two runs or more; (runs, points) to (2, points).
+    """Interval of the mean over two runs or more, (runs, points) to (2, points).
+
+    The expanded percentile bootstrap; with fewer than `FEW` runs Student's t.
 
     >>> bootstrap_mean(np.ones((5, 3)), np.random.default_rng(0)).tolist()
     [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     """
+    n = len(runs)
+    if n < FEW:
+        reach: Array = stats.t.ppf((1 + level) / 2, n - 1) * runs.std(axis=0, ddof=1) / np.sqrt(n)
+        return np.stack([runs.mean(axis=0) - reach, runs.mean(axis=0) + reach])
     means = resampled_means(runs, rng, resamples=resamples)
-    interval: Array = np.quantile(means, expanded_tails(len(runs), level), axis=0)
+    interval: Array = np.quantile(means, expanded_tails(n, level), axis=0)
     return interval
 
 

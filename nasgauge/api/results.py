@@ -36,8 +36,8 @@ class Results:
     """The finished runs of a campaign.
 
     Returned by `nasgauge.search`, `nasgauge.bench` and `nasgauge.open_results`. Accuracies are in percent.
-    Intervals are 95 % bootstrap intervals over runs, resampled with the generator of seed 0, so the same
-    results give the same numbers.
+    Intervals are 95 % intervals over runs: Student's with fewer than eight, otherwise bootstrap intervals, resampled with
+    the generator of seed 0, so the same results give the same numbers.
 
     Examples
     --------
@@ -183,7 +183,7 @@ class Results:
         """One row for each searcher, source and target: searched on one dataset, reported on another.
 
         The cells that runs recommend are looked up on every dataset of the table; nothing is searched again. `change` is
-        the mean less that of the searches on the target itself, with its 95 % bootstrap interval.
+        the mean less that of the searches on the target itself, with its 95 % interval.
 
         Raises NoTransfer where cells are trained or the table has one dataset.
 
@@ -199,7 +199,7 @@ class Results:
     def pareto(self, objective: str) -> pd.DataFrame:
         """One row for each dataset and searcher, and the table's exact front: accuracy against one objective.
 
-        `hypervolume` is in percent of the exact front's, with its 95 % bootstrap interval; the last columns are the
+        `hypervolume` is in percent of the exact front's, with its 95 % interval; the last columns are the
         mean reported accuracy of each run's best cell within a limit. See `nasgauge.spaces.objectives`.
 
         Raises UnknownObjective, NoCosts.

@@ -186,7 +186,7 @@ def show(made: "Report") -> None:
         optional=(other, "low", "high", "regret"),
     )
     say(
-        "low, high: 95 % bootstrap interval of the mean over n runs; regret: to the table's best cell; p: "
+        "low, high: 95 % interval of the mean over n runs; regret: to the table's best cell; p: "
         "Brunner-Munzel test against random, unpaired, Holm over this table; last column: mean by the other rule"
     )
     for text in made.verdicts:
