@@ -102,7 +102,7 @@ def sizes(figure: Figure, count: int) -> None:
         for n in (32, 64, 128)
     ]
     frame = pd.DataFrame(rows, columns=["surrogate", "fitted", "mean", "low", "high"])
-    draw_sizes(ax, frame, ceiling=0.9, legend=False)
+    draw_sizes(ax, frame, legend=False)
     title(figure, "Surrogates")
     key([ax])
 

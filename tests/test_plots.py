@@ -160,18 +160,20 @@ def test_shares_of_operations_add_up(ax: Axes) -> None:
     assert len(ax.patches) == 6 * len(OPERATIONS)
 
 
-def test_the_noise_ceiling_is_a_line_in_every_figure_of_taus(ax: Axes) -> None:
+def test_the_noise_ceiling_is_a_line(ax: Axes) -> None:
     draw_taus(
         ax, [("kappa", 0.4, 0.3, 0.5), ("flops", 0.6, 0.5, 0.7)], ceiling=0.9, published={"kappa": 0.42}
     )
     assert any(list(np.asarray(line.get_xdata())) == [0.9, 0.9] for line in ax.lines)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["kappa", "flops"]
-    other = Figure().add_subplot()
+
+
+def test_surrogates_are_lines_against_the_cells_fitted_on(ax: Axes) -> None:
     frame = pd.DataFrame(
         {"surrogate": "mlp", "fitted": [32, 64], "mean": [0.3, 0.4], "low": [0.2, 0.3], "high": [0.4, 0.5]}
     )
-    draw_sizes(other, frame, ceiling=0.9)
-    assert labels(other) == ["mlp", "noise ceiling (two trainings)"]
+    draw_sizes(ax, frame)
+    assert labels(ax) == ["mlp"]
 
 
 def test_a_scatter_leaves_out_what_has_no_score(ax: Axes) -> None:

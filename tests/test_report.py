@@ -320,11 +320,19 @@ def search_file(tmp_path: Path) -> Path:
 
 def test_studies_join_the_page(copy: Path, score_file: Path, search_file: Path, tmp_path: Path) -> None:
     trials = pd.DataFrame(
-        [("mlp", n, "larger", 0.3 + n / 500 + t / 50) for n in (16, 64) for t in range(5)],
-        columns=["surrogate", "fitted", "tested", "kendall"],
+        [
+            ("mlp", b, n, "larger", b / 10 + n / 500 + t / 50)
+            for b in (1, 3)
+            for n in (16, 64)
+            for t in range(5)
+        ],
+        columns=["surrogate", "size", "fitted", "tested", "kendall"],
     )
-    trials.to_parquet(tmp_path / "trials.parquet")
-    extras = gather(copy, str(score_file), str(tmp_path / "trials.parquet"), str(search_file))
+    files = [tmp_path / dataset / "trials.parquet" for dataset in ("cifar10", "cifar100")]
+    for file in files:  # files of before have no dataset, but their own folder
+        file.parent.mkdir()
+        trials.to_parquet(file)
+    extras = gather(copy, str(score_file), ",".join(map(str, files)), str(search_file))
     found = report(copy, extras=extras, figures=False)
     ranks = pd.read_csv(copy / "report" / "ranks.csv")
     assert set(ranks["score"]) == {"kappa", "regions", "rank sum", "flops", "params"}
@@ -343,7 +351,11 @@ def test_studies_join_the_page(copy: Path, score_file: Path, search_file: Path, 
     extra_sections(one, Inks(tmp_path), np.random.default_rng(0), drawn)
     names = {path.name for path in drawn if path.read_bytes()}
     assert {"tau-toy.pdf", "ranks-toy-rank-sum.png", "tau-between.pdf", "preference-toy.pdf"} <= names
-    assert {"surrogates-larger.png", "pruning-released-paper-settings-seed-0.pdf"} <= names
+    sizes = pd.read_csv(tmp_path / "surrogates-cifar100-larger.csv")
+    assert sizes[["size", "fitted", "repeats"]].to_numpy().tolist() == [
+        [size, fitted, 5] for size in (1, 3) for fitted in (16, 64)
+    ]
+    assert {"surrogates-cifar10-larger.png", "pruning-released-paper-settings-seed-0.pdf"} <= names
     page = found.page.read_text()
     assert "the noise ceiling is unknown" in page
     assert "after round 3" in page

@@ -276,6 +276,7 @@ def test_score_predictors_writes_its_tables(toy_file: Path, tmp_path: Path) -> N
     assert done.exit_code == 0, done.output
     rows = pd.read_parquet(tmp_path / "trials.parquet")
     assert set(rows["tested"]) == {"fit", "same", "larger"}
+    assert set(rows["dataset"]) == {"toy"}
     assert (tmp_path / "predictors.tex").read_text().startswith(r"\begin{tabular}")
     assert len(pd.read_csv(tmp_path / "predictors.csv")) == len(rows)
 

@@ -9,7 +9,7 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from nasgauge.analysis.plots.layout import labelled, legend_right
-from nasgauge.analysis.plots.style import SMALLEST, looks
+from nasgauge.analysis.plots.style import SMALLEST, Look, looks
 from nasgauge.analysis.results.names import shortened
 
 Array = NDArray[np.float64]
@@ -99,17 +99,20 @@ def draw_heat(ax: Axes, values: pd.DataFrame) -> None:
     ax.tick_params(length=0)
 
 
-def draw_sizes(ax: Axes, frame: pd.DataFrame, *, ceiling: float, legend: bool = True) -> None:
-    """Tau against the number of fitted cells, a line for each surrogate, band: 5 % to 95 % quantile of repeats.
+def draw_sizes(
+    ax: Axes, frame: pd.DataFrame, shown: Mapping[str, Look] | None = None, *, legend: bool = True
+) -> None:
+    """Tau against the number of fitted cells of one size, a line for each surrogate, bars: 5 % to 95 % of repeats.
 
-    `legend`: one right of the Axes.
+    The surrogates are drawn a little beside each other, so that bars do not cover each other. `legend`: one right of the Axes.
     """
-    shown = looks(frame["surrogate"].astype(str))
-    for name, part in frame.groupby("surrogate"):
-        look = shown[str(name)]
-        x = part["fitted"].to_numpy(dtype=np.float64)
+    styles = shown or looks(frame["surrogate"].astype(str))
+    parts = list(frame.groupby("surrogate"))
+    for place, (name, part) in enumerate(parts):
+        look = styles[str(name)]
+        x = part["fitted"].to_numpy(dtype=np.float64) * 1.03 ** (place - (len(parts) - 1) / 2)
         mean, low, high = (part[column].to_numpy(dtype=np.float64) for column in ("mean", "low", "high"))
-        ax.fill_between(x, low, high, color=look.colour, alpha=0.15, lw=0)
+        ax.vlines(x, low, high, color=look.colour, alpha=0.5, lw=1.5)
         ax.plot(
             x,
             mean,
@@ -120,8 +123,6 @@ def draw_sizes(ax: Axes, frame: pd.DataFrame, *, ceiling: float, legend: bool = 
             ls=look.line,
             label=shortened(str(name)),
         )
-    if np.isfinite(ceiling):
-        ax.axhline(ceiling, color="black", lw=0.9, ls=":", label=_CEILING)
     ax.set_xscale("log")
     ax.set_xticks(sorted(set(frame["fitted"])), minor=False)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from nasgauge.analysis.plots.cells import Choices, draw_preferences, draw_shrinking, operation_handles, shares
 from nasgauge.analysis.plots.figures import Inks
-from nasgauge.analysis.plots.layout import key, labelled, legend_below, pictures_of, title
+from nasgauge.analysis.plots.layout import labelled, legend_below, pictures_of, title
 from nasgauge.analysis.plots.ranks import draw_heat, draw_ranks, draw_sizes, draw_taus
-from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES
+from nasgauge.analysis.plots.style import OPERATION_COLOURS, OPERATION_NAMES, looks
 from nasgauge.analysis.report.page import Chart, Picture, Section
 from nasgauge.analysis.report.retraining import bridge_section
 from nasgauge.analysis.results.campaign import Campaign
@@ -220,22 +220,28 @@ def _heat(name: str, heading: str, values: pd.DataFrame, inks: Inks, files: list
     )  # fmt: skip
 
 
-def sizes_section(trials: pd.DataFrame, noise: float, inks: Inks, files: list[Path]) -> Section:
-    """A predictor study: tau of surrogates against the number of cells that they were fitted on."""
+def sizes_section(trials: pd.DataFrame, inks: Inks, files: list[Path]) -> Section:
+    """A predictor study: tau of surrogates against the number of cells that they were fitted on, a panel for each size."""
     pictures = []
-    for tested, frame in sizes(trials):
+    shown = looks(trials["surrogate"].astype(str))
+    for dataset, tested, frame in sizes(trials):
+        heading = f"{dataset_name(dataset)}: surrogates, tested on {tested} cells"
 
-        def draw(figure: Figure, frame: pd.DataFrame = frame, tested: str = tested) -> None:
-            ax = figure.add_subplot()
-            draw_sizes(ax, frame, ceiling=noise, legend=False)
-            ax.set(xlabel="cells fitted on", ylabel="Kendall's tau")
-            title(figure, f"Surrogates, tested on {tested} cells")
-            key([ax])
+        def draw(figure: Figure, frame: pd.DataFrame = frame, heading: str = heading) -> None:
+            parts = list(frame.groupby("size"))
+            axes = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
+            for ax, (size, part) in zip(axes, parts, strict=True):
+                draw_sizes(ax, part, shown, legend=False)
+                ax.set(xlabel="cells fitted on", title=f"size {size}")
+            axes[0].set_ylabel("Kendall's tau")
+            title(figure, heading)
+            named = {line.get_label(): line for ax in axes for line in labelled(ax)}
+            legend_below(figure, list(named.values()))
 
-        saved = inks.save(f"surrogates-{tested}", draw, frame)
+        saved = inks.save(f"surrogates-{dataset}-{tested}", draw, frame)
         files += saved
-        caption = "Mean over repeats; band: 5 % to 95 % quantile of repeats."
-        pictures.append(Picture(f"Tested on {tested} cells", caption, inks.svg(draw), inks.links(saved)))
+        caption = "Size: of the cells fitted on. Mean over repeats; bars: 5 % to 95 % quantile of repeats."
+        pictures.append(Picture(heading, caption, inks.svg(draw), inks.links(saved)))
     return Section("surrogates", "Surrogates", pictures=pictures)
 
 
@@ -296,8 +302,7 @@ def extra_sections(extras: Extras, inks: Inks, rng: np.random.Generator, files: 
     if extras.ranks:
         sections.append(ranks_section(extras.ranks, inks, rng, files))
     if extras.trials is not None:
-        noise = ceiling(extras.ranks[0].seeds) if extras.ranks else float("nan")
-        sections.append(sizes_section(extras.trials, noise, inks, files))
+        sections.append(sizes_section(extras.trials, inks, files))
     if extras.prunings:
         sections.append(pruning_section(extras.prunings, inks, files))
     if extras.bridge is not None:

@@ -175,15 +175,20 @@ def by_percentile(score: Array) -> Array:
     return ranks
 
 
-def sizes(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """For each set of tested cells of a predictor study: tau against the number of fitted cells.
+def sizes(trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """For each dataset and set of tested cells of a predictor study: tau against the number of fitted cells.
 
-    Takes columns surrogate, fitted, tested and kendall, a row for each fit; gives, for each of `tested`,
-    columns surrogate, fitted, repeats, mean, low and high (the middle 90 % of repeats).
+    Takes columns dataset, surrogate, size, fitted, tested and kendall, a row for each fit; gives, for each dataset and
+    each of `tested`, columns size, surrogate, fitted, repeats, mean, low and high (the middle 90 % of repeats).
+
+    >>> fits = {"dataset": "cifar10", "surrogate": "mlp", "size": [1, 2, 2], "fitted": 40, "tested": "larger"}
+    >>> [(dataset, tested, frame)] = sizes(pd.DataFrame(fits | {"kendall": [0.5, 0.7, 0.9]}))
+    >>> dataset, tested, frame[["size", "repeats", "mean"]].to_numpy().tolist()
+    ('cifar10', 'larger', [[1.0, 1.0, 0.5], [2.0, 2.0, 0.8]])
     """
-    for tested, part in trials.groupby("tested", sort=False):
-        taus = part.groupby(["surrogate", "fitted"])["kendall"]
+    for (dataset, tested), part in trials.groupby(["dataset", "tested"], sort=False):
+        taus = part.groupby(["size", "surrogate", "fitted"])["kendall"]
         frame = taus.agg(
             repeats="size", mean="mean", low=lambda v: v.quantile(0.05), high=lambda v: v.quantile(0.95)
         )
-        yield str(tested), frame.reset_index()
+        yield str(dataset), str(tested), frame.reset_index()

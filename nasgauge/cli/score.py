@@ -75,7 +75,8 @@ def predictors(
     protocol = Protocol(surrogates=names, cells=cells, trials=trials, top=top)
     where = options.engine_of(engine, address, workers)
     opened = open_table(table)
-    view = opened.view(dataset or next(iter(opened.views)))
+    dataset = dataset or next(iter(opened.views))
+    view = opened.view(dataset)
     column = view.expected if target is Target.metric else view.report
     accuracy = opened.column(column)
     console.err().print(f"table {opened.name}: predicting {column}", markup=False)
@@ -84,7 +85,7 @@ def predictors(
         rows = list(chain.from_iterable(progress.track(each, protocol.fits, description="fits")))
     noise = ceilings(accuracy, seed_columns(opened, column), np.random.default_rng(seed))
     means = summary(rows, noise)
-    save_parquet(out / "trials.parquet", pd.DataFrame(rows))
+    save_parquet(out / "trials.parquet", pd.DataFrame(rows).assign(dataset=dataset))
     save_csv(out / "predictors.csv", means)
     save_text(out / "predictors.tex", latex(means))
     columns = ["surrogate", "size", "tested", "fitted", "cells", "spearman", "kendall", "kendall_low"]

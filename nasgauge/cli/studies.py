@@ -161,12 +161,14 @@ def _over_repeats(values: "pd.Series[float]") -> float:
 
 def _trials(path: Path) -> "pd.DataFrame":
     frame = _frame(path)
-    missing = {"surrogate", "fitted", "tested", "kendall"} - set(frame.columns)
+    missing = {"surrogate", "size", "fitted", "tested", "kendall"} - set(frame.columns)
     if missing:
         raise UnreadableStudy(
             f"{path} has no column {', '.join(sorted(missing))}; make the file with: nasgauge score predictors"
         )
-    return frame
+    return (
+        frame if "dataset" in frame else frame.assign(dataset=path.resolve().parent.name)
+    )  # files of before
 
 
 def _prunings(path: Path) -> "list[Pruning]":
