@@ -244,9 +244,18 @@ def test_tau_of_a_constant_has_no_interval() -> None:
 
 
 def test_the_noise_ceiling_leaves_out_trainings_that_were_not_made() -> None:
-    seeds = np.array([[1.0, 2.0, 3.0, np.nan], [1.0, 2.0, 3.0, 4.0], [3.0, 2.0, 1.0, 0.0]])
-    assert ceiling(seeds) == pytest.approx((1 - 1 - 1) / 3)
-    assert math.isnan(ceiling(seeds[:1]))
+    seeds = np.array([[1.0, 2.0, 3.0, np.nan], [1.0, 3.0, 2.0, 4.0], [3.0, 2.0, 1.0, 0.0]])
+    assert ceiling(seeds, np.arange(4.0)) == pytest.approx((1 + 2 / 3 - 1) / 3)
+    assert math.isnan(ceiling(seeds[:0], np.arange(4.0)))
+
+
+def test_the_noise_ceiling_is_that_of_a_single_training() -> None:
+    """A score of one training is at the line, and above the agreement of two such trainings."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=500)
+    seeds = truth + 0.5 * rng.normal(size=(2, 500))
+    assert ceiling(seeds, truth) == pytest.approx(kendall(seeds[0], truth), abs=0.03)
+    assert ceiling(seeds, truth) > kendall(*seeds) + 0.05
 
 
 def test_tau_among_the_best_looks_at_the_truly_best() -> None:

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 _WIDE = 30
 """Characters of column names that fit beside each other."""
-_CEILING = "noise ceiling (two trainings)"
+_CEILING = "noise ceiling (one training)"
 
 
 def draw_ranks(ax: Axes, score: Array, truth: Array, *, bins: int = 70) -> None:

@@ -34,7 +34,7 @@ PAPER_COLUMN: Final = "paper (unchecked)"
 
 
 def summary(rows: Iterable[Any], ceilings: Iterable[Any]) -> pd.DataFrame:
-    """A row for each surrogate, size and tested set: means over trials, noise ceiling, the paper's Spearman rho."""
+    """A row for each surrogate, size and tested set: means over trials, agreement of two trainings, the paper's Spearman rho."""
     frame = pd.DataFrame(list(rows))
     columns = ["fitted", "cells", *MEASURES, "kendall_low", "kendall_high"]
     keys = ["surrogate", "size", "tested"]

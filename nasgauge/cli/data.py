@@ -96,9 +96,9 @@ def info(
         ceiling = noise_ceiling(table, dataset)
         if isfinite(ceiling.between_seeds):
             say(
-                f"{dataset}: noise ceiling, Kendall tau of the search metric: {ceiling.between_seeds:.3f} between "
-                f"seeds, {ceiling.seed_to_test:.3f} of a seed and {ceiling.mean_to_test:.3f} of the mean with the "
-                "reported accuracy",
+                f"{dataset}: noise ceiling, Kendall tau of a single training's search metric with the reported accuracy: "
+                f"{ceiling.seed_to_test:.3f}; of the mean over seeds: {ceiling.mean_to_test:.3f}; between two seeds: "
+                f"{ceiling.between_seeds:.3f}",
                 markup=False,
             )
     curves = open_curves(name, whole=True)

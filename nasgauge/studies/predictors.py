@@ -101,7 +101,9 @@ class Row(NamedTuple):
 
 
 class Ceiling(NamedTuple):
-    """Noise ceiling: Kendall's tau between two trainings of the same networks, which limits any predictor.
+    """Noise of training: Kendall's tau between two trainings of the same networks.
+
+    A predictor of the mean over seeds can agree with it better than two single trainings do.
 
     >>> Ceiling(1, "seeds", 500, 0.81).kendall
     0.81
@@ -175,7 +177,7 @@ def trials(
 
 
 def ceilings(accuracy: Array, seeds: Sequence[Array], rng: np.random.Generator) -> list[Ceiling]:
-    """The noise ceiling of each size.
+    """The agreement of two trainings at each size.
 
     `accuracy` is (15625,), by rank of the cell. `seeds` are accuracies of single seeds, (15625,) each, NaN where untrained.
 
