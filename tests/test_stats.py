@@ -1,6 +1,7 @@
 """Statistics against libraries, simulations and answers worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,10 +24,20 @@ from nasgauge.analysis.statistics.comparisons import (
     seeds_needed,
 )
 from nasgauge.analysis.statistics.correlation import kendall
-from nasgauge.analysis.statistics.ranks import _jackknife, between, ceiling, tau_interval, top_taus
+from nasgauge.analysis.statistics.ranks import (
+    Study,
+    _jackknife,
+    between,
+    ceiling,
+    rank_table,
+    tau_interval,
+    top_taus,
+)
 from nasgauge.analysis.statistics.runs import MANY, band, bootstrap_mean, median_interval, resampled_means
 from nasgauge.harness.records.results import Curve
 from nasgauge.harness.search.reference import random_search
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
 from nasgauge.spaces.ranks import rank_sum
 
 
@@ -228,6 +239,34 @@ def test_the_fast_interval_of_tau_agrees_with_the_bootstrap_of_scipy(monkeypatch
     fast = tau_interval(score, truth, rng)
     assert fast.value == whole.value
     assert (fast.low, fast.high) == pytest.approx((whole.low, whole.high), abs=0.04)
+
+
+@pytest.mark.parametrize("count", [80, 300])
+def test_cells_of_one_class_count_once_in_the_interval_of_tau(count: int) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=count)
+    score = truth + rng.normal(size=count)
+    once = tau_interval(score, truth, np.random.default_rng(0))
+    thrice, same = (np.repeat(values, 3) for values in (score, truth))
+    classes = np.repeat(np.arange(count), 3)
+    assert tau_interval(thrice, same, np.random.default_rng(0), classes) == pytest.approx(once, abs=0.002)
+    narrow = tau_interval(thrice, same, np.random.default_rng(0))
+    assert narrow.high - narrow.low < 0.7 * (once.high - once.low)
+
+
+def test_a_table_of_scores_knows_the_classes_of_its_cells() -> None:
+    rng = np.random.default_rng(0)
+    texts = [str(cell) for cell in NB201()][3_000:4_000]
+    first = Study("cifar10", np.empty(1000), {}, np.empty((0, 1000)), texts)
+    count = len({NB201().canonical(Cell.parse(text)) for text in texts})
+    assert first.classes.max() + 1 == count < 400
+    truth, noise = rng.normal(size=(2, count))[:, first.classes]
+    study = replace(first, truth=truth, scores={"noisy": truth + noise})
+    widths = [
+        np.ptp(rank_table([one], np.random.default_rng(0))[["low", "high"]].iloc[0])
+        for one in (study, replace(study, cells=()))
+    ]
+    assert widths[0] > 1.2 * widths[1]
 
 
 def test_tau_of_equal_orders_is_one_and_has_no_interval() -> None:

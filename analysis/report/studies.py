@@ -80,9 +80,10 @@ def ranks_section(
         table,
         dict.fromkeys([name for name in table.columns if "tau" in name], 3)
         | {"low": 3, "high": 3, "Spearman": 3},
-        "tau: Kendall's tau-b with its 95 % BCa bootstrap interval over cells; scores are oriented so that higher is "
-        "better, so a negative tau means a reversed ranking. tau, top k %: among the k % of cells with the highest "
-        "accuracy. undefined: cells without this score, which are left out.",
+        "tau: Kendall's tau-b with its 95 % BCa bootstrap interval over cells, or over their structural classes where several "
+        "cells are of one, for the scores at hand: random draws that scores depend on are not drawn again. Scores are "
+        "oriented so that higher is better, so a negative tau means a reversed ranking. tau, top k %: among the k % of cells "
+        "with the highest accuracy. undefined: cells without this score, which are left out.",
     )
     return Section(
         "ranks", "Scores and predictors",
@@ -114,7 +115,8 @@ def _taus(study: Study, part: pd.DataFrame, noise: float, inks: Inks, files: lis
         ax = figure.add_subplot()
         draw_taus(ax, rows, ceiling=noise, published=published, legend=False)
         ax.set(xlabel="Kendall's tau with reported accuracy")
-        title(figure, f"{dataset_name(study.dataset)}: agreement of scores with accuracy, 95 % interval")
+        of = f"{dataset_name(study.dataset)}: agreement of scores with accuracy"
+        title(figure, f"{of}; 95 % interval over classes of cells, for these draws")
         if labelled(ax):
             legend_below(figure, labelled(ax))
 
@@ -125,7 +127,8 @@ def _taus(study: Study, part: pd.DataFrame, noise: float, inks: Inks, files: lis
     return [
         Chart(
             f"tau-{slug(study.dataset)}", "intervals", f"{dataset_name(study.dataset)}: tau of every score",
-            f"Kendall's tau-b with {study.reported or 'reported accuracy'}, 95 % BCa interval over cells.{beside}",
+            f"Kendall's tau-b with {study.reported or 'reported accuracy'}, 95 % BCa interval over structural classes of "
+            f"cells, for the random draws at hand.{beside}",
             {"rows": rows, "axis": "Kendall's tau", "line": noise, "line_name": "one training"},
             inks.links(saved), inks.provenance,
         )

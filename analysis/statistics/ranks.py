@@ -6,6 +6,7 @@ counted.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from scipy import stats
 
 from nasgauge.analysis.statistics.correlation import agreement, kendall, kendall_among_best
 from nasgauge.analysis.statistics.runs import RESAMPLES
+from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.nb201 import NB201
 
 Array = NDArray[np.float64]
 
@@ -23,7 +26,7 @@ SHARES: Final = (5, 10, 25)
 TOP: Final = 25
 """Number of best cells for precision and regret."""
 FEW: Final = 200
-"""Cells up to which tau itself is resampled; beyond, its linear part is."""
+"""Cells or classes up to which tau itself is resampled; beyond, its linear part is."""
 
 
 class Tau(NamedTuple):
@@ -50,12 +53,27 @@ class Study:
     reported: str = ""
     """Description of the reported accuracy."""
 
+    @cached_property
+    def classes(self) -> NDArray[np.intp]:
+        """Number of the structural class of each cell, in order of appearance; without texts each cell is one."""
+        space = NB201()
+        texts = [space.canonical(Cell.parse(text)) for text in self.cells]
+        return pd.factorize(np.array(texts))[0] if texts else np.arange(len(self.truth))
 
-def tau_interval(score: Array, truth: Array, rng: np.random.Generator, *, level: float = 0.95) -> Tau:
+
+def tau_interval(
+    score: Array,
+    truth: Array,
+    rng: np.random.Generator,
+    classes: NDArray[np.intp] | None = None,
+    *,
+    level: float = 0.95,
+) -> Tau:
     """Kendall's tau-b with its BCa bootstrap interval over cells, (cells,) both, none NaN.
 
-    Up to `FEW` cells the statistic itself is resampled, by scipy; beyond, its linear part (the infinitesimal
-    jackknife of Efron, 1987), which is close for many cells and much faster.
+    `classes`: the class of each cell, (cells,). Classes are resampled whole, because their cells share scores, so that
+    they are no independent cells. Up to `FEW` classes the statistic itself is resampled, by scipy; beyond, its linear part
+    (the infinitesimal jackknife of Efron, 1987), which is close for many cells and much faster.
 
     >>> tau_interval(np.arange(9.0), np.arange(9.0), np.random.default_rng(0)).value
     1.0
@@ -64,15 +82,27 @@ def tau_interval(score: Array, truth: Array, rng: np.random.Generator, *, level:
     value = kendall(score, truth) if n > 1 else float("nan")
     if n < 3 or np.ptp(score) == 0 or np.ptp(truth) == 0 or abs(value) == 1:
         return Tau(value, *(float("nan"),) * 2)
-    if n <= FEW:
+    of = np.arange(n) if classes is None else pd.factorize(classes)[0]
+    count = int(of.max()) + 1
+    if count < 3:
+        return Tau(value, *(float("nan"),) * 2)
+    if count <= FEW:
+        members = [np.flatnonzero(of == one) for one in range(count)]
+
+        def tau(drawn: NDArray[np.intp]) -> float:
+            cells = np.concatenate([members[one] for one in drawn])
+            return kendall(score[cells], truth[cells])
+
         found = stats.bootstrap(
-            (score, truth), kendall, paired=True, vectorized=False, n_resamples=RESAMPLES,
+            (np.arange(count),), tau, vectorized=False, n_resamples=RESAMPLES,
             confidence_level=level, method="BCa", rng=rng,
         ).confidence_interval  # fmt: skip
         return Tau(value, float(found.low), float(found.high))
     without = _jackknife(score, truth)
-    influence = (n - 1) * (without.mean() - without)
-    drawn = np.concatenate([influence[rng.integers(n, size=(100, n))].mean(axis=1) for _ in range(20)])
+    influence = np.bincount(of, (n - 1) * (without.mean() - without)) * count / n
+    drawn = np.concatenate(
+        [influence[rng.integers(count, size=(100, count))].mean(axis=1) for _ in range(20)]
+    )
     acceleration = (influence**3).sum() / (6 * (influence**2).sum() ** 1.5)
     bias = stats.norm.ppf((drawn < 0).mean())
     z = bias + stats.norm.ppf(np.array([(1 - level) / 2, (1 + level) / 2]))
@@ -122,7 +152,7 @@ def rank_table(studies: Sequence[Study], rng: np.random.Generator) -> pd.DataFra
         for name, score in study.scores.items():
             known = ~np.isnan(score)
             mine, truth = score[known], study.truth[known]
-            tau = tau_interval(mine, truth, rng)
+            tau = tau_interval(mine, truth, rng, study.classes[known])
             if len(mine) < 2:
                 block.append({"dataset": study.dataset, "score": name, "cells": len(mine)})
                 continue
