@@ -3,12 +3,16 @@
 Three questions are put to each comparison; all tests are one-sided, on means, by Student's t:
 
 - *Is it worse than before?* H0: the mean did not fall. Holm over all comparisons, so that a family in which
-  nothing changed has a false alarm with a probability of at most `ALPHA`.
+  nothing changed has a false alarm with a probability of at most about `ALPHA`.
 - *Is it better than before?* Likewise, Holm over all comparisons.
 - *Is it not worse by the margin?* H0: the mean fell by the margin or more (non-inferiority). Each at level
   `MISS`: a family passes only when all of its H0 are rejected, which is an intersection-union test, so that
-  one comparison that lost the margin or more lets it pass with a probability of at most `MISS`, however few
-  the seeds (Berger, 1982).
+  one comparison that lost the margin or more lets it pass with a probability of at most about `MISS` (Berger, 1982).
+
+These probabilities hold approximately, with hundreds of seeds and for losses that many runs have. Where the mean loss is the
+margin of 0.125 points and all other runs are unchanged, a paired comparison of 400, 100 and 20 seeds passes with these
+simulated probabilities: .54, .85 and .97 for a loss of 83.8 points in 0.15 % of the runs; .08, .54 and .89 for 20 points in
+0.6 %; .06, .08 and .60 for 5 points in 2.5 %. A shift of all runs passes in 1.8 to 3.0 % with 400 new seeds.
 
 A loss that is shown to be smaller than the margin is no alarm, even if it is shown to be real: shown
 non-inferiority comes before shown loss. What is neither is "cannot tell".
@@ -28,9 +32,9 @@ Word = Literal["worse", "same", "better", "cannot tell"]
 Design = Literal["paired", "two-sample"]
 
 ALPHA: Final = 0.05
-"""Probability, at most, of a false alarm in the family."""
+"""Probability, at most and about, of a false alarm in the family."""
 MISS: Final = 0.025
-"""Probability, at most, of passing a loss of the margin: half of what `POWER` leaves for all ways to miss it."""
+"""Probability, at most and about, of passing a loss of the margin: half of what `POWER` leaves for all ways to miss it."""
 POWER: Final = 0.95
 """Probability that `seeds_needed` is made for: of alarm at a loss of the margin, of passing without one."""
 MIN_SEEDS: Final = 20
