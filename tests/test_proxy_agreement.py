@@ -75,6 +75,18 @@ def test_each_proxy_is_measured_on_the_cells_that_it_was_scored_on() -> None:
         draws_of([Score(0, "flops", 0, 0, 1.0, "", 0.1)])
 
 
+def test_no_interval_leaves_what_a_figure_can_be() -> None:
+    """One draw ranks all cells right and the other all wrong: so far apart, two draws make a wide interval."""
+    truth = np.arange(200.0)
+    draws = Draws("naswot", np.stack([truth, -truth])[:, None])
+    found = agreement(
+        [draws], {"cifar10": truth}, np.zeros(200), np.arange(200), np.random.default_rng(0), count=40
+    )
+    ends = {row.measure: (row.low, row.high) for row in found if row.draws == 1}
+    assert ends["precision_10"] == (0, 1)
+    assert ends["tau"] == (-1, 1)
+
+
 def test_the_command_writes_tables_and_a_figure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

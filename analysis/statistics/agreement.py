@@ -183,7 +183,7 @@ def agreement(
     `accuracies`, percent, `flops` and the scores hold one figure for each cell, (cells,); `classes` the number of the
     structural class of each cell. Over classes, a class counts once, by its first cell; over cells, every cell counts
     with its own accuracy and FLOPs. Intervals are a crossed bootstrap with `count` resamples of classes, so that cells of
-    one class stay together, and of the draws.
+    one class stay together, and of the draws; their ends are cut where no figure can be.
 
     A proxy that was scored with more draws on some of the cells has further rows for these cells, which show a
     single draw and the mean of several on the same cells.
@@ -202,6 +202,7 @@ def agreement(
                 value, low, high, cells_sd, draws_sd = (
                     float(part[d, m]) for part in (found.value, *found.interval)
                 )
+                least = 0.0 if measure.startswith("precision") else -1.0
                 yield Row(
                     over,
                     dataset,
@@ -209,8 +210,8 @@ def agreement(
                     found.averaged,
                     measure,
                     value,
-                    low,
-                    high,
+                    float(np.clip(low, least, 1)),
+                    float(np.clip(high, least, 1)),
                     cells_sd,
                     draws_sd,
                     *counts,
