@@ -16,6 +16,7 @@ BLANK: Final = "nasgauge-sha256:" + "0" * 64
 """Where the checksum of a binary file will stand, which is that of the file with this in its place."""
 _STAMP: Final = re.compile(rb"nasgauge-sha256:[0-9a-f]{64}")
 _PART: Final = 2**22  # bytes in memory at once
+_LONGEST: Final = 100  # bytes of a text in a name, of which file systems allow 255
 
 
 def checksum(content: Mapping[str, Any], arrays: Iterable[NDArray[np.generic]] = ()) -> str:
@@ -28,6 +29,24 @@ def checksum(content: Mapping[str, Any], arrays: Iterable[NDArray[np.generic]] =
     for values in arrays:
         digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
+
+
+def part_of_name(text: str, *, kept: str, filler: str, usual: str) -> str:
+    """A text as a part of a file's name: letters, digits and `kept` stay, anything else becomes `filler`.
+
+    Where more than the `usual` characters are replaced, or the text is cut because it is long, eight digits of its
+    checksum follow, so that two texts do not share a name.
+
+    >>> part_of_name("evolution:population=5", kept="=", filler="+", usual=":")
+    'evolution+population=5'
+    >>> part_of_name("params<=5", kept="=", filler="+", usual=":")
+    'params+=5+76539b58'
+    """
+    plain = "".join(c if c.isalnum() or c in kept else filler for c in text)
+    short = plain.encode()[:_LONGEST].decode(errors="ignore")
+    if short == plain and all(c.isalnum() or c in kept + filler + usual for c in text):
+        return plain
+    return f"{short}{filler}{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:

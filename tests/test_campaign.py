@@ -83,6 +83,21 @@ def test_a_plan_covers_every_seed_once(settings: Settings) -> None:
     assert len({unit.file for unit in units}) == 6
 
 
+def test_each_searcher_and_dataset_has_files_of_its_own(tmp_path: Path) -> None:
+    small, large = "random:constraint=params<=0.5", "random:constraint=params>=0.5"
+    few = {"datasets": ["cifar10"], "seeds": 2, "rules": Rules(budget=Budget(5))}
+    campaign = Campaign.on_table(tmp_path, [small, large], "nb201", **few)  # type: ignore[arg-type]
+    list(campaign.run(workers=1))
+    assert {record.header.searcher for record in records_of(tmp_path)[0]} == {small, large}
+    assert campaign.missing() == []
+    others = ["a/b", "a+b", "a b", "../a", "x" * 300, "x" * 301, "é" * 300]
+    names = {Unit(searcher, dataset, 0, 9).file for searcher in others for dataset in others}
+    assert len(names) == len(others) ** 2
+    assert all(Path(name).name == name and len(name.encode()) < 256 for name in names)
+    known = Unit("mine:Searcher:rate=1e-05", "ImageNet16-120", 0, 9).file
+    assert known == "mine+Searcher+rate=1e-05@ImageNet16-120@00000-00009.parquet"
+
+
 def test_step_data_is_the_same_with_one_and_with_two_workers(toy_file: Path, tmp_path: Path) -> None:
     one, two = finish(tmp_path / "one", toy_file, 1), finish(tmp_path / "two", toy_file, 2)
     assert one == two

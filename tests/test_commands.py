@@ -15,6 +15,7 @@ from typer.models import OptionInfo
 
 from nasgauge.catalogue import explained
 from nasgauge.cli import app, main
+from nasgauge.cli.options import Run
 from nasgauge.conformance.landscape import Landscape
 from nasgauge.harness.search.runner import Budget
 from nasgauge.harness.search.runner import run as run_search
@@ -199,6 +200,14 @@ def test_default_folders_are_named_after_what_is_run(
         "search-local-climb=steepest-2",
         "search-random-nb201-12-search-on-cifar10-400s",
     ]
+
+
+def test_default_folders_of_two_constraints_are_two() -> None:
+    folders = [Run(seeds=1, constraint=f"params{sign}0.5").folder("bench") for sign in ("<=", ">=")]
+    assert folders[0] != folders[1]
+    assert all(folder.parent == Path("results") for folder in folders)
+    long = Run(seeds=1).folder(f"search-{'x' * 300}")
+    assert len(long.name) < 256
 
 
 def test_the_catalogue_explains_every_option_of_our_searchers(

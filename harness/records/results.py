@@ -25,7 +25,7 @@ from nasgauge.data.atomic import replacing
 from nasgauge.harness.records.packed import packed_file, packed_headers, unpacked
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.records.steps import DamagedRecord, Header, Record, read, read_header
-from nasgauge.spaces.checksums import opened, sealed
+from nasgauge.spaces.checksums import opened, part_of_name, sealed
 from nasgauge.spaces.errors import NasgaugeError, reason
 
 FORMAT: Final = 1
@@ -152,9 +152,11 @@ class Unit:
 
     @property
     def prefix(self) -> str:
-        """Beginning of the names of all result files of its searcher and dataset."""
-        searcher = "".join(c if c.isalnum() or c in "._=-" else "+" for c in self.searcher)
-        return f"{searcher}@{self.dataset}@"
+        """Beginning of the names of all result files of its searcher and dataset, and of no others."""
+        return "".join(
+            f"{part_of_name(text, kept='._=-', filler='+', usual=':')}@"
+            for text in (self.searcher, self.dataset)
+        )
 
     @property
     def file(self) -> str:

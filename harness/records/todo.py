@@ -20,7 +20,7 @@ def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[st
 
     Raises DamagedRecord, OtherCampaign.
     """
-    done: dict[str, set[int]] = {}
+    done: dict[tuple[str, str], set[int]] = {}
     for where, header in headers_of(folder):
         unit = unit_of(header)
         if header.budget != settings.budget or unit.searcher not in searchers:
@@ -33,10 +33,11 @@ def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[st
                 f"{', '.join(f'{name}={then.get(name)}' for name in changed)}, which today is "
                 f"{', '.join(f'{name}={now.get(name)}' for name in changed)}; give another folder, or these options"
             )
-        done.setdefault(unit.prefix, set()).update(range(unit.first, unit.last + 1))
+        done.setdefault((unit.searcher, unit.dataset), set()).update(range(unit.first, unit.last + 1))
     todo = []
     for unit in plan(settings, searchers):
-        left = [seed for seed in range(unit.first, unit.last + 1) if seed not in done.get(unit.prefix, ())]
+        made = done.get((unit.searcher, unit.dataset), ())
+        left = [seed for seed in range(unit.first, unit.last + 1) if seed not in made]
         todo += [replace(unit, first=first, last=last) for first, last in stretches(left)]
     return todo
 

@@ -200,6 +200,8 @@ class Run:
 
     def folder(self, what: str) -> Path:
         """The results folder: --out, or one named after `what` and each option that may not change in a folder."""
+        from nasgauge.spaces.checksums import part_of_name
+
         if self.out is not None:
             return self.out
         parts = (
@@ -214,7 +216,8 @@ class Run:
             self.repeats.value if self.repeats is not Repeats.charge else "",
             self.storage,
         )
-        return RESULTS / "-".join(filter(None, map(_plain, parts)))
+        text = "-".join(part.strip("/") for part in parts if part)
+        return RESULTS / part_of_name(text, kept="._=", filler="-", usual=":/@+, ").strip("-")
 
     @property
     def chosen_seeds(self) -> range:
@@ -248,11 +251,6 @@ class Run:
         from nasgauge.pareto import aimed
 
         return aimed(searchers.split(","), self.objective, self.constraint)
-
-
-def _plain(text: str) -> str:
-    """A text as a part of a folder's name."""
-    return "".join(c if c.isalnum() or c in "._=" else "-" for c in text).strip("-")
 
 
 def takes_run(**defaults: object) -> Callable[[Callable[..., None]], Callable[..., None]]:
