@@ -3,7 +3,8 @@
     DIR/NAME.parquet             content: rows and a header, the same bytes whenever it is computed again
     DIR/measured/NAME.parquet    measured: rows and a header, such as times, host and versions
 
-The header of each file carries a digest of all that the file says. What was measured can be lost without harm.
+The header of each file carries a digest of all that the file says. What was measured can be lost without harm; a file
+of it that does not fit its content, because a process was killed between the two, counts as lost.
 """
 
 import hashlib
@@ -57,6 +58,8 @@ class Sealed:
     about: Mapping[str, Any] = field(default_factory=dict)
     """The header of what was measured; empty where that is lost."""
     measured: Columns = field(default_factory=dict)
+    lost: str = ""
+    """Why the file of what was measured was not used; empty if it was, or if there is none."""
 
     @property
     def digest(self) -> str:
@@ -78,7 +81,7 @@ def measured_file(path: Path) -> Path:
 
 
 def write_sealed(path: Path, pair: Sealed) -> None:
-    """Write both files, each atomically; what was measured first, so that a file that is there is whole."""
+    """Write both files, each atomically; what was measured first, so that content that is there has it."""
     columns: dict[str, pa.Array] = {name: pa.array(values) for name, values in pair.columns.items()}
     for name, column in pair.texts.items():
         columns[name] = pa.DictionaryArray.from_arrays(column.places, pa.array(column.texts, pa.string()))
@@ -130,19 +133,19 @@ def read_sealed(path: Path, version: int, remedy: str) -> Sealed:
 
 
 def with_measured(path: Path, pair: Sealed) -> Sealed:
-    """The pair with what was measured, if that is not lost.
-
-    Raises Damaged.
-    """
+    """The pair with what was measured; where that file is damaged or of another content, with the reason in `lost`."""
     beside = measured_file(path)
     if not beside.exists():
         return pair
     harmless = "remove it: only measured times are lost"
-    table, about, digest = _read(beside, harmless)
-    measured = {name: table[name].to_numpy() for name in table.column_names}
+    try:
+        table, about, digest = _read(beside, harmless)
+        measured = {name: table[name].to_numpy() for name in table.column_names}
+    except Damaged as error:
+        return replace(pair, lost=str(error))
     whole = replace(pair, about=about, measured=measured)
     if whole.measured_digest != digest:
-        raise Damaged(f"{beside} was altered, or is that of another file; {harmless}")
+        return replace(pair, lost=f"{beside} was altered, or is that of another file; {harmless}")
     return whole
 
 

@@ -79,7 +79,8 @@ def verify(
     for path in sorted((folder / TRAINED).glob("*.parquet")):
         verdict.files += 1
         try:
-            trainings.read(path)
+            if lost := trainings.read(path).lost:
+                verdict.problems.append(lost)
         except DamagedTraining as error:
             verdict.problems.append(str(error))
     for path in sorted((folder / TRAINED).glob("*.safetensors")):
@@ -140,6 +141,8 @@ def _read_all(folder: Path, verdict: Verdict) -> Iterator[_Stored]:
         if again := seeds & set(range(unit.first, unit.last + 1)):
             verdict.problems.append(f"result file {unit.file} repeats {len(again)} seeds of another file")
         seeds |= set(range(unit.first, unit.last + 1))
+        if record.lost and record.lost not in verdict.problems:
+            verdict.problems.append(record.lost)
         verdict.files += 1
         verdict.runs += unit.runs
         yield _Stored(unit, header.digest, header.settings)

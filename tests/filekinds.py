@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from nasgauge.harness.records.packed import packed_file, packed_headers, unpacke
 from nasgauge.harness.records.packing import pack_folder
 from nasgauge.harness.records.recipes import RECIPES
 from nasgauge.harness.records.results import read_unit, references_of, settings_of
-from nasgauge.harness.records.steps import read_header
+from nasgauge.harness.records.steps import DamagedRecord, Record, read_header
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
 from nasgauge.searchers.tenas import SHIPPED, SearchFile
@@ -54,21 +54,35 @@ def kinds(folder: Path, toy: AccuracyTable, *, torch: bool) -> Mapping[str, Kind
     _curves().save(curves)
     found = {
         "unit": Kind(unit, lambda: repr((read_header(unit).searcher, vars(read_unit(unit).steps)))),
-        "measured": Kind(measured_file(unit), lambda: repr(vars(read_unit(unit).steps))),
+        "measured": Kind(measured_file(unit), lambda: repr(vars(_with_times(read_unit(unit)).steps))),
         "settings": Kind(one / "campaign.json", lambda: settings_of(one)),
         "reference": Kind(one / "reference.json", lambda: references_of(one)),
         "pack": Kind(
             packed_file(packed),
-            lambda: repr((packed_headers(packed_file(packed)), list(unpacked(packed_file(packed))))),
+            lambda: repr(
+                (packed_headers(packed_file(packed)), [*map(_with_times, unpacked(packed_file(packed)))])
+            ),
         ),
         "training": Kind(record, lambda: repr(trainings.read(record))),
-        "measured of a training": Kind(measured_file(record), lambda: repr(trainings.read(record))),
+        "measured of a training": Kind(
+            measured_file(record), lambda: repr(_with_times(trainings.read(record)))
+        ),
         "baseline": Kind(gate, lambda: baseline.load(gate)),
         "table": Kind(table, lambda: AccuracyTable.load(table).sha256),
         "curves": Kind(curves, lambda: _said(Curves.load(curves, whole=True))),
         "searches": Kind(searches, lambda: SearchFile.read(searches)),
     }
     return found | (_with_torch(folder) if torch else {})
+
+
+R = TypeVar("R", Record, trainings.TrainingRecord)
+
+
+def _with_times(record: R) -> R:
+    """The record, unless what was measured is lost, which `verify` reports."""
+    if record.lost:
+        raise DamagedRecord(record.lost)
+    return record
 
 
 def _with_torch(folder: Path) -> dict[str, Kind]:

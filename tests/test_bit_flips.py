@@ -20,7 +20,6 @@ NAMES = (
 REMEDIES = (
     "remove it",
     "restore",
-    "remove the folder",
     "run the campaign again",
     "import it again",
     "give",

@@ -86,7 +86,6 @@ def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
             f"is a copy of {FIRST}",
         ),
         (lambda folder: (folder / FIRST).write_bytes((folder / FIRST).read_bytes()[:-9]), "is damaged"),
-        (lambda folder: (folder / MEASURED / FIRST).write_bytes(b""), "only measured times are lost"),
     ],
 )
 def test_an_altered_result_file_is_named_and_left_out(
@@ -156,6 +155,32 @@ def test_measured_times_can_be_lost(copy: Path) -> None:
     assert load(copy).searchers == ["local", "random"]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("damage", ["of another file", "garbage", "cut"])
+def test_measured_times_that_do_not_fit_are_lost_and_stop_nothing(
+    damage: str, packed: bool, copy: Path, toy_file: Path, tmp_path: Path
+) -> None:
+    """As after a kill between the two files of a pair, of which what was measured is written first."""
+    place, other = copy / MEASURED / FIRST, copy / MEASURED / SECOND
+    if packed:
+        part = Path(shutil.copytree(copy, tmp_path / "part"))
+        (part / FIRST).unlink()
+        place, other = (folder / "packed" / MEASURED / "results.parquet" for folder in (copy, part))
+        assert [pack_folder(folder) for folder in (copy, part)] == [4, 3]
+    changed = {
+        "of another file": other.read_bytes(),
+        "garbage": b"x" * 900,
+        "cut": place.read_bytes()[:-9],
+    }
+    place.write_bytes(changed[damage])
+    assert campaign(copy, toy_file).missing() == []
+    (problem,) = verify(copy).problems
+    assert problem.endswith("remove it: only measured times are lost")
+    assert load(copy).notes == (problem,)
+    assert pack_folder(copy) == 4
+    assert verify(copy).problems == []
+
+
 # --- one campaign at a time
 
 HOLD = """
@@ -174,21 +199,24 @@ def test_a_second_campaign_is_refused_and_a_crash_leaves_no_lock(copy: Path, toy
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        partial = copy / f"{PARTIAL}of-the-other"
-        partial.write_bytes(b"half")
+        places = [Path(), Path("packed"), Path("packed", MEASURED), Path("trained")]
+        partials = [copy / place / f"{PARTIAL}of-the-other" for place in places]
+        for partial in partials:
+            partial.parent.mkdir(exist_ok=True)
+            partial.write_bytes(b"half")
         for _ in range(2):
             with pytest.raises(
                 FolderInUse, match=rf"by process {other.pid} on .*; wait until that has ended"
             ):
                 list(campaign(copy, toy_file, "evolution").run(workers=1))
-        assert partial.exists()
+        assert all(partial.exists() for partial in partials)
         (copy / HOLDER).unlink()
         with pytest.raises(FolderInUse, match="by another process"), locked(copy):
             pass
         other.send_signal(signal.SIGKILL)
         other.wait()
     assert len(list(campaign(copy, toy_file, "evolution").run(workers=1))) == 2
-    assert not partial.exists()
+    assert not any(partial.exists() for partial in partials)
 
 
 def test_of_two_campaigns_that_begin_at_once_one_is_refused(toy_file: Path, tmp_path: Path) -> None:

@@ -72,11 +72,13 @@ def load(folder: Path) -> Campaign:
     of_runs: dict[tuple[str, str], list[str]] = {}
     for key, records in _groups(folder, notes):  # one in memory at a time
         headers[key] = tuple(record.header for record in records)
+        lost = {record.lost: None for record in records if record.lost}
         parts, again = _distinct([record.steps for record in records])
         del records
         of_runs[key] = (
             [f"{_name(key)}: {again} seeds are in two files; the first file of each is used"] if again else []
         )
+        notes += [line for line in lost if line not in notes]
         if not parts:
             continue
         aligned = align(parts)

@@ -8,10 +8,12 @@ from typing import Final
 from nasgauge.data.atomic import PARTIAL, replacing
 from nasgauge.data.sealed import MEASURED
 from nasgauge.data.storage import MARK
+from nasgauge.harness.records.packed import PACKED
 from nasgauge.harness.records.results import (
     LOCK,
     REFERENCE_FILE,
     SETTINGS_FILE,
+    TRAINED,
     OtherCampaign,
     Reference,
     References,
@@ -152,8 +154,8 @@ def claim(folder: Path, settings: Settings, references: Mapping[str, Reference])
         grown = joined(found, settings)
         if grown != found:
             write_json(folder / SETTINGS_FILE, grown)
-    for place in (folder, folder / MEASURED):
-        for partial in place.glob(f"{PARTIAL}*"):
+    for place in (folder, folder / PACKED, folder / TRAINED):
+        for partial in (*place.glob(f"{PARTIAL}*"), *(place / MEASURED).glob(f"{PARTIAL}*")):
             partial.unlink(missing_ok=True)
 
 

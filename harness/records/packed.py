@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from nasgauge.data.atomic import replacing
 from nasgauge.data.sealed import measured_file
 from nasgauge.harness.records.steps import COLUMNS, DamagedRecord, Header, Record, Steps, digest_of
+from nasgauge.spaces.errors import reason
 
 PACKED: Final = "packed"
 FILE: Final = "results.parquet"
@@ -31,7 +31,9 @@ _GROUP: Final = 100_000
 _HEADER: Final = b"nasgauge-packed"
 _BYTES: Final = "bytes"
 """SHA-256 of the bytes of the file of results, in the header of what was measured."""
-_REMEDY: Final = "remove the folder and run the campaign again, which makes what is missing"
+_DAMAGE: Final = (OSError, KeyError, TypeError, AttributeError, ValueError, pa.ArrowException)
+"""What reading a damaged file may raise."""
+_REMEDY: Final = "remove it and run the campaign again, which makes what is missing"
 
 
 def packed_file(folder: Path) -> Path:
@@ -84,37 +86,34 @@ def packed_headers(path: Path) -> list[Header]:
 
     Raises DamagedRecord.
     """
-    beside = measured_file(path)
     try:
-        known = _content(pq.ParquetFile(beside))[_BYTES]
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):  # lost, with what was measured
-        return [record.header for record in unpacked(path)]
+        known = _content(pq.ParquetFile(measured_file(path)))[_BYTES]
+    except _DAMAGE:  # lost, with what was measured
+        known = ""
     if known != _sha256(path):
-        raise DamagedRecord(f"packed file {path} was altered; {_REMEDY}")
+        return [record.header for record in unpacked(path)]
     return [header for header, _ in _listed(path)[0]]
 
 
 def unpacked(path: Path) -> Iterator[Record]:
     """The records of a packed file, in its order; each is checked against its digest.
 
+    What was measured counts as lost where its file is damaged or belongs to another one.
+
     Raises DamagedRecord.
     """
     listed, file = _listed(path)
-    beside = measured_file(path)
-    measured = pq.ParquetFile(beside) if beside.is_file() else None
-    abouts = _units(measured) if measured else [{}] * len(listed)
-    rows, times = _Rows(file), _Rows(measured) if measured else None
-    for (entry, count), about in zip(listed, abouts, strict=True):
+    rows, beside = _Rows(file), _Beside(path, [header for header, _ in listed])
+    for place, (_, count) in enumerate(listed):
         try:
             found = rows.take(count)
-            timed = times.take(count) if times else {}
-            header = Header.model_validate({**entry.model_dump(), **about})
+            header, timed = beside.take(place, count)
             steps = _steps(header, found, timed)
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-            raise DamagedRecord(f"packed file {path} is damaged ({str(error)[:80]}); {_REMEDY}") from error
+        except _DAMAGE as error:
+            raise DamagedRecord(f"packed file {path} is damaged ({reason(error)[:80]}); {_REMEDY}") from error
         if digest_of(header, steps) != header.digest:
             raise DamagedRecord(f"packed file {path} was altered (see {header.searcher}); {_REMEDY}")
-        yield Record(header, steps)
+        yield Record(header, steps, beside.lost)
 
 
 def _tables(header: Header, steps: Steps) -> tuple[pa.Table, pa.Table]:
@@ -154,6 +153,41 @@ class _Rows:
         return {name: part[name].combine_chunks() for name in part.column_names}
 
 
+class _Beside:
+    """What was measured with the units of a packed file, handed out in their order; nothing once it is found to be lost."""
+
+    def __init__(self, path: Path, headers: list[Header]) -> None:
+        self._path, self.lost = measured_file(path), ""
+        self._headers, self._whole = headers, headers
+        self._rows: _Rows | None = None
+        if not self._path.exists():
+            return
+        try:
+            file = pq.ParquetFile(self._path)
+            if _content(file)[_BYTES] != _sha256(path):
+                raise ValueError("it is that of another file")
+            pairs = zip(headers, _units(file), strict=True)
+            self._whole = [Header.model_validate({**header.model_dump(), **about}) for header, about in pairs]
+            self._rows = _Rows(file)
+        except _DAMAGE as error:
+            self._lose(error)
+
+    def take(self, place: int, count: int) -> tuple[Header, Mapping[str, Any]]:
+        """The header of a unit with what was measured, and the measured columns of its rows."""
+        try:
+            timed = self._rows.take(count) if self._rows else {}
+            header = self._whole[place]
+            return header, {name: timed[name].to_numpy() for name in header.timed if name in timed}
+        except _DAMAGE as error:
+            self._lose(error)
+            return self._headers[place], {}
+
+    def _lose(self, error: Exception) -> None:
+        self._whole, self._rows = self._headers, None
+        why = f"{self._path} is damaged or of another file ({reason(error)[:80]})"
+        self.lost = f"{why}; remove it: only measured times are lost"
+
+
 def _steps(header: Header, found: Mapping[str, Any], timed: Mapping[str, Any]) -> Steps:
     codes: NDArray[np.int32] = np.asarray(found["cell"].indices, dtype=np.int32)
     different, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
@@ -164,7 +198,7 @@ def _steps(header: Header, found: Mapping[str, Any], timed: Mapping[str, Any]) -
     columns: dict[str, Any] = {"fidelity": np.zeros(len(codes), np.int32)} | {
         name: values.to_numpy(zero_copy_only=False) for name, values in found.items() if name in names
     }
-    columns |= {name: timed[name].to_numpy() if name in timed else unknown for name in header.timed}
+    columns |= {name: timed.get(name, unknown) for name in header.timed}
     return Steps(
         cell=np.argsort(order).astype(np.int32)[inverse],
         cells=tuple(texts),
@@ -180,8 +214,8 @@ def _listed(path: Path) -> tuple[list[tuple[Header, int]], pq.ParquetFile]:
         for unit in units:
             rows = unit.pop("rows")
             listed.append((Header.model_validate(unit), rows))
-    except (OSError, KeyError, TypeError, ValueError, ValidationError, pa.ArrowException) as error:
-        raise DamagedRecord(f"packed file {path} is damaged ({str(error)[:80]}); {_REMEDY}") from error
+    except _DAMAGE as error:
+        raise DamagedRecord(f"packed file {path} is damaged ({reason(error)[:80]}); {_REMEDY}") from error
     return listed, file
 
 

@@ -172,6 +172,8 @@ class Record:
 
     header: Header
     steps: Steps
+    lost: str = ""
+    """Why the file of what was measured was not used; empty if it was, or if there is none."""
 
 
 def gather(runs: Iterable[tuple[int, Sequence[Step[C]]]]) -> Steps:
@@ -255,7 +257,7 @@ def _pair(header: Header, steps: Steps) -> Sealed:
 def read(path: Path, check: Callable[[Header], None] = lambda _header: None) -> Record:
     """Read a result file and what was measured, and verify both digests.
 
-    Without the file of what was measured, measured columns are NaN. `check` may raise DamagedRecord of a header.
+    Without a file of what was measured that fits, measured columns are NaN. `check` may raise DamagedRecord of a header.
 
     Raises DamagedRecord.
 
@@ -280,7 +282,7 @@ remove it and run the campaign again, which runs only the missing units
         raise DamagedRecord(f"result file {error}") from error
     except (KeyError, ValidationError) as error:
         raise DamagedRecord(f"result file {path} is damaged (it holds something else); {_REMEDY}") from error
-    return Record(header, steps)
+    return Record(header, steps, pair.lost)
 
 
 def read_header(path: Path, check: Callable[[Header], None] = lambda _header: None) -> Header:

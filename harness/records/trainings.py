@@ -122,6 +122,8 @@ class TrainingRecord:
 
     header: TrainingHeader
     epochs: tuple[Epoch, ...]
+    lost: str = ""
+    """Why the file of what was measured was not used; empty if it was, or if there is none."""
 
     @property
     def finished(self) -> bool:
@@ -159,7 +161,7 @@ def write(path: Path, header: TrainingHeader, epochs: Sequence[Epoch]) -> None:
 
 
 def read(path: Path) -> TrainingRecord:
-    """Read a training record and verify its digest; without the file of what was measured, that is NaN.
+    """Read a training record and verify its digest; without a file of what was measured that fits, that is NaN.
 
     Raises DamagedTraining.
 
@@ -184,4 +186,4 @@ remove it to train this cell again
     epochs = tuple(Epoch(**{**row, "epoch": int(row["epoch"])}) for row in rows)
     if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
         raise DamagedTraining(f"{path} lacks an epoch; {remedy}")
-    return TrainingRecord(header, epochs)
+    return TrainingRecord(header, epochs, pair.lost)
