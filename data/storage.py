@@ -104,14 +104,6 @@ class Store:
             }
         return {name: size for name, size in sizes.items() if _is_plain(name)}
 
-    def has(self, name: str) -> bool:
-        """Whether there is such a file, here or at the URL."""
-        if not self.url:
-            return (self.folder / name).exists()
-        with self._explained("read") as (fs, root):
-            fs.invalidate_cache()
-            return bool(fs.exists(f"{root}/{name}"))
-
     def bring(self, *names: str) -> None:
         """Copy to the folder what it lacks of these files, given by path; by default all but checkpoints and weights.
 

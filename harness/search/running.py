@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from nasgauge.harness.engines import Engine, Lost
 from nasgauge.harness.records.results import OWN_TABLE, Settings, Unit
+from nasgauge.harness.records.steps import read_header
 from nasgauge.harness.search.failures import HANGS, Failure, UnitsFailed
 from nasgauge.harness.search.schedule import Kind, Schedule
 from nasgauge.harness.search.specs import Spec
@@ -40,6 +41,13 @@ def _run_some(place: Place, settings: Settings, jobs: Sequence[Job]) -> list[_Do
     return done
 
 
+def _is_made(place: Place, settings: Settings, unit: Unit) -> bool:
+    """Whether a unit has its file; one of a smaller budget has the same name."""
+    place.store.bring(unit.file)
+    path = place.store.folder / unit.file
+    return path.exists() and read_header(path).budget == settings.budget
+
+
 def all_that_finish(
     engine: Engine, place: Place, settings: Settings, jobs: Iterable[tuple[Kind, Job]]
 ) -> Iterator[Unit]:
@@ -56,18 +64,20 @@ def all_that_finish(
                 ended = True
                 done = [
                     # those before the one that ended the process have their files
-                    _Done(unit if place.store.has(unit.file) else Failure(unit, done.reason), 0.0)
+                    _Done(unit if _is_made(place, settings, unit) else Failure(unit, done.reason), 0.0)
                     for unit, _ in task
                 ]
             else:
                 schedule.took(kind, len(done), sum(seconds for _, seconds in done))
-            for result, _ in done:
-                if isinstance(result, Unit):
-                    kept += result.runs
-                    yield result
-                else:
+            for (unit, _), (result, _) in zip(task, done, strict=True):
+                made = unit.runs
+                if isinstance(result, Failure):
+                    made = result.unit.first - unit.first  # those before the seed that failed
                     failures.append(result)
                     ended = ended or HANGS in result.reason
+                if made:
+                    kept += made
+                    yield replace(unit, last=unit.first + made - 1)
             if ended:
                 failures += [Failure(unit, "not tried again") for unit, _ in schedule.drop(kind.searcher)]
     if failures:
