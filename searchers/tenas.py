@@ -272,6 +272,11 @@ class TENAS(Generic[C]):
         operations = Cell.parse(self.search.cell).ops
         return [self.space.decide(tuple(OPERATIONS.index(operation) for operation in operations))]
 
+    @property
+    def absent(self) -> bool:
+        """Whether no search has the seed of this run."""
+        return self.search is None
+
     def tell(self, cell: C, accuracy: float) -> None:
         """Ignore the accuracy: the search is over."""
 

@@ -159,6 +159,66 @@ class AsksNothing(Random):
         return []
 
 
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class RaisesUnprintable(Random):
+    def ask(self) -> list[Cell]:
+        raise Unprintable
+
+
+class Panics(Random):
+    """As a Rust extension whose panic is no Exception."""
+
+    class Panic(BaseException):
+        pass
+
+    def ask(self) -> list[Cell]:
+        raise self.Panic("index out of bounds")
+
+
+class ChargesNaN(Random):
+    search_seconds = float("nan")
+
+
+class NeedsMoreLater(Random):
+    least = 0
+
+    def __init__(self, space: NB201, rng: np.random.Generator) -> None:
+        super().__init__(space, rng)
+        type(self).made += 1
+        self.least = 100 * (self.made > 3)
+
+    made = 0
+
+
+class RaisesForFive(Random):
+    """Raises in the run of seed 5."""
+
+    def __init__(self, space: NB201, rng: np.random.Generator) -> None:
+        super().__init__(space, rng)
+        self.seed = getattr(rng.bit_generator.seed_seq, "entropy", None)
+
+    def ask(self) -> list[Cell]:
+        if self.seed == 5:
+            raise RuntimeError("five")
+        return super().ask()
+
+
+class DiesAtThirteen(Random):
+    """Ends its process at its thirteenth question."""
+
+    asked = 0
+
+    def ask(self) -> list[Cell]:
+        self.asked += 1
+        if self.asked > 12:
+            os._exit(7)
+        return super().ask()
+
+
 class Hangs(Random):
     def tell(self, cell: Cell, accuracy: float) -> None:
         while True:

@@ -18,6 +18,7 @@ from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.failures import SearcherFailed, UnitsFailed
 from nasgauge.harness.search.runner import Budget
 from nasgauge.harness.search.specs import Searchable, Spec
+from nasgauge.verification import verify
 
 NASGAUGE = (sys.executable, "-c", "from nasgauge.cli import main; main()")
 HERE = Path(__file__).parent
@@ -51,6 +52,10 @@ def run(made: Campaign, *, workers: int = 2, time_limit: float = 60.0) -> UnitsF
         ("AsksEmptyIterator", "ask returned something without cells that is not empty"),
         ("RecommendsOthers", "which the run has not evaluated"),
         ("ChargesBackwards", "search_seconds shrank by 10"),
+        ("ChargesNaN", "search_seconds grew by nan; it is the sum so far, a finite number"),
+        ("AsksNothing", "the first ask returned no cell, so the run has no query"),
+        ("Panics", r"Panic: index out of bounds \(planted.py"),
+        ("RaisesUnprintable", r"Unprintable: its text cannot be shown \(planted.py"),
     ],
 )
 def test_what_a_searcher_does_wrong_is_told_and_others_go_on(
@@ -85,6 +90,33 @@ def test_a_searcher_that_hangs_or_dies_stops_nothing_else(
     assert sum(failure.unit.runs for failure in error.failures) == 60
     assert reason in error.failures[0].reason
     assert [unit.searcher for unit in made.missing()] == [f"planted:{name}"] * 6
+
+
+def test_the_runs_before_a_failing_one_are_kept(toy_file: Path, tmp_path: Path) -> None:
+    made = campaign(tmp_path, toy_file, "planted:RaisesForFive", seeds=10)
+    error = run(made, workers=1)
+    assert str(error).startswith("5 runs failed, 5 others were made and are kept")
+    assert [(unit.first, unit.last) for unit in made.missing()] == [(5, 9)]
+    assert verify(tmp_path).runs == 5
+
+
+def test_a_budget_that_a_later_run_finds_too_small_is_its_own_failure(toy_file: Path, tmp_path: Path) -> None:
+    made = campaign(tmp_path, toy_file, "planted:NeedsMoreLater", "random", seeds=10)
+    error = run(made, workers=1)
+    assert "20 queries is less than the 100 queries" in error.failures[0].reason
+    assert "random" in load(tmp_path).searchers
+
+
+def test_a_file_of_a_smaller_budget_is_no_result_of_a_process_that_died(
+    toy_file: Path, tmp_path: Path
+) -> None:
+    def made(budget: int) -> Campaign:
+        rules = Rules(budget=Budget(budget))
+        return Campaign.on_table(tmp_path, ["planted:DiesAtThirteen"], toy_file, seeds=2, rules=rules)
+
+    list(made(10).run(workers=2))
+    error = run(made(20))
+    assert [failure.unit.runs for failure in error.failures] == [2]
 
 
 def test_memory_that_a_searcher_takes_is_its_own_failure(toy_file: Path, tmp_path: Path) -> None:

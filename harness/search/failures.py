@@ -68,7 +68,11 @@ def reason_of(error: BaseException, searcher: Callable[..., object]) -> str:
     """
     if isinstance(error, NasgaugeError) and error.__cause__ is not None:
         error = error.__cause__
-    what = str(error) if isinstance(error, NasgaugeError | Hangs) else f"{type(error).__name__}: {error}"
+    try:
+        said = str(error)
+    except Exception:  # of its own `__str__`
+        said = "its text cannot be shown"
+    what = said if isinstance(error, NasgaugeError | Hangs) else f"{type(error).__name__}: {said}"
     return f"{' '.join(what.split())}{_place(error, searcher)}"
 
 

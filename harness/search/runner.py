@@ -26,7 +26,7 @@ STALL: Final = 10_000
 class Searcher(Protocol[C]):
     """An algorithm that chooses cells.
 
-    Three more attributes are optional:
+    Four more attributes are optional:
 
     - `recommend()` returns the evaluated cell that the searcher recommends, or None for the incumbent, the
       evaluated cell with the best search metric. It is called after every evaluation.
@@ -35,6 +35,8 @@ class Searcher(Protocol[C]):
       searcher whose own work is a relevant part of the cost, as measuring cells without training is. The runner
       charges what is new in it on the seconds clock, together with the next charged query. Other searchers'
       measured time is recorded (`Step.overhead`) and not charged.
+    - `absent` is True of a searcher that may ask for nothing at all, as beyond its stored searches. The run is then
+      absent; otherwise it is reported as failed.
     """
 
     def ask(self) -> Sequence[C]:
@@ -55,7 +57,7 @@ class Oracle(Protocol[C_contra]):
 
 
 class InvalidQuery(NasgaugeError, TypeError):
-    """An answer of a searcher that is no list of cells, or seconds of a search that shrink."""
+    """An answer of a searcher that is no list of cells, or seconds of a search that shrink or are no number."""
 
 
 class InvalidBudget(NasgaugeError, ValueError):
@@ -130,7 +132,8 @@ def run(
     (`search_seconds` of the searcher).
 
     Raises InvalidBudget if the oracle has no costs on the budget's clock, if the budget is below the searcher's
-    `least`, or if it does not pay for one query; InvalidQuery if `ask` returns no list of cells.
+    `least`, or if it does not pay for one query; InvalidQuery if `ask` returns no list of cells, or
+    `search_seconds` shrinks or is not finite.
     """
     seen: dict[str, Evaluation] | None = {} if repeats == "free" else None
     structure: Callable[[C], str] = canonical or str
@@ -156,13 +159,13 @@ def run(
             charged = seen is None or text not in seen
             if charged:
                 own = getattr(searcher, "search_seconds", 0.0) - booked
+                if not 0 <= own < math.inf:
+                    raise InvalidQuery(_about_seconds(own))
                 if spent + (own if budget.clock == "seconds" else 0.0) > last:
                     return
                 evaluation = oracle.evaluate(cell)
                 if seen is not None:
                     seen[text] = evaluation
-                if own < 0:
-                    raise InvalidQuery(f"search_seconds shrank by {-own:g}; it is the sum so far")
                 if own:
                     evaluation = evaluation._replace(seconds=evaluation.seconds + own)
                     booked += own
@@ -187,6 +190,11 @@ def run(
             raise InvalidQuery(
                 "ask returned something without cells that is not empty; return a list of cells"
             )
+
+
+def _about_seconds(own: float) -> str:
+    what = f"shrank by {-own:g}" if -math.inf < own < 0 else f"grew by {own:g}"
+    return f"search_seconds {what}; it is the sum so far, a finite number"
 
 
 def check_least(searcher: Searcher[C], budget: Budget, name: str = "this searcher") -> None:

@@ -19,10 +19,10 @@ from nasgauge.data.tables import AccuracyTable, DamagedTable
 from nasgauge.harness.records.results import Settings, Unit
 from nasgauge.harness.records.steps import Evaluation, Header, Step, gather, write
 from nasgauge.harness.records.todo import remove
-from nasgauge.harness.search.failures import Failure, Hangs, reason_of, time_limit
+from nasgauge.harness.search.failures import Failure, SearcherFailed, reason_of, time_limit
 from nasgauge.harness.search.fidelities import Ladder
 from nasgauge.harness.search.oracle import SearchMetric, Table, rank_of
-from nasgauge.harness.search.runner import Budget, InvalidBudget, Oracle, run
+from nasgauge.harness.search.runner import Budget, Oracle, run
 from nasgauge.harness.search.specs import Spec, open_space
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.fidelities import At
@@ -52,9 +52,10 @@ class Place:
 def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit | Failure:
     """Run one unit and write its file; where it takes longer than `LONGEST`, what is done is written meanwhile.
 
-    A searcher that raises, exits or hangs is a Failure, and nothing more is written.
+    A searcher that raises, exits, hangs or makes no query is a Failure of the seeds from there on; the runs before are
+    written.
 
-    Raises DamagedTable if the table, or what is trained on, is not the campaign's, and InvalidBudget.
+    Raises DamagedTable if the table, or what is trained on, is not the campaign's.
     """
     start = time.perf_counter()
     evaluator = (
@@ -75,19 +76,20 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
     before: Path | None = None
     done: list[tuple[int, list[Step[Any]]]] = []
     runs, clock = _runs(place, settings, unit, spec, evaluator), start
+    failure: Failure | None = None
     for seed in range(unit.first, unit.last + 1):
         try:
-            done.append(next(runs))
-            cells = gather(done[-1:]).cells  # which checks what the run recommends
-            if settings.training is None:
-                for text in cells:
-                    Cell.parse(text)  # the cells may be forged
-        except (InvalidBudget, KeyboardInterrupt):
+            done.append(_checked(next(runs), settings))
+        except KeyboardInterrupt:
             raise
-        except (Exception, SystemExit, Hangs) as error:
-            return Failure(replace(unit, first=seed), reason_of(error, spec.factory))
-        if seed < unit.last and time.perf_counter() - clock < LONGEST:
+        except BaseException as error:  # a searcher may raise anything
+            failure = Failure(replace(unit, first=seed), reason_of(error, spec.factory))
+        last = unit.first + len(done) - 1
+        if failure is None and seed < unit.last and time.perf_counter() - clock < LONGEST:
             continue
+        path = place.store.folder / replace(unit, last=last).file
+        if not done or path == before:
+            break
         header = Header.model_validate(
             dict(place.provenance)
             | dict(evaluator.header)
@@ -97,19 +99,29 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
                 "settings": spec.settings(),
                 "budget": settings.budget,
                 "repeats": settings.repeats,
-                "seeds": (unit.first, seed),
+                "seeds": (unit.first, last),
                 "host": platform.node(),
                 "elapsed": time.perf_counter() - start,
             }
         )
-        path = place.store.folder / replace(unit, last=seed).file
         write(path, header, gather(done))
         place.store.keep(measured_file(path), path)
         if before is not None:  # the longer file holds its runs
             remove(before)
             place.store.keep(before, measured_file(before))
         before, clock = path, time.perf_counter()
-    return unit
+        if failure is not None:
+            break
+    return failure or unit
+
+
+def _checked(run: tuple[int, list[Step[Any]]], settings: Settings) -> tuple[int, list[Step[Any]]]:
+    """A run whose steps can be written."""
+    cells = gather([run]).cells  # which checks what the run recommends
+    if settings.training is None:
+        for text in cells:
+            Cell.parse(text)  # the cells may be forged
+    return run
 
 
 def _runs(
@@ -140,6 +152,14 @@ def _runs(
             )
             for step in run(searcher, oracle, budget, repeats=settings.repeats, canonical=structure):
                 steps.append(step)
+        # another budget may not pay for the first query, and a constraint may allow no cell
+        if (
+            not steps
+            and budget.clock == "queries"
+            and not spec.aims
+            and not getattr(searcher, "absent", False)
+        ):
+            raise SearcherFailed("the first ask returned no cell, so the run has no query")
         yield seed, steps
 
 
