@@ -1,8 +1,8 @@
-"""A results folder whose files are kept at a URL: a path, `s3://bucket/path`, `gs://bucket/path` or `memory://path`.
+"""A results folder whose files are kept at a URL: a path, `s3://bucket/path` or `gs://bucket/path`.
 
 The folder on this machine is a copy of what is at the URL. Processes on other machines write there, so no file
 system need be shared. A file appears whole or not at all: object stores promise that of a put, and a file on a
-disk is renamed when it is complete.
+disk is renamed when it is complete. `memory://path` is the memory of one process, for tests.
 """
 
 import json
@@ -23,12 +23,15 @@ from typing import Any, Final, Self
 from uuid import uuid4
 
 from nasgauge.data.atomic import replacing
+from nasgauge.spaces.checksums import checksum
 from nasgauge.spaces.errors import NasgaugeError, missing, reason
 
 SCHEMES: Final = {"file": "fsspec", "memory": "fsspec", "s3": "s3fs", "gs": "gcsfs"}
 """Schemes whose files appear whole, with the package of each."""
 MARK: Final = ".storage"
 """File of a folder that holds the URL that it is a copy of."""
+BROUGHT: Final = f"{MARK}-files"
+"""File of a folder that says of each file that was copied from the URL which version of it that was."""
 LEASE: Final = ".lease"
 """File at the URL that says which process writes there."""
 BEAT: Final = 20.0
@@ -36,6 +39,7 @@ BEAT: Final = 20.0
 STALE: Final = 6 * BEAT
 """Seconds after which a lease that was not renewed has ended."""
 _LARGE: Final = ".safetensors"
+_RESULT: Final = ".parquet"
 
 
 class StorageFailed(NasgaugeError, OSError):
@@ -73,15 +77,13 @@ class Store:
         >>> Store.of(Path("results"), "ftp://host/x")
         Traceback (most recent call last):
         ...
-        nasgauge.data.storage.StorageFailed: storage ftp://host/x has an unknown scheme; give a path, memory://, s3:// or gs://
+        nasgauge.data.storage.StorageFailed: storage ftp://host/x has an unknown scheme; give a path, s3:// or gs://
         """
         scheme, colon, rest = url.partition("://")
         if not colon:
             return cls(folder, f"file://{Path(url).expanduser().absolute()}" if url else "")
         if scheme not in SCHEMES:
-            raise StorageFailed(
-                f"storage {url} has an unknown scheme; give a path, memory://, s3:// or gs://"
-            )
+            raise StorageFailed(f"storage {url} has an unknown scheme; give a path, s3:// or gs://")
         if not rest.strip("/"):
             raise StorageFailed(f"storage {url} names no place; give one, as in {scheme}://bucket/results")
         for package in ("fsspec", SCHEMES[scheme]):
@@ -89,41 +91,59 @@ class Store:
                 raise missing(package)
         return cls(folder, url.rstrip("/"))
 
-    def names(self) -> dict[str, int]:
-        """Files at the URL, by their path from there, with their sizes in bytes; hidden ones are left out."""
+    def names(self) -> dict[str, str]:
+        """Files at the URL, by their path from there, each with a text that is another once it is written again."""
         if not self.url:
             return {}
         with self._explained("read") as (fs, root):
             fs.invalidate_cache()
             found = fs.find(root, detail=True)
-            prefix = f"{root.rstrip('/')}/"
-            sizes = {
-                name.removeprefix(prefix): int(about["size"])
-                for name, about in found.items()
-                if name.startswith(prefix)
-            }
-        return {name: size for name, size in sizes.items() if _is_plain(name)}
+        prefix = f"{root.rstrip('/')}/"
+        versions = {
+            name.removeprefix(prefix): repr(sorted((key, str(value)) for key, value in about.items()))
+            for name, about in found.items()
+            if name.startswith(prefix)
+        }
+        return {name: checksum({"about": about}) for name, about in versions.items() if _is_plain(name)}
 
     def bring(self, *names: str) -> None:
         """Copy to the folder what it lacks of these files, given by path; by default all but checkpoints and weights.
+
+        By default, too, result files that came from the URL and are no longer there are removed.
 
         Raises StorageFailed, also if the folder is no copy of what is at the URL.
         """
         if not self.url:
             return
         self.check()
-        there = self.names()
+        there, here = self.names(), self._brought()
+        before = dict(here)
         wanted = set(names) if names else {name for name in there if not name.endswith(_LARGE)}
         for name in sorted(wanted & there.keys(), key=lambda name: (name.endswith(".json"), name)):
             path = self.folder / name
-            known = path.stat().st_size if path.is_file() else -1
-            if known == there[name] and not name.endswith(".json"):
+            if path.is_file() and here.get(name) == there[name] and not name.endswith(".json"):
                 continue
             self.mark()
             with self._explained("read") as (fs, root):
                 content: bytes = fs.cat_file(f"{root}/{name}")
             with replacing(path) as file:
                 file.write(content)
+            here[name] = there[name]
+        if there and not names:
+            for name in here.keys() - there.keys():
+                if name.endswith(_RESULT):
+                    (self.folder / name).unlink(missing_ok=True)
+                del here[name]
+        if here != before:
+            with replacing(self.folder / BROUGHT) as file:
+                file.write(json.dumps(here).encode())
+
+    def _brought(self) -> dict[str, str]:
+        try:
+            known = json.loads((self.folder / BROUGHT).read_bytes())
+        except (OSError, ValueError):  # none, or cut: all is copied again
+            return {}
+        return known if isinstance(known, dict) else {}
 
     def keep(self, *paths: Path) -> None:
         """Copy files of the folder to the URL; what is not here is removed there.
@@ -137,8 +157,15 @@ class Store:
             else:
                 self._remove(name)
 
-    def check(self) -> None:
-        """Raise StorageFailed if the folder belongs to other storage, or holds files that came from none."""
+    def check(self, *, shared: bool = False) -> None:
+        """Raise StorageFailed if the folder belongs to other storage, or holds files that came from none.
+
+        Also if the storage is `shared` by several processes, and cannot be.
+        """
+        if shared and self.url.startswith("memory:"):
+            raise StorageFailed(
+                f"storage {self.url} is the memory of one process; give --workers 1, or a path, s3:// or gs://"
+            )
         mark = self.folder / MARK
         other = mark.read_text(encoding="utf-8") if mark.is_file() else ""
         if other == self.url:

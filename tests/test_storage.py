@@ -160,6 +160,36 @@ def test_a_damaged_file_there_is_named(url: str, toy_file: Path, tmp_path: Path)
         campaign(tmp_path / "there", toy_file, url, seeds=30).missing()
 
 
+def test_a_copy_follows_what_is_there(url: str, tmp_path: Path) -> None:
+    """Files that were written again with the same size, and files that were removed."""
+    there, copy = (Store.of(tmp_path / name, url) for name in ("there", "copy"))
+    names = ("a.parquet", "b.parquet", f"{MEASURED}/b.parquet")
+    for name in names:
+        (there.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (there.folder / name).write_bytes(b"one")
+    there.keep(*(there.folder / name for name in names))
+    copy.bring()
+    (copy.folder / "own.parquet").write_bytes(b"own")
+    written = (copy.folder / "b.parquet").stat().st_mtime_ns
+    (there.folder / "a.parquet").write_bytes(b"two")
+    there.keep(there.folder / "a.parquet")
+    copy.bring()
+    assert (copy.folder / "a.parquet").read_bytes() == b"two"
+    assert (copy.folder / "b.parquet").stat().st_mtime_ns == written
+    for name in names[1:]:
+        (there.folder / name).unlink()
+    there.keep(*(there.folder / name for name in names))
+    copy.bring()
+    assert {path.name for path in copy.folder.rglob("*.parquet")} == {"a.parquet", "own.parquet"}
+
+
+def test_the_memory_of_a_process_is_no_storage_of_several(toy_file: Path, tmp_path: Path) -> None:
+    made = campaign(tmp_path / "here", toy_file, f"memory://{uuid4().hex}")
+    with pytest.raises(StorageFailed, match="is the memory of one process; give --workers 1, or a path"):
+        list(made.run(workers=2))
+    assert not (tmp_path / "here").exists()
+
+
 def test_names_from_there_are_not_paths(url: str, toy_file: Path, tmp_path: Path) -> None:
     list(campaign(tmp_path / "here", toy_file, url).run(workers=1))
     store = Store.of(tmp_path / "inner" / "there", url)
@@ -244,7 +274,7 @@ def test_two_that_begin_at_once_end_with_the_same_bytes(bucket: str, toy_file: P
     [
         (
             "ftp://host/x",
-            "storage ftp://host/x has an unknown scheme; give a path, memory://, s3:// or gs://",
+            "storage ftp://host/x has an unknown scheme; give a path, s3:// or gs://",
         ),
         ("s3://", "storage s3:// names no place"),
         ("s3://nobody-s-bucket/x", "cannot be"),

@@ -254,10 +254,10 @@ class Campaign:
         all others are run, and then UnitsFailed is raised. With `workers=1` searchers run in this process, and
         can end it.
 
-        Raises UnitsFailed, FolderInUse, OtherCampaign, DamagedRecord, DamagedTable, InvalidBudget.
+        Raises UnitsFailed, FolderInUse, OtherCampaign, DamagedRecord, DamagedTable, StorageFailed.
         """
         engine = engine or Local(workers, memory=self.settings.training is None)
-        self.store.check()
+        self.store.check(shared=not (isinstance(engine, Local) and engine.workers == 1))
         with locked(self.folder), self.store.held() as still_held:
             for unit in self._run(todo, engine, time_limit):
                 yield unit
