@@ -15,7 +15,7 @@ from nasgauge.analysis.results.campaign import load
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.packing import pack_folder
 from nasgauge.harness.records.results import OtherCampaign, Settings, records_of, references_of, settings_of
-from nasgauge.harness.records.steps import read
+from nasgauge.harness.records.steps import Steps, read, write
 from nasgauge.harness.search import units
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.failures import UnitsFailed
@@ -24,6 +24,7 @@ from nasgauge.harness.search.specs import Searchable
 from nasgauge.merging import merge
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
+from nasgauge.verification import verify
 
 
 class Slow:
@@ -59,6 +60,18 @@ class Stopped(Slow):
             raise KeyboardInterrupt
 
 
+class Brief(Slow):
+    """Asks once."""
+
+    asked = False
+
+    def ask(self) -> list[Cell]:
+        if self.asked:
+            return []
+        self.asked = True
+        return super().ask()
+
+
 class Patient(Slow):
     """Needs eight queries."""
 
@@ -79,7 +92,7 @@ def test_a_larger_budget_runs_the_same_searches_further(toy_file: Path, tmp_path
     said = grown.again(todo)
     assert said.startswith("the budget grows from 20 queries to 30 queries: runs are made again")
     before = {path.name: read(path).steps for path in (tmp_path / "grown").glob("*.parquet")}
-    list(grown.run(todo, workers=1))
+    list(grown.run(workers=1))
     list(campaign_in(tmp_path / "whole", toy_file, seeds=12, budget=30).run(workers=1))
     assert digests(tmp_path / "grown") == digests(tmp_path / "whole")
     assert settings_of(tmp_path / "grown") == settings_of(tmp_path / "whole")
@@ -88,6 +101,37 @@ def test_a_larger_budget_runs_the_same_searches_further(toy_file: Path, tmp_path
         assert np.array_equal(now.validation[now.query <= 20], steps.validation)
     assert grown.missing() == []
     assert grown.again([]) == ""
+
+
+def test_what_is_missing_is_found_once_the_folder_is_held(toy_file: Path, tmp_path: Path) -> None:
+    first, second = (on_toy(tmp_path, toy_file, ["random"], 5, seeds) for seeds in (15, 20))
+    assert len(second.missing()) == 2
+    list(first.run(workers=1))
+    assert [(unit.first, unit.last) for unit in second.run(workers=1)] == [(15, 19)]
+    assert verify(tmp_path).problems == []
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_that_a_killed_process_did_not_remove_are_removed(
+    packed: bool, toy_file: Path, tmp_path: Path
+) -> None:
+    made = on_toy(tmp_path, toy_file, ["random"], 5, 4)
+    list(made.run(workers=1))
+    name = "random@toy@00000-00003.parquet"
+    record = read(tmp_path / name)
+    if packed:
+        pack_folder(tmp_path)
+        write(tmp_path / name, record.header, record.steps)
+    else:
+        rows = record.steps.seed <= 1
+        kept = {key: values if key == "cells" else values[rows] for key, values in vars(record.steps).items()}
+        half = record.header.model_copy(update={"seeds": (0, 1)})
+        write(tmp_path / "random@toy@00000-00001.parquet", half, Steps(**kept))
+    assert len(verify(tmp_path).problems) == 1
+    list(made.run(workers=1))
+    assert verify(tmp_path).problems == []
+    assert load(tmp_path).runs["toy", "random"].seeds.tolist() == [0, 1, 2, 3]
+    assert [path.name for path in tmp_path.glob("*.parquet")] == ([] if packed else [name])
 
 
 def test_runs_of_a_smaller_budget_are_left_out_until_they_are_run_again(
@@ -112,9 +156,9 @@ def test_runs_of_a_smaller_budget_are_left_out_until_they_are_run_again(
 def test_a_budget_beyond_the_reference_s_random_curve_makes_a_longer_one(
     toy_file: Path, tmp_path: Path
 ) -> None:
-    list(on_toy(tmp_path, toy_file, ["random"], 5).run([], workers=1))
+    list(on_toy(tmp_path, toy_file, [Brief], 5).run(workers=1))
     assert references_of(tmp_path)["toy"].random.queries[-1] == 100_000
-    list(on_toy(tmp_path, toy_file, ["random"], 200_000).run([], workers=1))
+    list(on_toy(tmp_path, toy_file, [Brief], 200_000).run(workers=1))
     assert references_of(tmp_path)["toy"].random.queries[-1] == 200_000
 
 

@@ -7,19 +7,22 @@ from nasgauge.harness.records.lock import locked
 from nasgauge.harness.records.packed import PACKED, pack, packed_file
 from nasgauge.harness.records.results import each_record, settings_of
 from nasgauge.harness.records.steps import DamagedRecord, Record
-from nasgauge.harness.records.todo import remove
+from nasgauge.harness.records.todo import remove, superseded
 
 
 def pack_folder(folder: Path) -> int:
     """Put all result files of a folder into `DIR/packed`, beside what was packed before; returns how many units it has.
 
     A file is removed once the packed one is whole and on disk. Nothing is packed where a file is damaged or
-    belongs to another campaign. A run that is in two files is packed twice, and counted once.
+    belongs to another campaign. A file whose runs are all in another one is removed; a run that still is in two files is
+    packed twice, and counted once.
 
     Raises OtherCampaign, FolderInUse, DamagedRecord.
     """
-    settings_of(folder)
+    settings = settings_of(folder)
     with locked(folder):
+        for path in superseded(folder, settings.budget):
+            remove(path)
         problems: list[str] = []
         files: list[Path] = []
 

@@ -1,14 +1,13 @@
 """What a results folder lacks, and what of it is superseded."""
 
-import glob
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 from nasgauge.data.sealed import measured_file
+from nasgauge.harness.records.packed import PACKED
 from nasgauge.harness.records.results import OtherCampaign, Settings, Unit, headers_of, plan, unit_of
-from nasgauge.harness.records.steps import read_header
 
 
 def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]) -> list[Unit]:
@@ -42,17 +41,27 @@ def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[st
     return todo
 
 
-def shorter(folder: Path, settings: Settings, searchers: Iterable[str]) -> list[Path]:
-    """Result files of another budget whose seeds all were run with that of `settings` since."""
-    found = []
-    for prefix in {unit.prefix for unit in plan(settings, searchers)}:
-        paths = sorted(folder.glob(f"{glob.escape(prefix)}*.parquet"))
-        headers = {path: read_header(path) for path in paths}
-        seeds = {path: range(header.seeds[0], header.seeds[1] + 1) for path, header in headers.items()}
-        short = [path for path, header in headers.items() if header.budget != settings.budget]
-        done = {seed for path in paths if path not in short for seed in seeds[path]}
-        found += [path for path in short if done.issuperset(seeds[path])]
-    return found
+def superseded(folder: Path, budget: str) -> list[Path]:
+    """Result files whose seeds all are in others of their searcher and dataset: of a smaller budget, run again since with
+    `budget`; or in one other file, left by a process that was killed before it removed them.
+
+    Raises DamagedRecord.
+    """
+    files: dict[tuple[str, ...], list[tuple[int, int, bool, Path]]] = {}
+    for path, header in headers_of(folder):
+        key = header.searcher, header.dataset, header.table_sha256, header.curves_sha256, header.budget
+        (first, last), loose = header.seeds, path.parent.name != PACKED
+        files.setdefault(key, []).append((first, -last, loose, path))
+    old: list[Path] = []
+    for (*who, own), found in files.items():
+        again = {seed for first, last, *_ in files.get((*who, budget), ()) for seed in range(first, 1 - last)}
+        reach = -1  # the last seed of those that begin before
+        for first, last, loose, path in sorted(found):
+            run_again = own != budget and again.issuperset(range(first, 1 - last))
+            if loose and (run_again or -last <= reach):
+                old.append(path)
+            reach = max(reach, -last)
+    return old
 
 
 def remove(path: Path) -> None:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nasgauge.data.sealed import measured_file
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.storage import Store
 from nasgauge.data.tables import AccuracyTable
@@ -29,7 +30,7 @@ from nasgauge.harness.records.results import (
     plan,
     settings_of,
 )
-from nasgauge.harness.records.todo import missing, remove, shorter
+from nasgauge.harness.records.todo import missing, remove, superseded
 from nasgauge.harness.search.failures import TIME_LIMIT
 from nasgauge.harness.search.fidelities import Ladder
 from nasgauge.harness.search.notes import about_table, beyond, opens_by_name
@@ -238,17 +239,12 @@ class Campaign:
         )
 
     def run(
-        self,
-        todo: Sequence[Unit] | None = None,
-        *,
-        workers: int = -1,
-        engine: Engine | None = None,
-        time_limit: float = TIME_LIMIT,
+        self, *, workers: int = -1, engine: Engine | None = None, time_limit: float = TIME_LIMIT
     ) -> Iterator[Unit]:
         """Run what is missing in `workers` processes (-1 for one a core), or by `engine`; yields units as they finish.
 
-        Each result file is written, whole, by its worker. `todo` is `missing()` where the caller has it already.
-        Where nothing was finished before an error, the folder is left as it was.
+        Each result file is written, whole, by its worker. What is missing is found once the folder is locked, and files
+        that others have superseded are removed. Where nothing was finished before an error, the folder is left as it was.
 
         A searcher that raises, exits, ends its process or makes no step in `time_limit` seconds has no result;
         all others are run, and then UnitsFailed is raised. With `workers=1` searchers run in this process, and
@@ -259,12 +255,13 @@ class Campaign:
         engine = engine or Local(workers, memory=self.settings.training is None)
         self.store.check(shared=not (isinstance(engine, Local) and engine.workers == 1))
         with locked(self.folder), self.store.held() as still_held:
-            for unit in self._run(todo, engine, time_limit):
+            for unit in self._run(engine, time_limit):
                 yield unit
                 still_held()
 
-    def _run(self, todo: Sequence[Unit] | None, engine: Engine, time_limit: float) -> Iterator[Unit]:
-        todo = self.missing() if todo is None else todo
+    def _run(self, engine: Engine, time_limit: float) -> Iterator[Unit]:
+        todo = self.missing()
+        self._tidy()
         known = claimed(self.folder, self.settings)
         fresh = {name: oracle for name, oracle in self.oracles.items() if known is None or name not in known}
         budget = Budget.parse(self.settings.budget)
@@ -289,9 +286,13 @@ class Campaign:
         except BaseException:
             place.store.keep(*own)  # where the claim was taken back, there too
             raise
-        for path in shorter(self.folder, self.settings, map(str, self.specs)):
+        if todo:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        for path in superseded(self.store.folder, self.settings.budget):
             remove(path)
-            place.store.keep(self.folder.absolute() / path.name)
+            self.store.keep(path, measured_file(path))
 
     def _jobs(self, todo: Iterable[Unit]) -> Iterator[tuple[Kind, Job]]:
         specs = {str(spec): spec for spec in self.specs}

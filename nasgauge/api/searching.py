@@ -184,8 +184,8 @@ def run_campaign(
 ) -> None:
     """Run what a campaign lacks, with a progress bar that counts runs.
 
-    `todo` is `campaign.missing()` where the caller has it already: to find it, every result file is read. `engine`
-    and `time_limit` are those of `Campaign.run`.
+    `todo` is `campaign.missing()` where the caller has it already, for the bar alone: another process may write until the
+    folder is locked. `engine` and `time_limit` are those of `Campaign.run`.
 
     Raises what `Campaign.missing` and `Campaign.run` raise.
     """
@@ -197,7 +197,7 @@ def run_campaign(
     with progress_bar("runs", total, done=total - left, shown=progress) as bar:
         watched = campaign.settings.training is not None and todo
         with _count_trainings(campaign.folder / TRAINED, bar) if watched else nullcontext():
-            for unit in campaign.run(todo, workers=workers, engine=engine, time_limit=time_limit):
+            for unit in campaign.run(workers=workers, engine=engine, time_limit=time_limit):
                 bar.advance(unit.runs)
 
 
