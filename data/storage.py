@@ -5,6 +5,7 @@ system need be shared. A file appears whole or not at all: object stores promise
 disk is renamed when it is complete. `memory://path` is the memory of one process, for tests.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -23,7 +24,6 @@ from typing import Any, Final, Self
 from uuid import uuid4
 
 from nasgauge.data.atomic import replacing
-from nasgauge.spaces.checksums import checksum
 from nasgauge.spaces.errors import NasgaugeError, missing, reason
 
 SCHEMES: Final = {"file": "fsspec", "memory": "fsspec", "s3": "s3fs", "gs": "gcsfs"}
@@ -104,7 +104,11 @@ class Store:
             for name, about in found.items()
             if name.startswith(prefix)
         }
-        return {name: checksum({"about": about}) for name, about in versions.items() if _is_plain(name)}
+        return {
+            name: hashlib.sha256(about.encode()).hexdigest()
+            for name, about in versions.items()
+            if _is_plain(name)
+        }
 
     def bring(self, *names: str) -> None:
         """Copy to the folder what it lacks of these files, given by path; by default all but checkpoints and weights.
