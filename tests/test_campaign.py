@@ -1,10 +1,12 @@
 """Many runs: the same bytes with any number of workers, after a kill, and in any process."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,7 @@ from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
 from nasgauge.harness.search.specs import Spec
 from nasgauge.harness.search.units import Place, run_unit
+from nasgauge.verification import verify
 
 REFERENCES = {
     "toy": Reference(optimum=60, optimum_cell="", leader=60, random=Curve(queries=(1,), mean=(1,), sd=(1,)))
@@ -224,6 +227,38 @@ def test_files_of_another_table_are_left_out_and_named(toy_file: Path, tmp_path:
     assert records == []
     assert all("belongs to another campaign" in note for note in notes)
     assert len(notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("rules", "other", "why"),
+    [
+        (Rules(), Rules(repeats="free"), "repeats free"),
+        (Rules(metric="12/valid/mean"), Rules(), "search metric cifar10-valid/200/valid/random/accuracy"),
+        (Rules(), Rules(metric="12/valid/mean"), "search metric cifar10-valid/12/valid/mean/accuracy"),
+    ],
+)
+def test_files_made_by_other_rules_are_not_mixed(
+    rules: Rules, other: Rules, why: str, tmp_path: Path
+) -> None:
+    def made(folder: str, rules: Rules, seeds: range) -> Campaign:
+        few = replace(rules, budget=Budget(5))
+        return Campaign.on_table(
+            tmp_path / folder, ["random"], "nb201", datasets=["cifar10"], seeds=seeds, rules=few
+        )
+
+    list(made("one", rules, range(2)).run(workers=1))
+    list(made("other", other, range(10, 12)).run(workers=1))
+    name = Unit("random", "cifar10", 10, 11).file
+    shutil.copy(tmp_path / "other" / name, tmp_path / "one" / name)
+    with pytest.raises(OtherCampaign, match=f"{name} belongs to another campaign .{why}.; move it"):
+        made("one", rules, range(12)).missing()
+    assert len(verify(tmp_path / "one").problems) == (rules.metric != "" or other.repeats == "free")
+
+
+def test_settings_of_another_format_are_refused(settings: Settings, tmp_path: Path) -> None:
+    write_json(tmp_path / SETTINGS_FILE, settings.model_copy(update={"format": 2}))
+    with pytest.raises(OtherCampaign, match=r"campaign\.json .* has format 2, this version reads 1"):
+        settings_of(tmp_path)
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])

@@ -151,17 +151,12 @@ class Unit:
         return self.last - self.first + 1
 
     @property
-    def prefix(self) -> str:
-        """Beginning of the names of all result files of its searcher and dataset, and of no others."""
-        return "".join(
-            f"{part_of_name(text, kept='._=-', filler='+', usual=':')}@"
-            for text in (self.searcher, self.dataset)
-        )
-
-    @property
     def file(self) -> str:
-        """Name of its result file."""
-        return f"{self.prefix}{self.first:05d}-{self.last:05d}.parquet"
+        """Name of its result file, which no other searcher or dataset has."""
+        who = (
+            part_of_name(text, kept="._=-", filler="+", usual=":") for text in (self.searcher, self.dataset)
+        )
+        return f"{'@'.join(who)}@{self.first:05d}-{self.last:05d}.parquet"
 
 
 def plan(settings: Settings, searchers: Iterable[str]) -> list[Unit]:
@@ -225,11 +220,9 @@ def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Recor
     settings = settings_of(folder)
     for path, record in every_record(folder, left_out):
         header = record.header
-        if (header.table_sha256, header.curves_sha256) != (settings.table_sha256, settings.curves_sha256):
-            curves = f", learning curves {header.curves_sha256[:12]}" if header.curves_sha256 else ""
+        if why := stranger(header, settings):
             left_out.append(
-                f"result file {path} belongs to another campaign (table {header.table} "
-                f"{header.table_sha256[:12]}{curves}) and is left out; move it elsewhere"
+                f"result file {path} belongs to another campaign ({why}) and is left out; move it elsewhere"
             )
         elif header.budget != settings.budget:
             left_out.append(
@@ -238,6 +231,19 @@ def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Recor
             )
         else:
             yield path, record
+
+
+def stranger(header: Header, settings: Settings) -> str:
+    """In what a result file differs from the campaign of its folder, whatever the budget; empty if it is of that campaign."""
+    if (header.table_sha256, header.curves_sha256) != (settings.table_sha256, settings.curves_sha256):
+        curves = f", learning curves {header.curves_sha256[:12]}" if header.curves_sha256 else ""
+        return f"table {header.table} {header.table_sha256[:12]}{curves}"
+    if header.repeats != settings.repeats:
+        return f"repeats {header.repeats}"
+    training, _, rest = settings.metric.partition("/")
+    run, _, epoch = training.partition("@")
+    fits = f"/{run}/{rest}/" in header.metric and (not epoch or f", epoch {epoch}" in header.metric)
+    return "" if fits or not settings.metric else f"search metric {header.metric}"
 
 
 def every_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
@@ -307,7 +313,7 @@ def write_json(path: Path, model: BaseModel) -> None:
 
 def _read_json(path: Path, model: type[_M]) -> _M:
     try:
-        return model.model_validate(opened(path.read_bytes()))
+        return model.model_validate(opened(path.read_bytes(), FORMAT if model is Settings else None))
     except (FileNotFoundError, NotADirectoryError):
         raise OtherCampaign(
             f"{path.parent} holds no campaign: it has no {path.name}; run nasgauge bench --out {path.parent}"

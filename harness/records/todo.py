@@ -4,24 +4,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 from nasgauge.data.sealed import measured_file
 from nasgauge.harness.records.packed import PACKED
-from nasgauge.harness.records.results import OtherCampaign, Settings, Unit, headers_of, plan, unit_of
+from nasgauge.harness.records.results import (
+    OtherCampaign,
+    Settings,
+    Unit,
+    headers_of,
+    plan,
+    stranger,
+    unit_of,
+)
 
 
-def missing(folder: Path, settings: Settings, searchers: Mapping[str, Mapping[str, object]]) -> list[Unit]:
+def missing(
+    folder: Path,
+    settings: Settings,
+    searchers: Mapping[str, Mapping[str, object]],
+    metrics: Mapping[str, str] = MappingProxyType({}),
+) -> list[Unit]:
     """The units of a campaign that have no result yet; what is there is checked.
 
     A unit of which some seeds were run before is cut to those that were not; runs of a smaller budget are to be
     run again. `searchers` are the options of each searcher as they are today: a file may be from before a
-    default changed.
+    default changed. `metrics` are the search metrics of datasets, as headers begin with them.
 
     Raises DamagedRecord, OtherCampaign.
     """
     done: dict[tuple[str, str], set[int]] = {}
     for where, header in headers_of(folder):
         unit = unit_of(header)
+        why = stranger(header, settings)
+        if not why and not header.metric.startswith(metrics.get(unit.dataset, "")):
+            why = f"search metric {header.metric}"
+        if why:
+            raise OtherCampaign(f"result file {where} belongs to another campaign ({why}); move it elsewhere")
         if header.budget != settings.budget or unit.searcher not in searchers:
             continue
         if header.settings != searchers[unit.searcher]:

@@ -225,7 +225,9 @@ class Campaign:
         self.store.bring()
         if claimed(self.folder, self.settings) is None:
             return plan(self.settings, map(str, self.specs))
-        return missing(self.folder, self.settings, {str(spec): spec.settings() for spec in self.specs})
+        searchers = {str(spec): spec.settings() for spec in self.specs}
+        metrics = {name: oracle.metric for name, oracle in self.oracles.items()}
+        return missing(self.folder, self.settings, searchers, metrics)
 
     def again(self, todo: Sequence[Unit]) -> str:
         """What is said of runs that were made with a smaller budget; empty if there are none."""
@@ -266,12 +268,8 @@ class Campaign:
         fresh = {name: oracle for name, oracle in self.oracles.items() if known is None or name not in known}
         budget = Budget.parse(self.settings.budget)
         references = {name: reference(oracle, budget) for name, oracle in fresh.items()}
-        place = Place(
-            store=self.store,
-            provenance=provenance("numpy", "pyarrow", "joblib"),
-            machine=self.machine,
-            time_limit=time_limit,
-        )
+        versions = provenance("numpy", "pyarrow", "joblib")
+        place = Place(store=self.store, provenance=versions, machine=self.machine, time_limit=time_limit)
         own = [place.store.folder / name for name in (OWN_TABLE, REFERENCE_FILE, SETTINGS_FILE)]
         try:
             with claiming(self.folder, self.settings, references), installed_modules_first():
