@@ -1,5 +1,6 @@
 """Search on one dataset, report on another; warm starts from another dataset's runs."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,13 @@ def test_runs_that_are_not_there_are_refused(folder: Path, tmp_path: Path) -> No
         Spec.parse(f"random:warm={tmp_path}@cifar10")
     with pytest.raises(InvalidOption, match="must be at least 1"):
         Spec.parse(f"random:warm={folder}@cifar10:warm_cells=0")
+
+
+def test_a_source_that_is_damaged_or_the_results_themselves_is_refused(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    text = f"random:warm={copy}@cifar10"
+    with pytest.raises(ng.NasgaugeError, match="cannot be kept in that folder; give another folder"):
+        ng.search(text, dataset="cifar100", seeds=1, budget=12, out=copy, progress=False)
+    next(copy.glob("*.parquet")).rename(copy / "random@cifar10@00100-00109.parquet")
+    with pytest.raises(InvalidOption, match=r"the runs of .* are not whole: result file .* is a copy of"):
+        Spec.parse(text)

@@ -33,6 +33,7 @@ from nasgauge.harness.records.results import (
 from nasgauge.harness.records.todo import missing, remove, superseded
 from nasgauge.harness.search.failures import TIME_LIMIT
 from nasgauge.harness.search.fidelities import Ladder
+from nasgauge.harness.search.history import check_source
 from nasgauge.harness.search.notes import about_table, beyond, opens_by_name
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.processes import installed_modules_first
@@ -99,7 +100,7 @@ class Campaign:
         Raises InvalidCampaign, UnknownSearcher, InvalidOption, InvalidBudget, InvalidMetric, LeakyQuery,
         NotInTable, and what `open_table` raises.
         """
-        specs, chosen = _specs(searchers), _seeds(seeds)
+        specs, chosen = _specs(searchers, folder), _seeds(seeds)
         opened = open_table(table)
         own = isinstance(table, AccuracyTable) and not opens_by_name(table)
         name = OWN_TABLE if own else opened.name if isinstance(table, AccuracyTable) else str(table)
@@ -162,7 +163,7 @@ class Campaign:
         Raises InvalidCampaign, UnknownSearcher, UnknownSpace, InvalidOption, InvalidBudget, NothingToSearchOn,
         ImagesUnavailable.
         """
-        specs, chosen = _specs(searchers), _seeds(seeds)
+        specs, chosen = _specs(searchers, folder), _seeds(seeds)
         if many := [str(spec) for spec in specs if spec.asks_epochs]:
             raise InvalidCampaign(
                 f"{', '.join(many)} asks for several training lengths, a recipe has one; look cells up in a table"
@@ -245,12 +246,11 @@ class Campaign:
     ) -> Iterator[Unit]:
         """Run what is missing in `workers` processes (-1 for one a core), or by `engine`; yields units as they finish.
 
-        Each result file is written, whole, by its worker. What is missing is found once the folder is locked, and files
-        that others have superseded are removed. Where nothing was finished before an error, the folder is left as it was.
+        What is missing is found once the folder is locked, and files that others have superseded are removed. Where
+        nothing was finished before an error, the folder is left as it was.
 
-        A searcher that raises, exits, ends its process or makes no step in `time_limit` seconds has no result;
-        all others are run, and then UnitsFailed is raised. With `workers=1` searchers run in this process, and
-        can end it.
+        A searcher that raises, exits, ends its process or makes no step in `time_limit` seconds has no result; all others
+        are run, and then UnitsFailed is raised. With `workers=1` searchers run in this process, and can end it.
 
         Raises UnitsFailed, FolderInUse, OtherCampaign, DamagedRecord, DamagedTable, StorageFailed.
         """
@@ -297,8 +297,10 @@ class Campaign:
         return ((Kind(unit.searcher, unit.dataset), Job(unit, specs[unit.searcher])) for unit in todo)
 
 
-def _specs(searchers: Iterable[Searchable]) -> tuple[Spec, ...]:
+def _specs(searchers: Iterable[Searchable], folder: Path) -> tuple[Spec, ...]:
     specs = {str(spec): spec for spec in map(Spec.of, searchers)}
+    for spec in specs.values():
+        check_source(str(dict(spec.options).get("warm", "")), folder)
     if not specs:
         raise InvalidCampaign("no searcher was given; name at least one, such as random")
     return tuple(specs.values())

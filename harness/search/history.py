@@ -28,6 +28,18 @@ class Past:
     """Simulated seconds of its queries, and of the search itself where they were charged; 0 if not known."""
 
 
+def check_source(text: str, folder: Path) -> None:
+    """Raise UnknownWarmStart if the warm start `text` is from the runs of `folder`, which grow while it is searched.
+
+    >>> check_source("results/bench@cifar10", Path("results/other"))
+    """
+    source, at, _ = text.rpartition("@")
+    if at and Path(source).resolve() == folder.resolve():
+        raise UnknownWarmStart(
+            f"a warm start from {source} cannot be kept in that folder; give another folder for the results"
+        )
+
+
 def past(text: str) -> tuple[Past, ...]:
     """All runs of `FOLDER@DATASET`, in order of searcher and seed.
 
@@ -42,10 +54,13 @@ def past(text: str) -> tuple[Past, ...]:
 def _past(folder: str, dataset: str, _changed: int) -> tuple[Past, ...]:
     found: dict[tuple[str, int], Past] = {}
     others: set[str] = set()
-    for _, record in each_record(Path(folder), []):
+    left_out: list[str] = []
+    for _, record in each_record(Path(folder), left_out):
         others.add(record.header.dataset)
         if record.header.dataset == dataset:
             found |= {(record.header.searcher, seed): one for seed, one in _runs(record.steps)}
+    if left_out:  # once it is mended or run again, the same search would begin otherwise
+        raise UnknownWarmStart(f"the runs of {folder} are not whole: {left_out[0]}")
     if not found:
         raise UnknownWarmStart(
             f"{folder} has no runs on {dataset!r}; choose from {', '.join(sorted(others)) or 'another folder'}"
