@@ -30,7 +30,7 @@ from nasgauge.harness.records.results import (
 from nasgauge.harness.records.steps import DamagedRecord, read
 from nasgauge.harness.records.todo import missing
 from nasgauge.harness.search.campaign import Campaign, Rules
-from nasgauge.harness.search.runner import Budget
+from nasgauge.harness.search.runner import Budget, InvalidBudget
 from nasgauge.harness.search.specs import Spec
 from nasgauge.harness.search.units import Place, run_unit
 from nasgauge.verification import verify
@@ -253,6 +253,14 @@ def test_files_made_by_other_rules_are_not_mixed(
     with pytest.raises(OtherCampaign, match=f"{name} belongs to another campaign .{why}.; move it"):
         made("one", rules, range(12)).missing()
     assert len(verify(tmp_path / "one").problems) == (rules.metric != "" or other.repeats == "free")
+
+
+def test_a_budget_of_epochs_below_one_query_is_refused(tmp_path: Path) -> None:
+    """Unless the searcher chooses shorter trainings."""
+    few = Rules(budget=Budget(100, "epochs"))
+    with pytest.raises(InvalidBudget, match="100 epochs does not pay for one query of 200 epochs"):
+        Campaign.on_table(tmp_path, ["random"], "nb201", rules=few)
+    assert Campaign.on_table(tmp_path, ["asha"], "nb201", seeds=1, rules=few).settings.budget == "100 epochs"
 
 
 def test_settings_of_another_format_are_refused(settings: Settings, tmp_path: Path) -> None:

@@ -116,5 +116,5 @@ def test_a_budget_that_is_not_understood_is_refused(text: str) -> None:
     st.floats(min_value=1e-3, max_value=1e9), st.sampled_from(["", " queries", " epochs", "s", " seconds"])
 )
 def test_a_budget_s_text_reads_back(amount: float, unit: str) -> None:
-    budget = Budget.parse(f"{amount:g}{unit}")
+    budget = Budget.parse(f"{amount:.10g}{unit}")
     assert Budget.parse(str(budget)) == budget

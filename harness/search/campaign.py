@@ -114,8 +114,8 @@ class Campaign:
         }
         for oracle in oracles.values():
             one = oracle.for_run(generators(0)[1])
-            cost(one.evaluate(oracle.space[0]), rules.budget.clock)
-            left_for_one(one, rules.budget)
+            price = cost(one.evaluate(oracle.space[0]), rules.budget.clock)
+            left_for_one(one, rules.budget, epochs=0.0 if choosers else price)  # those may train for fewer
         for dataset in oracles if choosers else ():
             ladder = Ladder(opened, dataset, metric=metric, curves=curves, search_on=rules.search_on)
             _check_least(choosers, rules, oracles[dataset].space, (dataset,), ladder.fidelities)

@@ -107,7 +107,7 @@ class Budget:
         return cls(amount, clock)
 
     def __str__(self) -> str:
-        return f"{self.amount:g} {self.clock}"
+        return f"{self.amount:.15g} {self.clock}"
 
 
 def run(
@@ -207,12 +207,14 @@ def check_least(searcher: Searcher[C], budget: Budget, name: str = "this searche
         )
 
 
-def left_for_one(oracle: Oracle[C], budget: Budget) -> float:
+def left_for_one(oracle: Oracle[C], budget: Budget, *, epochs: float = 0.0) -> float:
     """The most that may be spent before a query, so that it does not overrun by the cost that is known before.
+
+    `epochs`: those of a query, where the oracle does not state them.
 
     Raises InvalidBudget if the budget does not pay for one query.
     """
-    epochs = float(getattr(oracle, "epochs", 0.0))
+    epochs = float(getattr(oracle, "epochs", epochs))
     left = budget.amount - {"queries": 1.0, "epochs": epochs}.get(budget.clock, 0.0)
     if left < 0:
         price = f" of {epochs:g} epochs" if budget.clock == "epochs" else ""
