@@ -221,6 +221,25 @@ def test_wrong_input_is_a_documented_exception_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_words_that_mean_nothing_are_refused_with_those_that_do(toy: AccuracyTable) -> None:
+    """In place of being taken for a default, or of a traceback from inside."""
+    results = ng.search("random", table=toy, seeds=2, budget=10, progress=False)
+    for call, allowed in {
+        lambda: results.summary(recommend="x"): "recommend must be one of incumbent, smoothed, not 'x'",
+        lambda: results.compare("random", "random", recommend="x"): "incumbent, smoothed",
+        lambda: results.plot_efficiency(clock="x"): "clock must be one of queries, epochs, seconds",
+        lambda: results.plot_efficiency(average="x"): "average must be one of mean, median",
+        lambda: results.pareto(""): "choose from flops, params",
+        lambda: ng.check("random", queries=0): "queries must be at least 2",
+    }.items():
+        with pytest.raises(ng.NasgaugeError, match=allowed):
+            call()
+
+
+def test_one_proxy_needs_no_list_and_no_cells_have_no_scores() -> None:
+    assert ng.score([], proxies="params", progress=False).columns.tolist()[:2] == ["cell", "proxy"]
+
+
 def test_results_in_memory_have_no_folder_to_report_to(toy: AccuracyTable) -> None:
     results = ng.search("random", toy, seeds=1, budget=5, progress=False)
     with pytest.raises(ng.NasgaugeError, match='search with out="results/NAME"'):

@@ -1,5 +1,6 @@
 """The conformance kit, for the public API."""
 
+from nasgauge.api.choices import InvalidChoice
 from nasgauge.conformance.check import QUERIES, TIME_LIMIT, Finding
 from nasgauge.conformance.check import check as _check
 from nasgauge.harness.search.specs import Searchable
@@ -26,8 +27,8 @@ def check(
 
     Raises
     ------
-    UnknownSearcher
-        A subclass of `nasgauge.NasgaugeError`.
+    UnknownSearcher, InvalidChoice
+        Subclasses of `nasgauge.NasgaugeError`; the latter for fewer than two queries or no time.
 
     Examples
     --------
@@ -35,4 +36,8 @@ def check(
     >>> {finding.word for finding in ng.check("random", queries=10)}
     {'kept'}
     """
+    if not (queries >= 2 and time_limit > 0):
+        raise InvalidChoice(
+            f"queries must be at least 2 and time_limit above 0, not {queries!r} and {time_limit!r}"
+        )
     return _check(searcher, queries=queries, time_limit=time_limit)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,16 +16,20 @@ from nasgauge.analysis.results.recommendations import Recommendations, finals, r
 from nasgauge.analysis.results.summary import comparison_table, final_table
 from nasgauge.analysis.statistics.curves import Clock, ranked
 from nasgauge.analysis.statistics.recommendations import Rule
+from nasgauge.api.choices import check_choice
 from nasgauge.harness.records.results import records_of
 from nasgauge.searchers.tenas import SearchFile
 from nasgauge.spaces.architectures import Architecture, architecture
 from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.objectives import Objective
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from nasgauge.analysis.report.report import Report
     from nasgauge.analysis.results.pareto import TradeOff
+
+Average = Literal["mean", "median"]
 
 
 class NoSuchRuns(NasgaugeError, LookupError):
@@ -125,6 +129,7 @@ class Results:
         >>> results.summary()[["searcher", "n"]].to_dict("records")
         [{'searcher': 'random', 'n': 3}]
         """
+        check_choice("recommend", recommend, get_args(Rule))
         return final_table(self._campaign, self._recommended, recommend, np.random.default_rng(0))
 
     @cached_property
@@ -142,6 +147,7 @@ class Results:
         >>> results.compare("local", "random")["dataset"].tolist()
         ['cifar10']
         """
+        check_choice("recommend", recommend, get_args(Rule))
         for name in (searcher, against):
             if name not in self.searchers:
                 raise NoSuchRuns(f"no runs of {name!r}; choose from {', '.join(self.searchers)}")
@@ -154,7 +160,7 @@ class Results:
         *,
         ax: "Axes | None" = None,
         clock: Clock = "queries",
-        average: Literal["mean", "median"] = "mean",
+        average: Average = "mean",
     ) -> "Axes":
         """Draw the accuracy of the incumbent against cost, with the 95 % band of each searcher.
 
@@ -171,6 +177,8 @@ class Results:
         from nasgauge.analysis.plots.efficiency import draw_accuracy
         from nasgauge.analysis.results.efficiency_curves import AXES, efficiency
 
+        check_choice("clock", clock, get_args(Clock))
+        check_choice("average", average, get_args(Average))
         chosen = self._chosen(dataset)
         axes = ax if ax is not None else Figure(figsize=(6.4, 4.0), layout="constrained").add_subplot()
         numbers = efficiency(self._campaign, chosen, clock, np.random.default_rng(0), average=average)
@@ -194,6 +202,7 @@ class Results:
         """
         from nasgauge.transfer import transfer_of
 
+        check_choice("recommend", recommend, get_args(Rule))
         return transfer_of(self.folder, self._campaign, recommend)
 
     def pareto(self, objective: str) -> pd.DataFrame:
@@ -239,6 +248,8 @@ class Results:
         from nasgauge.analysis.results.pareto import trade_off
         from nasgauge.pareto import known_of
 
+        if not objective:
+            Objective.parse("")  # raises: here one is needed
         rng = np.random.default_rng(0)
         return [
             trade_off(self._campaign, known, rng)
@@ -272,6 +283,9 @@ class Results:
 
         if self._temporary:
             raise NoSuchRuns('these results have no folder; search with out="results/NAME" to write a report')
+        for name, allowed in (("clock", Clock), ("average", Average), ("recommend", Rule)):
+            if name in options:
+                check_choice(name, options[name], get_args(allowed))
         known = partial(known_of, self.folder, objective=objective)
         return report(
             self.folder, extras=replace(options.pop("extras", None) or Extras(), pareto=known), **options

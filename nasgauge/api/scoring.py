@@ -13,7 +13,7 @@ from nasgauge.spaces.errors import extras_explained
 def score(
     cells: Cell | str | Iterable[Cell | str],
     *,
-    proxies: Iterable[str] | None = None,
+    proxies: str | Iterable[str] | None = None,
     draws: int = 1,
     images: str = "sample",
     device: str = "cpu",
@@ -29,7 +29,7 @@ def score(
     cells
         One cell or several, as `Cell` or official text.
     proxies
-        Names; all declared proxies by default.
+        A name or several; all declared proxies by default.
     draws
         Draws of weights; each is combined with as many draws of the batch.
     images
@@ -57,10 +57,11 @@ def score(
     from nasgauge.data.images import open_images
     from nasgauge.harness.network.inputs import open_device
     from nasgauge.harness.proxies.registry import proxy_named
-    from nasgauge.harness.proxies.score_files import Recipe
+    from nasgauge.harness.proxies.score_files import Recipe, Score
     from nasgauge.harness.proxies.scores import Scorer
 
-    named = None if proxies is None else {name: proxy_named(name) for name in sorted(proxies)}
+    names = [proxies] if isinstance(proxies, str) else proxies
+    named = None if names is None else {name: proxy_named(name) for name in sorted(names)}
     several = (cells,) if isinstance(cells, (Cell, str)) else tuple(cells)
     parsed = [Cell.parse(cell) if isinstance(cell, str) else cell for cell in several]
     scorer = Scorer(Recipe(images=images, draws=draws), open_images(images), open_device(device), named)
@@ -70,4 +71,4 @@ def score(
             found = scorer.score(cell)
             rows += [{"cell": str(cell)} | one._asdict() for one in found]
             bar.advance(1)
-    return pd.DataFrame(rows).drop(columns="rank")
+    return pd.DataFrame(rows, columns=["cell", *Score._fields]).drop(columns="rank")
