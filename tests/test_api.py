@@ -210,6 +210,7 @@ def test_a_folder_is_opened_again(toy: AccuracyTable, tmp_path: Path) -> None:
         ({"dataset": "cifar11"}, ng.NasgaugeError, "no dataset 'cifar11'"),
         ({"metric": "200/test"}, ng.NasgaugeError, "test accuracy"),
         ({"workers": 0}, InvalidCampaign, "0 workers run nothing"),
+        ({"repeats": "x"}, ng.NasgaugeError, "repeats must be one of charge, free"),
     ],
 )
 def test_wrong_input_is_a_documented_exception_and_writes_nothing(

@@ -287,19 +287,11 @@ def test_score_efficiency_compares_two_results_folders(toy_file: Path, tmp_path:
     for name, searcher, budget in (("ours", "pnas:surrogate=forest", "60"), ("rivals", "random", "600")):
         made = runner.invoke(app, ["search", searcher, *shared, "-b", budget, "-o", str(tmp_path / name)])
         assert made.exit_code == 0, made.output
-    done = runner.invoke(
-        app,
-        [
-            "score",
-            "efficiency",
-            str(tmp_path / "ours"),
-            str(tmp_path / "rivals"),
-            "-o",
-            str(tmp_path / "out"),
-            "--at",
-            "30,60",
-        ],
-    )
+    folders = [str(tmp_path / name) for name in ("ours", "rivals")]
+    command = ["score", "efficiency", *folders, "-o", str(tmp_path / "out"), "--at"]
+    done = runner.invoke(app, [*command, "99"])
+    assert (done.exit_code, (tmp_path / "out").exists()) == (2, False)
+    done = runner.invoke(app, [*command, "30,60"])
     assert done.exit_code == 0, done.output
     lines = pd.read_csv(tmp_path / "out" / "efficiency.csv")
     last = lines[lines["evaluations"] == 60].set_index("target")

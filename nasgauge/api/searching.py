@@ -6,8 +6,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Event, Thread
-from typing import Any
+from typing import Any, get_args
 
+from nasgauge.api.choices import check_choice
 from nasgauge.api.progress import Bar, progress_bar
 from nasgauge.api.results import Results
 from nasgauge.data.sources import DEFAULT_TABLE
@@ -144,6 +145,7 @@ def bench(
     >>> results.frame().groupby("searcher").size().to_dict()
     {'evolution': 40, 'random': 40}
     """
+    check_choice("repeats", repeats, get_args(Repeats))
     folder = Path(mkdtemp(prefix="nasgauge-") if out is None else out)
     try:
         campaign = Campaign.on_table(

@@ -143,6 +143,10 @@ def efficiency(
     exact = references_of(rivals) if settings.repeats == "charge" else {}
     curves = {name: reference.random for name, reference in exact.items()}
     lines = frame(compare(mine, steps_of(rivals), points, rng))
+    if lines.empty:
+        raise console.BadOption(
+            f"{ours} and {rivals} share no dataset, or no run of {ours} has {min(points)} queries; give fewer with --at"
+        )
     chosen = frame(answers(mine, points, curves, rng))
     save_csv(out / "efficiency.csv", lines)
     save_csv(out / "answers.csv", chosen)
