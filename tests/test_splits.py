@@ -123,7 +123,7 @@ def test_images_for_proxies_are_opened_from_a_folder_and_then_by_name(
     with pytest.raises(ImagesUnavailable, match="ImageNet16-120 is not on this machine: download"):
         open_images("ImageNet16-120")
     (tmp_path / "sixteen").mkdir()
-    for name in IMAGENET16.files["train"] | IMAGENET16.files["test"]:
+    for name in (*IMAGENET16.files["train"], *IMAGENET16.files["test"]):
         (tmp_path / "small" / name).rename(tmp_path / "sixteen" / name)
     for folder, name, classes, side, padding in (
         ("small", "cifar100", 100, 32, 4),

@@ -414,8 +414,8 @@ def test_one_run_of_random_search_is_not_its_exact_mean(campaign: Campaign) -> N
     final = final_table(few, recommendations(few), "incumbent", np.random.default_rng(0)).set_index(
         "searcher"
     )
-    local = final.loc["local"]
-    assert local["over random"] == pytest.approx(local["mean"] - final.loc["random", "mean"])
+    local, means = final.loc["local"], final["mean"]
+    assert local["over random"] == pytest.approx(means["local"] - means["random"])
     assert final.loc["local", ["over low", "over high", "p"]].isna().all()
     assert local["why no p"] == "n < 10"
 
