@@ -245,6 +245,19 @@ def test_one_proxy_needs_no_list_and_no_cells_have_no_scores() -> None:
     assert ng.score([], proxies="params", progress=False).columns.tolist()[:2] == ["cell", "proxy"]
 
 
+def test_trainings_do_not_go_into_a_folder_of_searches(toy: AccuracyTable, tmp_path: Path) -> None:
+    ng.search("random", table=toy, seeds=1, budget=5, out=tmp_path, progress=False)
+    with pytest.raises(OtherCampaign, match="holds the results of searches; give another folder"):
+        ng.train(Cell(("skip_connect",) * 6), dataset="made-up", recipe="tiny", out=tmp_path, progress=False)
+
+
+def test_a_table_with_an_infinite_accuracy_is_refused(toy: AccuracyTable) -> None:
+    column = toy.views["toy"].search
+    wrong = replace(toy, columns={**toy.columns, column: np.where(np.arange(15625) == 7, np.inf, 1.0)})
+    with pytest.raises(ng.NasgaugeError, match="lacks 1 cells"):
+        ng.search("random", table=wrong, seeds=1, budget=5, progress=False)
+
+
 def test_results_in_memory_have_no_folder_to_report_to(toy: AccuracyTable) -> None:
     results = ng.search("random", toy, seeds=1, budget=5, progress=False)
     with pytest.raises(ng.NasgaugeError, match='search with out="results/NAME"'):

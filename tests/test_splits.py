@@ -278,6 +278,11 @@ def test_the_command_brings_the_lists(shared: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "3 lists of images, kept in" in done.output
     assert halves("cifar100").origin == "official"
+    failed = CliRunner().invoke(
+        app, ["data", "fetch", "splits", "--force", "--mirror", "http://127.0.0.1:1/x", "--timeout", "1"]
+    )
+    assert failed.exit_code
+    assert halves("cifar100").origin == "official", "what was there stays"
 
 
 def small_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ImageSet:

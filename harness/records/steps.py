@@ -293,7 +293,10 @@ def read_header(path: Path, check: Callable[[Header], None] = lambda _header: No
     quick = quick_header(path, FORMAT)
     if quick is None:
         return read(path, check).header
-    header = Header.model_validate(quick)
+    try:
+        header = Header.model_validate(quick)
+    except ValidationError as error:
+        raise DamagedRecord(f"result file {path} is damaged (it holds something else); {_REMEDY}") from error
     check(header)
     return header
 

@@ -174,7 +174,7 @@ class Table:
         self.draws: Final = _equally_likely(runs_SC[:, inside], self.test[inside])
         """Search metric and reported accuracy of the equally likely outcomes of querying a random cell,
         (outcomes,) each: the cells, or, where a seed is drawn, the seeds of every cell."""
-        missing = int((np.isnan(self.validation) | np.isnan(self.test))[inside].sum())
+        missing = int((~np.isfinite(self.validation) | ~np.isfinite(self.test))[inside].sum())
         if missing:
             raise NotInTable(f"table {table.name} lacks {missing} cells of {search} or {self.view.report}")
         epochs = float("nan") if search.epochs is None else float(at or search.epochs)

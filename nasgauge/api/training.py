@@ -15,6 +15,7 @@ from nasgauge.api.progress import Bar, progress_bar
 from nasgauge.data.storage import Store
 from nasgauge.harness.records.provenance import provenance
 from nasgauge.harness.records.recipes import Recipe, recipe_named
+from nasgauge.harness.records.results import SETTINGS_FILE, OtherCampaign
 from nasgauge.harness.records.trainings import Epoch, TrainingRecord
 from nasgauge.spaces.architectures import Architecture, architecture
 from nasgauge.spaces.errors import extras_explained
@@ -108,6 +109,8 @@ def train(
     from nasgauge.harness.training.many import PACKAGES, engine_of_trainings, machines, train_units
 
     folder = Path(out)
+    if (folder / SETTINGS_FILE).is_file():
+        raise OtherCampaign(f"{folder} holds the results of searches; give another folder for trainings")
     units = _units(cells, recipe, epochs, dataset, seeds)
     Store.of(folder, storage).bring()
     source = None if images is None else Path(images)

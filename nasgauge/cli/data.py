@@ -132,6 +132,7 @@ def fetch(
 
       nasgauge data fetch splits
     """
+    from nasgauge.data.atomic import replacing
     from nasgauge.data.index_lists import SPLIT_FILES, fetch_splits, keep_splits, kept_splits
     from nasgauge.data.sources import open_table
 
@@ -143,17 +144,24 @@ def fetch(
     if (there := kept_splits()) is not None and not force:
         console.out().print(f"the lists of images are in {there}; --force fetches them again", markup=False)
         return
-    if there is not None and folder is None:
-        for file in SPLIT_FILES:
-            (there / file.name).unlink()
     if folder is not None:
         kept = keep_splits(folder)
     else:
-        with _progress("bytes") as progress:
-            bar = progress.add_task(name, total=sum(file.size for file in SPLIT_FILES))
-            kept = fetch_splits(
-                mirror=mirror, timeout=timeout, progress=lambda count: progress.advance(bar, count)
-            )
+        paths = [] if there is None else [there / file.name for file in SPLIT_FILES]
+        before = {path: path.read_bytes() for path in paths}
+        for path in paths:
+            path.unlink()
+        try:
+            with _progress("bytes") as progress:
+                bar = progress.add_task(name, total=sum(file.size for file in SPLIT_FILES))
+                kept = fetch_splits(
+                    mirror=mirror, timeout=timeout, progress=lambda count: progress.advance(bar, count)
+                )
+        except BaseException:
+            for path, content in before.items():  # what was there stays
+                with replacing(path) as opened:
+                    opened.write(content)
+            raise
     console.out().print(f"{len(SPLIT_FILES)} lists of images, kept in {kept}", markup=False)
 
 

@@ -23,7 +23,7 @@ from nasgauge.gate.measure import Measured, Truth, accuracies
 from nasgauge.gate.verdicts import MIN_SEEDS
 from nasgauge.gate.work import DECIMALS, Run
 from nasgauge.spaces.checksums import opened, sealed
-from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.errors import NasgaugeError, reason
 
 FORMAT: Final = 1
 _SHARE: Final = re.compile(r"(\d+(?:\.\d*)?)\s*(%?)")
@@ -196,7 +196,7 @@ def load(path: Path) -> Baseline:
             f"there is no baseline {path}; make it with: nasgauge gate --update --baseline {path}"
         ) from None
     except ValueError as error:
-        raise BadBaseline(f"{path} is no baseline ({' '.join(str(error).split())}); {_REMEDY}") from error
+        raise BadBaseline(f"{path} is no baseline ({reason(error)}); {_REMEDY}") from error
 
 
 _REMEDY: Final = "restore the file, or remove it and make it again with nasgauge gate --update"
