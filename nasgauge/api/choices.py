@@ -1,8 +1,12 @@
 """Checks of what is given to the public API."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from nasgauge.spaces.errors import NasgaugeError
+
+Average = Literal["mean", "median"]
+"""Of runs, in a figure."""
 
 
 class InvalidChoice(NasgaugeError, ValueError):

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from nasgauge.analysis.results.recommendations import Recommendations, finals, r
 from nasgauge.analysis.results.summary import comparison_table, final_table
 from nasgauge.analysis.statistics.curves import Clock, ranked
 from nasgauge.analysis.statistics.recommendations import Rule
-from nasgauge.api.choices import check_choice
+from nasgauge.api.choices import Average, check_choice
 from nasgauge.harness.records.results import records_of
 from nasgauge.searchers.tenas import SearchFile
 from nasgauge.spaces.architectures import Architecture, architecture
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from nasgauge.analysis.report.report import Report
     from nasgauge.analysis.results.pareto import TradeOff
-
-Average = Literal["mean", "median"]
 
 
 class NoSuchRuns(NasgaugeError, LookupError):
