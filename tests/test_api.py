@@ -241,10 +241,12 @@ def test_words_that_mean_nothing_are_refused_with_those_that_do(toy: AccuracyTab
         ng.check("random", queries=0)
 
 
+@pytest.mark.torch
 def test_one_proxy_needs_no_list_and_no_cells_have_no_scores() -> None:
     assert ng.score([], proxies="params", progress=False).columns.tolist()[:2] == ["cell", "proxy"]
 
 
+@pytest.mark.torch
 def test_trainings_do_not_go_into_a_folder_of_searches(toy: AccuracyTable, tmp_path: Path) -> None:
     ng.search("random", table=toy, seeds=1, budget=5, out=tmp_path, progress=False)
     with pytest.raises(OtherCampaign, match="holds the results of searches; give another folder"):
