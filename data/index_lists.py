@@ -1,6 +1,7 @@
 """The benchmark's published lists of training, validation and test images, or seeded random halves."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,12 +94,22 @@ def splits_folder() -> Path:
 
 
 def fetch_splits(
-    *, mirror: str | None = None, progress: Progress = lambda _count: None, timeout: float = 20.0
+    *,
+    again: bool = False,
+    mirror: str | None = None,
+    progress: Progress = lambda _count: None,
+    timeout: float = 20.0,
 ) -> Path:
-    """Download the lists that are missing; returns their folder.
+    """Download the lists that are missing, or all of them `again`; returns their folder.
+
+    Those that are there are replaced once all new ones are there.
 
     Raises DownloadFailed.
     """
+    if again:
+        with tempfile.TemporaryDirectory() as fresh:
+            bring(SPLIT_FILES, Path(fresh), mirror=mirror, progress=progress, timeout=timeout)
+            return keep_splits(Path(fresh))
     bring(SPLIT_FILES, splits_folder(), mirror=mirror, progress=progress, timeout=timeout)
     return splits_folder()
 

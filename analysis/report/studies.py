@@ -64,7 +64,7 @@ def ranks_section(
                 f"{dataset_name(study.dataset)}: the table has one training per cell, so the noise ceiling is unknown."
             )
         charts += _taus(study, part, noise, inks, files)
-        charts += [_density(study, name, row, inks, files) for name, row in _chosen(part)]
+        charts += [_density(study, name, row, noise, inks, files) for name, row in _chosen(part)]
     wide = table.pivot_table(index="score", columns="dataset", values="tau", sort=False)
     if len(studies) > 1:
         charts.append(_heat("tau-by-dataset", "Tau by dataset", wide, inks, files))
@@ -135,10 +135,11 @@ def _taus(study: Study, part: pd.DataFrame, noise: float, inks: Inks, files: lis
     ]  # fmt: skip
 
 
-def _density(study: Study, name: str, row: Mapping[str, Any], inks: Inks, files: list[Path]) -> Chart:
+def _density(
+    study: Study, name: str, row: Mapping[str, Any], noise: float, inks: Inks, files: list[Path]
+) -> Chart:
     score = by_percentile(study.scores[name])
     known = ~np.isnan(score)
-    noise = ceiling(study.seeds, study.truth)
     limit = f"; noise ceiling {noise:.2f}" if np.isfinite(noise) else ""
     told = f"tau {row['tau']:.3f} ({row['low']:.3f} to {row['high']:.3f}), {row['ties, %']:.1f} % of pairs tied{limit}"
 

@@ -132,7 +132,6 @@ def fetch(
 
       nasgauge data fetch splits
     """
-    from nasgauge.data.atomic import replacing
     from nasgauge.data.index_lists import SPLIT_FILES, fetch_splits, keep_splits, kept_splits
     from nasgauge.data.sources import open_table
 
@@ -147,21 +146,14 @@ def fetch(
     if folder is not None:
         kept = keep_splits(folder)
     else:
-        paths = [] if there is None else [there / file.name for file in SPLIT_FILES]
-        before = {path: path.read_bytes() for path in paths}
-        for path in paths:
-            path.unlink()
-        try:
-            with _progress("bytes") as progress:
-                bar = progress.add_task(name, total=sum(file.size for file in SPLIT_FILES))
-                kept = fetch_splits(
-                    mirror=mirror, timeout=timeout, progress=lambda count: progress.advance(bar, count)
-                )
-        except BaseException:
-            for path, content in before.items():  # what was there stays
-                with replacing(path) as opened:
-                    opened.write(content)
-            raise
+        with _progress("bytes") as progress:
+            bar = progress.add_task(name, total=sum(file.size for file in SPLIT_FILES))
+            kept = fetch_splits(
+                again=there is not None,
+                mirror=mirror,
+                timeout=timeout,
+                progress=lambda count: progress.advance(bar, count),
+            )
     console.out().print(f"{len(SPLIT_FILES)} lists of images, kept in {kept}", markup=False)
 
 
