@@ -16,6 +16,7 @@ from nasgauge.analysis.statistics.correlation import (
     precision,
 )
 from nasgauge.analysis.statistics.crossed import crossed_interval, resamples
+from nasgauge.analysis.statistics.redraws import redraws
 from nasgauge.data.sources import open_table
 from nasgauge.spaces.costs import multiply_adds, of_every_cell, parameters
 
@@ -141,6 +142,25 @@ def test_a_mean_of_draws_varies_less_with_them() -> None:
     unknown = crossed_interval(still[0], np.full_like(draws, np.nan), np.full_like(still[2], np.nan), rng)
     assert unknown.low[0] == unknown.high[0] == 0
     assert np.isnan(unknown.draws_sd[0])
+
+
+def test_tau_between_draws_tells_noise_of_weights_from_noise_of_images() -> None:
+    """Two normal scores with correlation r have tau 2 asin(r) / π: here r is 1 / 2 with other weights, 1 with other images."""
+    rng = np.random.default_rng(3)
+    cells = 4000
+    of_weights = rng.normal(size=cells) + rng.normal(size=(2, 1, cells))
+    values = np.repeat(of_weights, 2, axis=1)
+    known = np.ones(values.shape, dtype=bool)
+    known[1, 1, 500:] = False  # the other cells have fewer draws, so they do not count
+    values[:, :, 500:] = 0
+    found = {row.other: row for row in redraws(Draws("planted", values, known), rng)}
+    assert {row.classes for row in found.values()} == {500}
+    assert found["images"].tau == found["images"].low == 1
+    for other in ("weights", "weights and images"):
+        assert found[other].low < 1 / 3 < found[other].high
+    spread = found["weights"].high - found["weights"].low
+    assert 0.05 < spread < 0.15  # 3.9 standard errors of about .025
+    assert list(redraws(Draws("one draw", values[:1, :1]), rng)) == []
 
 
 def test_clusters_are_resampled_whole() -> None:

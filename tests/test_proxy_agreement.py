@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasgauge.analysis.results.agreement import frame, latex, page, tables
+from nasgauge.analysis.results.agreement import between_draws, frame, latex, page, tables
 from nasgauge.analysis.statistics.agreement import Draws, agreement
 from nasgauge.analysis.statistics.correlation import kendall
 from nasgauge.cli import main
@@ -19,7 +19,7 @@ from nasgauge.harness.proxies.scores import classes, members
 from nasgauge.harness.proxies.sizes import Plan, Value, measure
 from nasgauge.harness.proxies.sizes import read as read_settings
 from nasgauge.spaces.nb201 import NB201
-from nasgauge.studies.agreement import RANK_SUM, draws_of
+from nasgauge.studies.agreement import RANK_SUM, draws_of, redrawn
 from nasgauge.studies.settings import settings
 
 # --- from scores to tables
@@ -41,6 +41,23 @@ def _scores(count: int, crossed: int) -> list[Score]:
         for cell in members()[rank]:  # one proxy of every cell
             found.append(Score(cell, "l2_norm", 0, 0, accuracy[cell], "", 0.5))
     return found
+
+
+def test_two_draws_of_a_score_are_compared_where_they_are_crossed() -> None:
+    """Of made-up scores of which naswot is noise; the three repeats of kappa on all classes are not crossed."""
+    found = {
+        (row.proxy, row.other): row for row in redrawn(_scores(60, 30), np.random.default_rng(0), count=50)
+    }
+    assert {proxy for proxy, _ in found} == {"kappa", "regions", RANK_SUM, "naswot"}
+    assert {row.classes for row in found.values()} == {30}
+    assert [found["naswot", other].pairs for other in ("images", "weights", "weights and images")] == [2] * 3
+    assert abs(found["naswot", "images"].tau) < 0.25 < found["regions", "images"].tau
+    table = between_draws(found.values())
+    assert list(table.columns) == ["proxy", "classes", "other images", "other weights", "both"]
+    assert table["proxy"].iloc[-1] == "naswot"
+    row = found["regions", "weights"]
+    shown = table.set_index("proxy").loc["regions", "other weights"]
+    assert shown == f"{row.tau:.3f} [{row.low:.3f}, {row.high:.3f}]"
 
 
 def test_cells_share_the_score_of_their_class_but_for_proxies_of_every_cell() -> None:

@@ -66,6 +66,7 @@ HEADS: Final = {
     "precision_1": "precision, 1 %",
 }
 """Headings of the measures in tables."""
+_OTHER: Final = {"images": "other images", "weights": "other weights", "weights and images": "both"}
 
 
 def frame(rows: Iterable[NamedTuple], seconds: Mapping[str, float]) -> pd.DataFrame:
@@ -126,6 +127,21 @@ def both(frame: pd.DataFrame, *, over: str) -> pd.DataFrame:
     return table.assign(draws_sd=texts)
 
 
+def between_draws(redraws: Iterable[NamedTuple]) -> pd.DataFrame:
+    """A row for each proxy, steadiest first: tau between two draws that differ in images, in weights, or in both."""
+    found = pd.DataFrame(list(redraws))
+    if found.empty:
+        return found
+    table = _texts(
+        found.assign(draws=2, value=found["tau"]), "other", list(dict.fromkeys(found["other"]))
+    ).drop(columns="draws")
+    table.insert(1, "classes", table["proxy"].map(found.groupby("proxy")["classes"].first()))
+    steadiness = table["proxy"].map(found.groupby("proxy")["tau"].min())
+    return table.iloc[np.argsort(-steadiness, kind="stable")].rename(
+        columns=lambda name: _OTHER.get(name, name)
+    )
+
+
 def _texts(part: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataFrame:
     text = [
         "" if np.isnan(value) else f"{value:.3f}" + ("" if low == high else f" [{low:.3f}, {high:.3f}]")
@@ -172,8 +188,8 @@ def _text(row: pd.DataFrame) -> str:
     )
 
 
-def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """All tables of the study, by title."""
+def tables(frame: pd.DataFrame, redraws: Iterable[NamedTuple] = ()) -> dict[str, pd.DataFrame]:
+    """All tables of the study, by title; `redraws`: each `Redraw` of it."""
     found = {}
     for over in dict.fromkeys(frame["over"]):
         part = chosen(frame, over=over)
@@ -183,6 +199,8 @@ def tables(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
         several = both(frame, over=over)
         if len(several):
             found[f"One draw and the mean of several, on the same {over}"] = several
+    if len(steady := between_draws(redraws)):
+        found["Kendall's tau between two draws of a score, over classes"] = steady
     if "cells" in set(frame["over"]):
         found["Published figures beside ours"] = beside_published(frame)
     return found

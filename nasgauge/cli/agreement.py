@@ -1,15 +1,12 @@
 """The commands `nasgauge score agreement` and `settings`: how well zero-cost proxies rank cells."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from nasgauge.cli import console, options
 from nasgauge.data import DEFAULT_TABLE
-
-if TYPE_CHECKING:
-    pass
 
 
 def agreement(
@@ -31,13 +28,15 @@ def agreement(
 
     Kendall's tau, Spearman's rho, partial tau given FLOPs, tau at equal FLOPs and among the best cells, and precision.
 
-    The row "one training" is the noise ceiling. The last table has published figures beside ours.
+    The row "one training" is the noise ceiling. Further tables have tau between two draws of a score, and published
+    figures beside ours.
 
     Example:
 
       nasgauge score agreement --table nb201 --out results/agreement
     """
     import numpy as np
+    import pandas as pd
 
     from nasgauge.analysis.plots.agreement import draw_agreement
     from nasgauge.analysis.plots.figures import Inks
@@ -46,7 +45,7 @@ def agreement(
     from nasgauge.analysis.statistics.agreement import Over, Row
     from nasgauge.data.sources import open_table
     from nasgauge.harness.proxies.score_files import read, shipped
-    from nasgauge.studies.agreement import seconds, study
+    from nasgauge.studies.agreement import redrawn, seconds, study
 
     opened = open_table(table)
     recipe, kept = read(Path(scores)) if scores else shipped()
@@ -62,17 +61,19 @@ def agreement(
     files = Inks(out, provenance=str(recipe)).save(
         "agreement", lambda figure: draw_agreement(figure, part), numbers, aspect=(1.5, height)
     )
-    found_tables = tables(numbers)
+    between = list(redrawn(kept, np.random.default_rng(seed), count=resamples))
+    found_tables = tables(numbers, between)
     notes = [
         f"Made by `nasgauge score agreement` from the table `{opened.name}` with {resamples} resamples, seed {seed}.",
         f"Scores: {recipe}.",
     ]
+    save_text(out / "draws.csv", pd.DataFrame(between).to_csv(index=False))
     save_text(out / "agreement.tex", latex(found_tables))
     save_text(out / "agreement.md", page(found_tables, notes))
     for title, shown in found_tables.items():
         console.out().print(f"\n{title}", markup=False)
         console.numbers(shown.drop(columns="conditions", errors="ignore"))
-    names = [*(file.name for file in files), "agreement.tex", "agreement.md"]
+    names = [*(file.name for file in files), "draws.csv", "agreement.tex", "agreement.md"]
     console.out().print(f"written to {out}: {', '.join(names)}", markup=False)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.analysis.statistics.agreement import Draws, Over, Row, agreement
+from nasgauge.analysis.statistics.redraws import Redraw, redraws
 from nasgauge.data.ceilings import single_trainings
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.proxies.score_files import Score, UnfitScores
@@ -56,6 +57,17 @@ def study(
         complete = runs[~np.isnan(runs).any(axis=1)]
         if len(complete):
             yield from measured([Draws(ONE_TRAINING, complete[:, None])], trained, [dataset])
+
+
+def redrawn(scores: Sequence[Score], rng: np.random.Generator, *, count: int = 200) -> Iterator[Redraw]:
+    """Tau of every proxy, and of TE-NAS's rank sum, with itself in another draw, over structural classes.
+
+    Raises UnfitScores if there are no scores.
+    """
+    firsts = np.unique(_first_cells())
+    for scored, proxies in draws_of(scores):
+        for proxy in proxies:
+            yield from redraws(proxy.at(firsts[scored[firsts]]), rng, count=count)
 
 
 def seconds(scores: Sequence[Score]) -> dict[str, float]:
