@@ -348,6 +348,23 @@ def test_two_runs_of_one_seed_that_differ_are_not_merged(toy_file: Path, tmp_pat
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
 
 
+@pytest.mark.parametrize("column", ["answer", "epochs", "seconds", "fidelity", "test", "charged"])
+def test_runs_that_differ_in_any_column_are_not_merged(column: str, toy_file: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        list(on_toy(tmp_path / name, toy_file, ["random"], 3).run(workers=1))
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "same")
+    (path,) = (tmp_path / "b").glob("*.parquet")
+    record = read(path)
+    values = getattr(record.steps, column)
+    other = np.where(np.arange(len(values)) == 1, 0 if column != "fidelity" else 12, values).astype(
+        values.dtype
+    )
+    write(path, record.header, replace(record.steps, **{column: other}))
+    with pytest.raises(OtherCampaign, match="hold different runs of random on toy, seed 0; move"):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+
+
 def test_settings_of_older_folders_are_read(toy_file: Path, tmp_path: Path) -> None:
     settings = on_toy(tmp_path, toy_file, ["random"], 3).settings
     older = settings.model_dump(exclude={"search_on"})
