@@ -359,7 +359,7 @@ def test_runs_that_differ_in_any_column_are_not_merged(column: str, toy_file: Pa
     other = np.where(np.arange(len(values)) == 1, 0 if column != "fidelity" else 12, values).astype(
         values.dtype
     )
-    write(path, record.header, replace(record.steps, **{column: other}))
+    write(path, record.header, replace(record.steps, **{column: other}))  # type: ignore[arg-type]  # any column
     with pytest.raises(OtherCampaign, match="hold different runs of random on toy, seed 0; move"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
     assert not (tmp_path / "c").exists()
