@@ -620,6 +620,16 @@ def mixed(stored: Baseline) -> Report:
     return compare(stored, measured, options)
 
 
+def test_a_searcher_that_became_faster_is_noted_and_passes(stored: Baseline) -> None:
+    entry = stored.searchers["local"].datasets["cifar10"]
+    measured = {("local", "cifar10"): Measured(entry.runs, entry.speed / 1.6)}
+    options = {"local": stored.searchers["local"].options}
+    report = compare(stored, measured, options)
+    assert (report.code, report.notes) == (0, ("faster, or random search itself became slower: local",))
+    silent = compare(stored, measured, options, speed=False)
+    assert (silent.notes, silent.speeds) == ((), ())
+
+
 def test_markdown_names_what_is_worse(mixed: Report) -> None:
     page = markdown(mixed)
     assert page.startswith("## Search quality on table nb201: fail\n\nworse: evolution on cifar10 after ")

@@ -301,6 +301,25 @@ def test_folders_are_merged_and_each_run_is_kept_once(toy_file: Path, tmp_path: 
     assert sum(unit.runs for unit in grown.missing()) == 8 + 3  # seeds 0-7 of local, 12-14 of evolution
 
 
+def test_trained_cells_and_own_tables_come_with_the_merged_runs(toy_file: Path, tmp_path: Path) -> None:
+    folders = parts(tmp_path, toy_file)
+    for folder, names in zip(folders, ("one both", "both other"), strict=True):
+        for name in names.split():
+            for place in ("trained", "trained/measured"):
+                (folder / place).mkdir(exist_ok=True)
+                (folder / place / f"{name}.parquet").write_text(f"{name} of {folder.name}")
+    (folders[1] / "table.npz").write_text("a table")
+    merge(folders, tmp_path / "c")
+    for place in ("trained", "trained/measured"):
+        found = {path.name: path.read_text() for path in (tmp_path / "c" / place).glob("*.parquet")}
+        assert found == {
+            "one.parquet": "one of a",
+            "both.parquet": "both of a",
+            "other.parquet": "other of b",
+        }
+    assert (tmp_path / "c" / "table.npz").read_text() == "a table"
+
+
 def test_packed_runs_are_merged_too(toy_file: Path, tmp_path: Path) -> None:
     folders = parts(tmp_path, toy_file)
     merge(folders, tmp_path / "c")
