@@ -18,7 +18,7 @@ from nasgauge.harness.records.results import (
     references_of,
     settings_of,
 )
-from nasgauge.harness.records.steps import DamagedRecord, Record, Steps, write
+from nasgauge.harness.records.steps import COLUMNS, DamagedRecord, Record, Steps, write
 from nasgauge.harness.records.todo import stretches
 
 
@@ -74,7 +74,7 @@ def _distinct(records: Sequence[tuple[Path, Record]]) -> list[tuple[Unit, Record
                 fresh.append(seed)
                 continue
             other, known = runs[seed]
-            if not _equal(known.steps, record.steps, seed):
+            if not _equal(known, record, seed):
                 raise OtherCampaign(
                     f"{other} and {path} hold different runs of {who}, seed {seed}; move one of the files elsewhere"
                 )
@@ -95,11 +95,13 @@ def _only(steps: Steps, rows: NDArray[np.bool_]) -> Steps:
     return replace(steps, **{name: values[rows] for name, values in vars(steps).items() if name != "cells"})
 
 
-def _equal(one: Steps, other: Steps, seed: int) -> bool:
-    """Whether two files hold the same run of a seed, but for its measured time."""
-    runs = [_only(steps, steps.seed == seed) for steps in (one, other)]
-    cells = [[run.cells[place] for place in run.cell.tolist()] for run in runs]
-    return cells[0] == cells[1] and all(
+def _equal(one: Record, other: Record, seed: int) -> bool:
+    """Whether two files hold the same run of a seed, but for what was measured."""
+    timed = {*one.header.timed, *other.header.timed}
+    runs = [_only(record.steps, record.steps.seed == seed) for record in (one, other)]
+    named = [[[*run.cells, ""][place] for place in (*run.cell, *run.answer)] for run in runs]
+    return named[0] == named[1] and all(
         np.array_equal(getattr(runs[0], name), getattr(runs[1], name), equal_nan=True)
-        for name in ("query", "validation", "test", "charged")
+        for name in (*COLUMNS, "fidelity")
+        if name not in timed and name != "answer"
     )

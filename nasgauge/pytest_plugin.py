@@ -79,11 +79,12 @@ def nasgauge_golden(request: pytest.FixtureRequest) -> "Callable[..., None]":
         from nasgauge.conformance import golden
 
         path = _file(request.config, "nasgauge_golden")
-        if request.config.getoption("--nasgauge-update-golden"):
-            golden.store(path, searcher, length)
-            return
+        evidence = ""
         try:
-            evidence = golden.moved(path, searcher, length)
+            if request.config.getoption("--nasgauge-update-golden"):
+                golden.store(path, searcher, length)
+            else:
+                evidence = golden.moved(path, searcher, length)
         except NasgaugeError as error:
             pytest.fail(f"cannot tell: {error}", pytrace=False)
         if evidence:
@@ -101,7 +102,10 @@ def conformance(
 
     @pytest.mark.parametrize("law", LAWS)
     def test_law(law: str) -> None:
-        found = _findings(searcher, queries, time_limit)[law]
+        try:
+            found = _findings(searcher, queries, time_limit)[law]
+        except NasgaugeError as error:
+            pytest.fail(f"cannot tell: {error}", pytrace=False)
         if found.word == "broken":
             pytest.fail(f"{text_of(searcher)} {found}", pytrace=False)
         if found.word == "not tried":

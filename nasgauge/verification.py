@@ -177,8 +177,9 @@ def _run_again(
 
 
 def _name(searcher: str) -> str:
-    """The text of a searcher without its options."""
-    return PLACE.join(part for part in searcher.split(PLACE) if "=" not in part)
+    """The text of a searcher without its options, as `Spec.parse` reads it."""
+    name, *pairs = searcher.strip().split(PLACE)
+    return f"{name}{PLACE}{pairs[0]}" if pairs and "=" not in pairs[0] else name
 
 
 def _oracle(folder: Path, settings: Settings, dataset: str) -> Table:

@@ -6,9 +6,10 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from nasgauge.searchers.hyperband import comparable, rungs
+from nasgauge.searchers.hyperband import rungs
 from nasgauge.spaces.fidelities import EVERY_EPOCH, At
 from nasgauge.spaces.nb201 import Space
+from nasgauge.spaces.ranks import comparable
 
 C = TypeVar("C")
 

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.searchers.densities import Density
-from nasgauge.searchers.hyperband import Hyperband, comparable
+from nasgauge.searchers.hyperband import Hyperband
 from nasgauge.spaces.fidelities import EVERY_EPOCH, At
 from nasgauge.spaces.nb201 import Space
+from nasgauge.spaces.ranks import comparable
 
 C = TypeVar("C")
 

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from nasgauge.spaces.nb201 import Space
+from nasgauge.spaces.ranks import comparable
 
 C = TypeVar("C")
 
@@ -54,7 +55,7 @@ class Evolution(Generic[C]):
 
     def tell(self, cell: C, accuracy: float) -> None:
         """Add the cell to the population, from which the oldest is removed when it is full."""
-        self._alive.append((accuracy, cell))
+        self._alive.append((comparable(accuracy), cell))
 
 
 EVOLUTION_PUBLISHED = partial(Evolution, population=10, tournament=3)

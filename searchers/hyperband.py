@@ -1,6 +1,5 @@
 """Hyperband: successive halving over training lengths, from many short trainings to few long ones (Li et al., 2018)."""
 
-import math
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from nasgauge.spaces.fidelities import EVERY_EPOCH, At
 from nasgauge.spaces.nb201 import Space
+from nasgauge.spaces.ranks import comparable
 
 C = TypeVar("C")
 
@@ -112,8 +112,3 @@ def bracket(lengths: Sequence[int], first: int) -> list[int]:
     shortest, longest = lengths[first], lengths[-1]
     cells = -(-len(lengths) * longest // ((len(lengths) - first) * shortest))  # rounded up
     return [max(1, cells * shortest // length) for length in lengths[first:]]
-
-
-def comparable(accuracy: float) -> float:
-    """The accuracy, or minus infinity for a training that failed (NaN)."""
-    return accuracy if math.isfinite(accuracy) else -math.inf

@@ -5,6 +5,7 @@ from typing import Final, Generic, Literal, TypeVar, get_args
 import numpy as np
 
 from nasgauge.spaces.nb201 import Space
+from nasgauge.spaces.ranks import comparable
 
 C = TypeVar("C")
 
@@ -56,6 +57,7 @@ class LocalSearch(Generic[C]):
 
         Of cells that are told before the first is asked for, the best is where the search starts.
         """
+        accuracy = comparable(accuracy)
         if self._centre is None or (not self._asked and accuracy > self._centre[0]):
             self._move((accuracy, cell))
             return

@@ -4,6 +4,8 @@ The controller is that of the baseline of NAS-Bench-201 (Dong and Yang, 2020, ap
 logits drawn near zero, Adam, and an exponential moving average as the baseline of the reward.
 """
 
+import math
+from collections import deque
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -13,6 +15,9 @@ from numpy.typing import NDArray
 from nasgauge.spaces.nb201 import Space
 
 C = TypeVar("C")
+
+Array = NDArray[np.float64]
+Choices = NDArray[np.intp]
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam's own defaults (Kingma and Ba, 2015)
 
@@ -60,31 +65,35 @@ class Reinforce(Generic[C]):
         self._square_DO = np.zeros_like(self._logits_DO)
         self._updates = 0
         self._reward_sum = self._reward_weight = 0.0
-        self._choices: NDArray[np.intp] | None = None
+        self._open = deque[tuple[Array, Choices]]()  # asked for, not told yet: the policy, and what was drawn
 
     def ask(self) -> list[C]:
         """One cell drawn from the policy."""
         weights_DO = np.exp(self._logits_DO - self._logits_DO.max(1, keepdims=True))
-        self._policy_DO = weights_DO / weights_DO.sum(1, keepdims=True)
+        policy_DO = weights_DO / weights_DO.sum(1, keepdims=True)
         draws_D = self.rng.random(len(self._decisions))
-        drawn_D = (self._policy_DO.cumsum(1) < draws_D[:, None]).sum(1)
+        drawn_D = (policy_DO.cumsum(1) < draws_D[:, None]).sum(1)
         choices_D = np.minimum(drawn_D, np.array(self.space.decisions) - 1)
-        self._choices = choices_D
+        self._open.append((policy_DO, choices_D))
         return [self.space.decide(tuple(choices_D.tolist()))]
 
     def tell(self, cell: C, accuracy: float) -> None:  # noqa: ARG002 - the choices that made the cell are kept
         """One step of Adam on the log-probability of the cell, weighted by its advantage.
 
-        A cell that is told before the first `ask` moves the baseline of the advantage only.
+        A cell that is told before the first `ask` moves the baseline of the advantage only; one that failed to train
+        (NaN) changes nothing.
         """
+        policy_DO, choices_D = self._open.popleft() if self._open else (None, None)
+        if not math.isfinite(accuracy):
+            return
         keep = self.momentum
         self._reward_sum = keep * self._reward_sum + (1 - keep) * accuracy
         self._reward_weight = keep * self._reward_weight + (1 - keep)
-        if self._choices is None:
+        if policy_DO is None:
             return
         advantage = accuracy - self._reward_sum / self._reward_weight
-        gradient_DO = self._policy_DO.copy()
-        gradient_DO[self._decisions, self._choices] -= 1
+        gradient_DO = policy_DO.copy()
+        gradient_DO[self._decisions, choices_D] -= 1
         gradient_DO *= advantage
         self._updates += 1
         self._mean_DO += (1 - _BETA_1) * (gradient_DO - self._mean_DO)

@@ -30,7 +30,10 @@ Edges = frozenset[int]
 
 
 def level(cell: Cell, by: str) -> int:
-    """The size of a cell, from 1; a cell without a path from input to output has that of the smallest.
+    """The size of a cell, from 1.
+
+    By nodes, what counts is the last node with an edge, though no path may lead there. By paths, a cell without a
+    path from input to output has the size of the smallest.
 
     Raises ValueError for an unknown progression.
     """

@@ -1,5 +1,7 @@
 """Ranks of cells by several scores: one definition for all parts of the package."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,3 +32,8 @@ def last(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     undefined = np.isnan(scores) | (scores == np.inf)
     return np.where(undefined, -np.inf, np.maximum(scores, np.finfo(np.float64).min))
+
+
+def comparable(accuracy: float) -> float:
+    """The accuracy, or minus infinity for a training that failed (NaN): it is the worst, and every comparison says so."""
+    return accuracy if math.isfinite(accuracy) else -math.inf

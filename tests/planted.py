@@ -312,6 +312,16 @@ class AsksForever(Random):
         return itertools.cycle(super().ask())
 
 
+class AsksOnce(Random):
+    """Done after one cell."""
+
+    asked = False
+
+    def ask(self) -> list[Cell]:
+        asked, self.asked = self.asked, True
+        return [] if asked else super().ask()
+
+
 class AsksTooMuch(Random):
     def ask(self) -> list[Cell]:
         return list(NB201()) * 2
@@ -372,6 +382,15 @@ def found_above(name: str) -> Any:
     return None
 
 
+class DiesInBatches(OneAtATime):
+    """Ends its process where a second cell is asked for before the first is told."""
+
+    def ask(self) -> list[Cell]:
+        if self.waiting:
+            os._exit(7)
+        return super().ask()
+
+
 class EvaluatesItself(Random):
     """Looks ten cells up behind the runner's back, and asks for the best."""
 
@@ -405,6 +424,14 @@ class ReadsFile(Random):
 
     def ask(self) -> list[Cell]:
         np.load(Path(os.environ["PLANTED_FILE"]))
+        return super().ask()
+
+
+class OpensFile(Random):
+    """Reads whatever file it is."""
+
+    def ask(self) -> list[Cell]:
+        Path(os.environ["PLANTED_FILE"]).read_bytes()
         return super().ask()
 
 

@@ -152,6 +152,45 @@ def test_without_pickling_there_is_nothing_to_resume() -> None:
     assert set(words.values()) == {"kept"}
 
 
+def test_laws_behind_the_one_that_ended_the_process_are_not_called_kept() -> None:
+    found = {finding.law: finding for finding in check("planted:DiesInBatches", queries=10)}
+    assert found["batches"].evidence.startswith("its process ended with exit code 7")
+    late = ("budget", "validation only", "costs", "fidelities")
+    for law in late:
+        assert (found[law].word, found[law].evidence) == ("not tried", "the process ended at the law batches")
+    assert {found[law].word for law in found if law not in ("batches", *late)} == {"kept"}
+
+
+def test_a_search_of_one_query_has_no_middle_to_be_resumed_from() -> None:
+    for searcher, queries in (("planted:AsksOnce", 10), ("random", 1)):
+        found = {finding.law: finding for finding in check(searcher, queries=queries)}
+        assert str(found.pop("resume")) == "resume: not tried: the search ended after one query"
+        assert {finding.word for finding in found.values()} == {"kept"}
+
+
+@pytest.mark.parametrize("name", ["figures.csv", "meta.pickle.pbz2", "scores.json.gz", "nb201_zen.zip"])
+def test_a_file_of_figures_is_seen_by_its_ending(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(b"figures")
+    monkeypatch.setenv("PLANTED_FILE", str(tmp_path / name))
+    assert f"opened {tmp_path / name}" in broken_laws("planted:OpensFile")["validation only"]
+
+
+def test_a_file_that_is_read_on_import_is_seen_under_a_constraint_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "figures.npy", np.zeros(3))
+    (tmp_path / "imports_figures.py").write_text(
+        "import numpy as np\nfrom planted import Healthy\n"
+        f"np.load({str(tmp_path / 'figures.npy')!r})\n"
+        "class Mine(Healthy):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    broken = broken_laws("imports_figures:Mine:constraint=params<=0.9")
+    assert "importing it opened " in broken["validation only"]
+
+
 def test_who_is_no_searcher_is_told() -> None:
     with pytest.raises(UnknownSearcher, match="there is no searcher planted:Nobody"):
         check("planted:Nobody")

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -246,6 +248,20 @@ def test_failures_that_no_run_has_are_not_seen(seeds: int, passed: float) -> Non
     assert np.mean(np.array(words) == "same") == pytest.approx(passed, abs=slack(passed, 400))
 
 
+@pytest.mark.parametrize("comparisons", [1, 8, 30])
+@pytest.mark.parametrize("seeds", [20, 40])
+def test_what_cannot_be_told_needs_more_seeds_than_there_are(seeds: int, comparisons: int) -> None:
+    others = [Difference("paired", 0.0, 0.0, seeds - 1.0, 0.0)] * (comparisons - 1)
+    unclear = 0
+    for spread, mean in product(np.linspace(0.5, 2.0, 46).tolist(), np.linspace(-1.0, 0.0, 51).tolist()):
+        ours = Difference("paired", mean, spread / seeds**0.5, seeds - 1.0, spread)
+        verdict = judge([ours, *others], [1.0] * comparisons)[0]
+        if verdict.word == "cannot tell":
+            unclear += 1
+            assert verdict.seeds_needed > seeds, (spread, mean)
+    assert unclear
+
+
 def test_seeds_needed_grow_with_spread_margin_and_family() -> None:
     assert seeds_needed(1.0, 0.1, 8) > seeds_needed(0.5, 0.1, 8) > seeds_needed(0.5, 0.2, 8)
     assert seeds_needed(1.0, 0.1, 80) > seeds_needed(1.0, 0.1, 8)
@@ -268,6 +284,22 @@ def test_a_share_is_one_of_random_search_s_regret_or_of_the_searcher_s_own_if_th
 def test_a_margin_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"write 0\.1"):
         update(tmp_path / "base.json", {"margin": text})
+
+
+def test_a_margin_that_is_rounded_to_nothing_is_refused_before_any_run(base: Path, toy_file: Path) -> None:
+    ended: list[int] = []
+    bounds = Bounds(workers=1, advance=lambda runs, _: ended.append(runs))
+    settings: dict[str, object] = {"table": str(toy_file), "seeds": 20, "budgets": (10,), "margin": "0.0001%"}
+    with pytest.raises(BadSettings, match=r"margin 0.0001% is below 0.0001 points on toy after 10 queries"):
+        update(base, settings, ["random"], bounds=bounds)
+    assert (ended, base.exists()) == ([], False)
+
+
+def test_a_table_of_fewer_cells_than_nas_bench_201_is_gated(base: Path) -> None:
+    found = truth("transnas", "jigsaw", [5])
+    assert found.random[0] < found.optimum < 100
+    update(base, {"table": "transnas", "seeds": 20, "budgets": (5,)}, ["random"], ["jigsaw"], bounds=ONE)
+    assert against(base, {}, bounds=ONE, speed=False).code == 0
 
 
 def test_a_budget_with_which_random_search_finds_the_best_cell_is_refused(toy_file: Path) -> None:
@@ -391,8 +423,12 @@ def test_fresh_seeds_are_two_samples_and_mixed_seeds_are_refused(install: Instal
     report = against(base, {"first_seed": 60}, bounds=ONE)
     assert report.comparisons[0].verdict.difference.design == "two-sample"
     assert words(report) == {"same"}
-    with pytest.raises(UnpairedSeeds, match="take all of them from the baseline, or none"):
-        against(base, {"first_seed": 30})
+    ended: list[int] = []
+    bounds = Bounds(workers=1, advance=lambda runs, _: ended.append(runs))
+    for asked in ({"first_seed": 30}, {"seeds": 61}):
+        with pytest.raises(UnpairedSeeds, match="take all of them from the baseline, or none"):
+            against(base, asked, bounds=bounds)
+    assert ended == []  # said before anything was run
 
 
 def test_too_few_seeds_cannot_tell_and_say_how_many_are_needed(install: Install, base: Path) -> None:
@@ -584,6 +620,16 @@ def mixed(stored: Baseline) -> Report:
     return compare(stored, measured, options)
 
 
+def test_a_searcher_that_became_faster_is_noted_and_passes(stored: Baseline) -> None:
+    entry = stored.searchers["local"].datasets["cifar10"]
+    measured = {("local", "cifar10"): Measured(entry.runs, entry.speed / 1.6)}
+    options = {"local": stored.searchers["local"].options}
+    report = compare(stored, measured, options)
+    assert (report.code, report.notes) == (0, ("faster, or random search itself became slower: local",))
+    silent = compare(stored, measured, options, speed=False)
+    assert (silent.notes, silent.speeds) == ((), ())
+
+
 def test_markdown_names_what_is_worse(mixed: Report) -> None:
     page = markdown(mixed)
     assert page.startswith("## Search quality on table nb201: fail\n\nworse: evolution on cifar10 after ")
@@ -602,6 +648,14 @@ def test_junit_counts_and_names_what_is_worse(mixed: Report) -> None:
     assert suite.get("failures") == str(len(failed))
     assert suite.get("tests") == str(len(mixed.comparisons) + len(mixed.speeds))
     assert suite.get("errors") == "0"
+
+
+def test_what_a_searcher_says_is_written_whatever_its_characters(mixed: Report) -> None:
+    said = "searcher mine:Mine failed: ValueError: \x1b[31mred\x1b[0m, \x00 and \udc80"
+    report = replace(mixed, failures=(said,))
+    suite = ElementTree.fromstring(junit(report).encode())[0]
+    assert suite[0].find("failure").get("message").startswith("failed: searcher mine:Mine failed: ValueError")  # type: ignore[union-attr]
+    assert "red" in markdown(report).encode().decode()
 
 
 # --- the command line, and the project's own gate

@@ -301,6 +301,25 @@ def test_folders_are_merged_and_each_run_is_kept_once(toy_file: Path, tmp_path: 
     assert sum(unit.runs for unit in grown.missing()) == 8 + 3  # seeds 0-7 of local, 12-14 of evolution
 
 
+def test_trained_cells_and_own_tables_come_with_the_merged_runs(toy_file: Path, tmp_path: Path) -> None:
+    folders = parts(tmp_path, toy_file)
+    for folder, names in zip(folders, ("one both", "both other"), strict=True):
+        for name in names.split():
+            for place in ("trained", "trained/measured"):
+                (folder / place).mkdir(exist_ok=True)
+                (folder / place / f"{name}.parquet").write_text(f"{name} of {folder.name}")
+    (folders[1] / "table.npz").write_text("a table")
+    merge(folders, tmp_path / "c")
+    for place in ("trained", "trained/measured"):
+        found = {path.name: path.read_text() for path in (tmp_path / "c" / place).glob("*.parquet")}
+        assert found == {
+            "one.parquet": "one of a",
+            "both.parquet": "both of a",
+            "other.parquet": "other of b",
+        }
+    assert (tmp_path / "c" / "table.npz").read_text() == "a table"
+
+
 def test_packed_runs_are_merged_too(toy_file: Path, tmp_path: Path) -> None:
     folders = parts(tmp_path, toy_file)
     merge(folders, tmp_path / "c")
@@ -346,6 +365,23 @@ def test_two_runs_of_one_seed_that_differ_are_not_merged(toy_file: Path, tmp_pat
     list(on_toy(tmp_path / "b", toy_file, [Stubborn], 3).run(workers=1))
     with pytest.raises(OtherCampaign, match=r"hold different runs of .*Stubborn on toy, seed 0; move"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+
+
+@pytest.mark.parametrize("column", ["answer", "epochs", "seconds", "fidelity", "test", "charged"])
+def test_runs_that_differ_in_any_column_are_not_merged(column: str, toy_file: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        list(on_toy(tmp_path / name, toy_file, ["random"], 3).run(workers=1))
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "same")
+    (path,) = (tmp_path / "b").glob("*.parquet")
+    record = read(path)
+    values = getattr(record.steps, column)
+    other = np.where(np.arange(len(values)) == 1, 0 if column != "fidelity" else 12, values).astype(
+        values.dtype
+    )
+    write(path, record.header, replace(record.steps, **{column: other}))  # type: ignore[arg-type]  # any column
+    with pytest.raises(OtherCampaign, match="hold different runs of random on toy, seed 0; move"):
+        merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    assert not (tmp_path / "c").exists()
 
 
 def test_settings_of_older_folders_are_read(toy_file: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from nasgauge.data.sealed import MEASURED
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.lock import HOLDER, FolderInUse, locked
 from nasgauge.harness.records.packing import pack_folder
-from nasgauge.harness.records.results import OtherCampaign, read_unit, records_of, references_of
+from nasgauge.harness.records.results import OtherCampaign, Unit, read_unit, records_of, references_of
 from nasgauge.harness.records.steps import DamagedRecord, read, write
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
@@ -306,18 +306,19 @@ def test_what_was_changed_is_found(change: Callable[[Path], object], says: str, 
     assert [line for line in problems if says in line], problems
 
 
+@pytest.mark.parametrize("module", ["surprise", "random=surprise"])
 def test_a_stranger_s_searcher_is_not_imported(
-    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: str, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = read(copy / FIRST)
-    name = "surprise:Mine"
-    (tmp_path / "surprise.py").write_text("raise SystemExit('imported')\n")
+    name = f"{module}:Mine"
+    (tmp_path / f"{module}.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     header = record.header.model_copy(update={"searcher": name})
-    write(copy / "surprise+Mine@toy@00000-00009.parquet", header, record.steps)
+    write(copy / Unit(name, "toy", 0, 9).file, header, record.steps)
     found = verify(copy, rerun=9)
     assert (found.rerun, found.problems) == (4, [])
-    assert "not run again, because no package declares them: surprise:Mine" in found.notes[0]
+    assert f"not run again, because no package declares them: {name}" in found.notes[0]
     assert any("imported" in line for line in verify(copy, rerun=9, trusted=[name]).problems)
 
 

@@ -52,6 +52,12 @@ def batches(searcher: PNAS[Cell], count: int) -> list[list[Cell]]:
 # growing
 
 
+def test_a_cell_without_a_path_has_a_level() -> None:
+    dead_end = Cell(("nor_conv_3x3", *["none"] * 5))
+    assert not space.is_connected(dead_end)
+    assert (space.level(dead_end, "nodes"), space.level(dead_end, "paths")) == (2, 1)
+
+
 @pytest.mark.parametrize("by", PROGRESSIONS)
 def test_children_are_one_level_larger_and_keep_their_parent_s_operations(by: str) -> None:
     cells: Sequence[Cell] = space.grow(None, by)

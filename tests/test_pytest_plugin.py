@@ -106,6 +106,20 @@ def test_what_cannot_be_told_fails(theirs: Theirs) -> None:
     assert "give --nasgauge-baseline FILE, or set nasgauge_baseline in pytest's settings" in output
 
 
+def test_a_golden_file_and_a_searcher_that_are_none_are_one_line(theirs: Theirs) -> None:
+    (theirs.folder / "stored").mkdir()
+    (theirs.folder / "stored" / "golden.json").write_text("[]")
+    code, output = theirs.pytest("-k", "cells_as", "--nasgauge-update-golden")
+    assert (code, "Traceback" in output, "golden.py" in output) == (1, False, False)
+    assert "cannot tell: " in output
+    assert "golden.json holds no golden trajectories" in output
+    tests = theirs.folder / "test_mine.py"
+    tests.write_text(TESTS.replace("conformance(Mine, queries=20)", "conformance('mine:Yours')"))
+    code, output = theirs.pytest("-k", "laws and runs")
+    assert (code, "check.py" in output) == (1, False)
+    assert "cannot tell: there is no searcher mine:Yours" in output
+
+
 def test_the_plugin_is_found_by_its_entry_point() -> None:
     """And costs a session that does not use it nothing but its own import."""
     import tomllib

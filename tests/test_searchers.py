@@ -1,12 +1,14 @@
 """The contract of every searcher in the registry, and what each algorithm is known to do."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 import textwrap
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.search.oracle import Table
 from nasgauge.harness.search.runner import Budget, run
 from nasgauge.harness.search.specs import InvalidOption, Spec, UnknownSearcher
+from nasgauge.searchers.evolution import Evolution
+from nasgauge.searchers.reinforce import Reinforce
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 
@@ -122,6 +126,48 @@ def test_reinforce_settles_on_what_is_rewarded(toy: AccuracyTable) -> None:
     convolutions = [cell.ops.count("nor_conv_3x3") for cell in cells]
     assert np.mean(convolutions[:20]) < 2.5
     assert np.mean(convolutions[-50:]) > 5
+
+
+def test_reinforce_rewards_each_cell_of_a_batch_for_its_own_operations() -> None:
+    searcher = Reinforce(space, np.random.default_rng(0), learning_rate=1.0)
+    cells = [searcher.ask()[0] for _ in range(3)]
+    for cell, accuracy in zip(cells, (50.0, 90.0, 90.0), strict=True):
+        searcher.tell(cell, accuracy)
+        if accuracy > 50:
+            break
+    drawn = [searcher.ask()[0] for _ in range(40)]
+    assert sum(map(shared, drawn, [cells[1]] * 40)) > sum(map(shared, drawn, [cells[2]] * 40))
+
+
+def test_evolution_never_mutates_a_cell_that_failed_to_train_before_one_that_did_not() -> None:
+    searcher = Evolution(space, np.random.default_rng(0), population=2, tournament=60)
+    failed, good = space[7], space[4000]
+    searcher.tell(failed, math.nan)
+    searcher.tell(good, 50.0)
+    assert all(searcher.ask()[0] in space.neighbours(good) for _ in range(20))
+
+
+def shared(one: Cell, other: Cell) -> int:
+    """The number of edges with the same operation."""
+    return sum(a == b for a, b in zip(one.ops, other.ops, strict=True))
+
+
+@pytest.mark.parametrize("text", ["local", "local:climb=steepest", "reinforce", "bananas"])
+def test_a_training_that_failed_is_the_worst_and_not_the_best(text: str) -> None:
+    """Half of the cells give no accuracy (NaN), and the search goes on to good ones."""
+    searcher = Spec.parse(text).make(space, np.random.default_rng(0))
+    found, waiting = [], deque[Any]()
+    for _ in range(250):
+        waiting = waiting or deque(searcher.ask())
+        asked = waiting.popleft()
+        cell = getattr(asked, "cell", asked)
+        failed = cell.rank % 2 == 1
+        searcher.tell(asked, math.nan if failed else Landscape().evaluate(cell).validation)
+        found.append(cell)
+    values = [Landscape().evaluate(cell).validation for cell in found if cell.rank % 2 == 0]
+    every = [Landscape().evaluate(cell).validation for cell in space if cell.rank % 2 == 0]
+    assert max(values) > np.quantile(every, 0.99)
+    assert len(set(found)) > 60
 
 
 @pytest.mark.parametrize(

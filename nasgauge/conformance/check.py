@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from nasgauge.conformance.laws import LAWS
+from nasgauge.conformance.laws import IN_ONE_PROCESS, LAWS
 from nasgauge.conformance.trial import Broken, compare
 from nasgauge.harness.search.specs import Searchable, UnknownSearcher, text_of
 
@@ -40,6 +40,8 @@ class _Told:
 
     cells: list[str] | None
     broken: Mapping[str, str]
+    begun: Sequence[str]
+    """Laws that it began to try."""
 
 
 def check(
@@ -55,18 +57,27 @@ def check(
     with tempfile.TemporaryDirectory() as folder:
         attempt = _Attempt(target, queries, time_limit, Path(folder))
         first = attempt.part("laws", "runs", hash_seed=1)
-        broken = dict(first.broken)
-        if first.cells is not None:
+        broken, untried = dict(first.broken), dict[str, str]()
+        if first.cells is None:
+            untried = dict.fromkeys(LAWS, "a plain run already failed")
+        else:
+            late = [law for law, _ in IN_ONE_PROCESS if law not in first.begun]
+            untried |= dict.fromkeys(late, f"the process ended at the law {first.begun[-1]}")
             again = attempt.part("again", "any process", hash_seed=2)
             _add(broken, "any process", again, first.cells, "in another process, with another hash seed,")
-            if "picklable" not in broken and len(first.cells) > 1:
+            if len(first.cells) == 1:
+                untried["resume"] = "the search ended after one query"
+            elif "picklable" not in broken:
                 stopped = attempt.part("interrupted", "resume", hash_seed=3)
                 if stopped.broken:
                     _add(broken, "resume", stopped, first.cells, "")
                 else:
+                    untried.pop("picklable", None)
                     resumed = attempt.part("resumed", "resume", hash_seed=4)
                     _add(broken, "resume", resumed, first.cells, "killed and resumed in another process")
-    return tuple(_finding(law, broken, first.cells) for law in LAWS)
+            if "picklable" in broken:
+                untried.setdefault("resume", "there is no checkpoint without pickling")
+    return tuple(_finding(law, broken, untried) for law in LAWS)
 
 
 def _add(broken: dict[str, str], law: str, told: _Told, cells: list[str], how: str) -> None:
@@ -79,14 +90,10 @@ def _add(broken: dict[str, str], law: str, told: _Told, cells: list[str], how: s
             broken.setdefault(law, difference.evidence)
 
 
-def _finding(law: str, broken: Mapping[str, str], cells: list[str] | None) -> Finding:
+def _finding(law: str, broken: Mapping[str, str], untried: Mapping[str, str]) -> Finding:
     if law in broken:
         return Finding(law, "broken", broken[law])
-    if cells is None:
-        return Finding(law, "not tried", "a plain run already failed")
-    if law == "resume" and "picklable" in broken:
-        return Finding(law, "not tried", "there is no checkpoint without pickling")
-    return Finding(law, "kept", "")
+    return Finding(law, "not tried" if law in untried else "kept", untried.get(law, ""))
 
 
 @dataclass(frozen=True)
@@ -138,8 +145,8 @@ class _Attempt:
         for line in lines:
             if "broken" in line:
                 broken.setdefault(line["law"], line["broken"])
+        begun = [line["begins"] for line in lines if "begins" in line]
         if not killed_itself and not any("done" in line for line in lines):
-            begun = [line["begins"] for line in lines if "begins" in line]
             broken.setdefault(begun[-1] if begun else law, how)
         cells = next((line["cells"] for line in lines if "cells" in line), None)
-        return _Told(cells, broken)
+        return _Told(cells, broken, begun)

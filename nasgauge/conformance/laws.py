@@ -104,7 +104,7 @@ def _in_batches(searcher: Watched, size: int, queries: int) -> None:
 
 def budget(trial: Trial, base: Sequence[Step[Cell]]) -> None:
     """Raises Broken if more is evaluated than was paid for, or if another budget makes another beginning."""
-    for queries in sorted({1, min(7, trial.queries), trial.queries // 2, trial.queries}):
+    for queries in sorted({1, min(7, trial.queries), max(1, trial.queries // 2), trial.queries}):
         landscape = Landscape()
         steps = search(trial, landscape, queries)
         overrun = 1  # the query that finds the budget spent

@@ -41,6 +41,13 @@ _DATA: Final = frozenset(
         ".hdf5",
         ".db",
         ".sqlite",
+        ".safetensors",
+        ".zip",
+        ".gz",
+        ".bz2",
+        ".pbz2",
+        ".xz",
+        ".zst",
     }
 )  # endings of files that can hold a benchmark's figures
 _CONSTANTS: Final = Path(scipy.__file__).parent
@@ -80,8 +87,9 @@ class Trial:
         finally:
             self.watching = ""
         if self.spec.aims:  # the figures of objectives are read once in a process, and not by the searcher
+            found = len(self.read)
             self.make()
-            self.read.clear()
+            del self.read[found:]
 
     def make(self) -> CellSearcher:
         """A new searcher of the seed of all trials."""
@@ -112,7 +120,8 @@ class Trial:
             return
         if event == "open" and isinstance(arguments[0], (str, bytes)):
             path = Path(os.fsdecode(arguments[0]))
-            if path.suffix.lower() in _DATA and _CONSTANTS not in path.parents:
+            code = str(path) in sys.path  # a .zip that modules are imported from
+            if path.suffix.lower() in _DATA and not code and _CONSTANTS not in path.parents:
                 self.read.append(f"{self.watching} opened {path}")
         elif event == "socket.connect":
             self.read.append(f"{self.watching} connected to {arguments[1]}")

@@ -150,8 +150,8 @@ def assemble(
     )
 
 
-def margins(margin: str, truth: Truth, runs: tuple[Run, ...]) -> tuple[float, ...]:
-    """The margin after each budget, in percentage points.
+def margins(margin: str, truth: Truth, runs: tuple[Run, ...] = ()) -> tuple[float, ...]:
+    """The margin after each budget, in percentage points; without runs, that of a searcher as good as random search.
 
     A share is one of regret, the distance to the table's best cell: of the exact mean regret of random
     search after the same budget, or of the searcher's own mean regret then, whichever is larger. Random
@@ -162,9 +162,19 @@ def margins(margin: str, truth: Truth, runs: tuple[Run, ...]) -> tuple[float, ..
     Raises BadSettings.
     """
     amount, is_share = _margin(margin)
-    own = truth.optimum - accuracies(runs).mean(axis=0)
-    scale = [max(truth.optimum - mean, float(regret)) for mean, regret in zip(truth.random, own, strict=True)]
+    own = accuracies(runs).mean(axis=0).tolist() if runs else truth.random
+    scale = [truth.optimum - min(both) for both in zip(truth.random, own, strict=True)]
     return tuple(round(amount * regret if is_share else amount, DECIMALS) for regret in scale)
+
+
+def check_margin(settings: Settings, dataset: str, truth: Truth) -> None:
+    """Raise BadSettings for a share of the regret that is stored as no margin at all."""
+    for budget, margin in zip(settings.budgets, margins(settings.margin, truth), strict=True):
+        if margin <= 0:
+            raise BadSettings(
+                f"margin {settings.margin} is below {10**-DECIMALS:.{DECIMALS}f} points on {dataset} after {budget} queries; "
+                "give a larger one"
+            )
 
 
 def _margin(text: str) -> tuple[float, bool]:

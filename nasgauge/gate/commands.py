@@ -10,8 +10,18 @@ import numpy as np
 from pydantic import ValidationError
 
 from nasgauge.data import DEFAULT_TABLE
-from nasgauge.gate.baseline import BadBaseline, BadSettings, Baseline, Settings, assemble, checked, load, save
-from nasgauge.gate.compare import Report, compare
+from nasgauge.gate.baseline import (
+    BadBaseline,
+    BadSettings,
+    Baseline,
+    Settings,
+    assemble,
+    check_margin,
+    checked,
+    load,
+    save,
+)
+from nasgauge.gate.compare import Report, check_seeds, compare
 from nasgauge.gate.measure import Crew, Measured, accuracies, crew, datasets_of, describe, measure, truth
 from nasgauge.gate.verdicts import seeds_needed
 from nasgauge.harness.search.failures import SearcherFailed
@@ -55,6 +65,8 @@ def update(
         same_table = stored is not None and stored.settings.table == settings.table
         datasets = tuple(stored.datasets) if stored and same_table else datasets_of(settings.table)
     truths = {name: truth(settings.table, name, settings.budgets) for name in datasets}
+    for name, known in truths.items():
+        check_margin(settings, name, known)
     with crew(bounds.workers, bounds.time_limit) as workers:
         options, unmade = describe(workers, searchers or (stored.searchers if stored else SEARCHERS))
         measured, failed = _measure(workers, settings, tuple(truths), tuple(options), bounds)
@@ -90,6 +102,7 @@ def against(
             raise BadSettings(
                 f"baseline {path} was made with {name} {then}, not {now}; leave the option out, or make it again with --update"
             )
+    check_seeds(baseline, settings.first_seed, settings.seeds)
     datasets = tuple(dict.fromkeys(datasets)) or tuple(baseline.datasets)
     _check_known(path, "dataset", datasets, baseline.datasets)
     for name in datasets:

@@ -89,6 +89,18 @@ class Report:
         return "; ".join(parts) if parts else f"not worse: all {len(self.comparisons)} comparisons"
 
 
+def check_seeds(baseline: Baseline, first: int, count: int) -> None:
+    """Raise UnpairedSeeds if some of `count` seeds from `first`, but not all, are the baseline's."""
+    theirs = baseline.settings
+    stored = range(theirs.first_seed, theirs.first_seed + theirs.seeds)
+    ours = range(first, first + count)
+    if 0 < len({*ours} & {*stored}) < count:
+        raise UnpairedSeeds(
+            f"of the seeds {first} to {ours[-1]} some are the baseline's ({stored[0]} to {stored[-1]}) and some are "
+            "not; take all of them from the baseline, or none"
+        )
+
+
 def compare(
     baseline: Baseline,
     measured: Mapping[tuple[str, str], Measured],
@@ -99,9 +111,7 @@ def compare(
 ) -> Report:
     """Hold a measurement against the baseline; Holm is over all of the measurement's comparisons.
 
-    Runs of the baseline's seeds are compared in pairs, runs of other seeds as two samples.
-
-    Raises UnpairedSeeds.
+    Runs of the baseline's seeds are compared in pairs, runs of other seeds as two samples; see `check_seeds`.
     """
     budgets = baseline.settings.budgets
     cases: list[tuple[str, str, int, int]] = []
@@ -111,19 +121,12 @@ def compare(
     for (searcher, dataset), found in measured.items():
         entry = baseline.searchers[searcher].datasets[dataset]
         stored = {run.seed: run for run in entry.runs}
-        shared = [run.seed in stored for run in found.runs]
-        if any(shared) and not all(shared):
-            raise UnpairedSeeds(
-                f"of the seeds {found.runs[0].seed} to {found.runs[-1].seed} some are the baseline's "
-                f"({entry.runs[0].seed} to {entry.runs[-1].seed}) and some are not; take all of them from the baseline, or none"
-            )
-        pairs = [stored[run.seed] for run in found.runs] if all(shared) else list(entry.runs)
+        shared = all(run.seed in stored for run in found.runs)
+        pairs = [stored[run.seed] for run in found.runs] if shared else list(entry.runs)
         then, now = accuracies(pairs), accuracies(found.runs)
-        identical = (
-            sum(a.cells == b.cells for a, b in zip(pairs, found.runs, strict=True)) if all(shared) else 0
-        )
+        identical = sum(a.cells == b.cells for a, b in zip(pairs, found.runs, strict=True)) if shared else 0
         for place, budget in enumerate(budgets):
-            test = paired if all(shared) else two_sample
+            test = paired if shared else two_sample
             differences.append(test(then[:, place], now[:, place]))
             margins.append(entry.margins[place])
             means.append((float(then[:, place].mean()), float(now[:, place].mean())))

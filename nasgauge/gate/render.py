@@ -1,10 +1,14 @@
 """A report as Markdown and as JUnit XML: values in, text out."""
 
+import re
+from typing import Final
 from xml.etree import ElementTree
 
 from nasgauge.gate.compare import SLOWER, Comparison, Report, Speed
 from nasgauge.gate.verdicts import ALPHA, MISS, POWER
 
+_NO_TEXT: Final = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML cannot hold, and UTF-8 in part: a searcher's own words may be of any characters."""
 _PASS, _FAIL, _UNCLEAR = "pass", "fail", "cannot tell"
 _OUTCOMES = (_PASS, _FAIL, _UNCLEAR)
 
@@ -76,7 +80,7 @@ def markdown(report: Report) -> str:
         f"needed are for {POWER:.0%} power at a loss of the margin. Slower: a factor over {SLOWER:g}.",
     ]
     lines += [f"\nNote: {note}." for note in report.notes]
-    return "\n".join(lines) + "\n"
+    return _NO_TEXT.sub("?", "\n".join(lines)) + "\n"
 
 
 def junit(report: Report) -> str:
@@ -86,6 +90,7 @@ def junit(report: Report) -> str:
     counts = {"tests": 0, "failures": 0, "errors": 0}
 
     def case(classname: str, name: str, word: str, text: str) -> None:
+        text = _NO_TEXT.sub("?", text)
         element = ElementTree.SubElement(suite, "testcase", classname=classname, name=name, time="0")
         counts["tests"] += 1
         if word in ("worse", "slower", "failed"):

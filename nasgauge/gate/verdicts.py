@@ -140,13 +140,17 @@ def seeds_needed(spread: float, margin: float, comparisons: int) -> int:
 
     With them, a family without a change passes with probability `POWER`, and a comparison that lost the
     margin raises the alarm with at least that: both ask for the same distance between "no loss" and "the
-    margin", in standard errors. Normal approximation, with Bonferroni over the family.
+    margin", in standard errors. Student's quantiles, with Bonferroni over the family, so that runs which
+    cannot tell are always fewer.
 
     >>> seeds_needed(spread=0.3, margin=0.1, comparisons=8)
-    179
+    182
     """
-    z = -float(ndtri(MISS) + ndtri((1 - POWER) / comparisons))
-    return max(MIN_SEEDS, math.ceil((z * spread / margin) ** 2))
+    levels = np.array([MISS, (1 - POWER) / comparisons])
+    needed = max(MIN_SEEDS, math.ceil((float(ndtri(levels).sum()) * spread / margin) ** 2))
+    while (float(stdtrit(needed - 1, levels).sum()) * spread / margin) ** 2 > needed:
+        needed += 1
+    return needed
 
 
 def holm(p: Sequence[float]) -> list[float]:
