@@ -41,6 +41,14 @@ def check(
         say(f"{finding.law}: it {LAWS[finding.law]}", markup=False)
         if finding.evidence:
             say(f"{'':9} {finding.evidence}", markup=False)
-    broken = [finding.law for finding in found if finding.word == "broken"]
-    say(f"{searcher} breaks: {', '.join(broken)}" if broken else f"{searcher} keeps all laws", markup=False)
+    broken, untried = (
+        [finding.law for finding in found if finding.word == word] for word in ("broken", "not tried")
+    )
+    if broken:
+        verdict = f"breaks: {', '.join(broken)}"
+    elif untried:
+        verdict = f"keeps all laws but those not tried: {', '.join(untried)}"
+    else:
+        verdict = "keeps all laws"
+    say(f"{searcher} {verdict}", markup=False)
     raise typer.Exit(bool(broken))
