@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,9 +31,6 @@ from nasgauge.analysis.results.tables import Table
 from nasgauge.analysis.results.verdicts import no_test_over_datasets
 from nasgauge.analysis.statistics.curves import Clock
 from nasgauge.analysis.statistics.runs import Band
-
-_LIMIT: Final = " Highest search metric: the incumbent of a search that has made every evaluation."
-"""Of a level line."""
 
 
 def curves_section(
@@ -64,7 +61,8 @@ def curves_section(
         caption = (
             f"Test accuracy of the incumbent, the cell with the highest search metric: {average} over runs with a "
             f"pointwise 95 % {interval} interval; {dataset_name(dataset)}, table {campaign.table}, {_counts(runs_of[dataset])}."
-            f"{_LIMIT * (len(one.references) > 1)}"
+            + " Highest search metric: of a search that has made every evaluation."
+            * (len(one.references) > 1)
         )
         charts.append(
             Chart(
@@ -292,7 +290,6 @@ def papers_section(campaign: Campaign) -> Section:
 
 def runs_section(campaign: Campaign) -> Section:
     """Runs, seeds, settings, versions and commits of every group of result files."""
-    order = [*campaign.settings.datasets]
     rows = [
         {
             "dataset": dataset,
@@ -301,15 +298,15 @@ def runs_section(campaign: Campaign) -> Section:
             "seeds": f"{min(h.seeds[0] for h in headers)}–{max(h.seeds[1] for h in headers)}",
             "files": len(headers),
             "settings": ", ".join(
-                f"{name}={value}" for name, value in headers[0].settings.items() if value != ""
+                f"{key}={value}" for key, value in headers[0].settings.items() if value != ""
             ),
             "commit": ", ".join(sorted({h.commit[:12] + "+" * h.commit.endswith("+") for h in headers})),
             "versions": ", ".join(f"{name} {number}" for name, number in headers[0].versions.items()),
             "digest of the first file": headers[0].digest[:12],
         }
-        for (dataset, searcher), headers in sorted(
-            campaign.headers.items(), key=lambda item: order.index(item[0][0])
-        )
+        for dataset in campaign.settings.datasets
+        for (key, searcher), headers in campaign.headers.items()
+        if key == dataset
     ]
     return Section(
         "provenance",
