@@ -58,7 +58,7 @@ def title(figure: Figure, text: str) -> None:
         put.set_text(textwrap.fill(text, width))
 
 
-def pictures_of(figure: Figure, count: int, *, inches: float = 1.35, height: float = 1.05) -> list[Axes]:
+def pictures_of(figure: Figure, count: int, *, inches: float = 1.6, height: float = 1.05) -> list[Axes]:
     """Axes for small pictures, as many beside each other as the figure is wide, in rows of about equal length."""
     width = float(figure.get_size_inches()[0])
     rows = -(-count // max(int(width / inches), 1))

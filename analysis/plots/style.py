@@ -69,7 +69,7 @@ _SPARE_MARKERS: Final = ("+", "4")
 _DASHES: Final = ("", "6,2", "2,2", "6,2,2,2", "10,3", "6,2,2,2,2,2", "1,1", "12,2,2,2")
 
 
-def ink(colour: tuple[float, float, float]) -> str:
+def ink(colour: Iterable[float]) -> str:
     """Black or white, whichever has the higher contrast with a colour of channels from 0 to 1 (WCAG 2.2).
 
     >>> ink((0.9, 0.6, 0.2)), ink((0.35, 0.25, 0.55))
