@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from nasgauge.analysis.results.names import dataset_name
+
 _SHADES: Final = ("#777777", "#56B4E9", "#0072B2", "#332288")
 _TAU, _BEYOND, _BEST, _GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 
@@ -45,7 +47,7 @@ def draw_agreement(figure: Figure, part: pd.DataFrame) -> None:
             if name in taus:
                 ax.axvline(float(taus[name]), color=colour, lw=1, ls=dash, label=label)
         ax.axvline(0, color="#999999", lw=0.6)
-        ax.set_title(dataset)
+        ax.set_title(dataset_name(dataset))
         ax.grid(visible=False, axis="y")
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(range(len(proxies)), proxies)
@@ -79,6 +81,6 @@ def draw_settings(figure: Figure, frame: pd.DataFrame) -> None:
         ax.minorticks_off()
         ax.set_xlabel(label)
         ax.set_title(proxy)
-    axes[0].set_ylabel(f"Kendall's tau, {mine['dataset'].iloc[0]}")
+    axes[0].set_ylabel(f"Kendall's tau, {dataset_name(mine['dataset'].iloc[0])}")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nasgauge.analysis.plots.layout import groups, labelled, legend_above, legend_right, stacked, title
-from nasgauge.analysis.plots.style import FAINT, SMALLEST, Look, looks
+from nasgauge.analysis.plots.style import FAINT, SMALLEST, Look, ink, looks
 from nasgauge.analysis.results.names import shortened
 from nasgauge.analysis.statistics.runs import Band
 
@@ -81,11 +81,11 @@ def draw_significance(ax: Axes, effect: pd.DataFrame, significant: pd.DataFrame)
     """
     values = effect.to_numpy(dtype=np.float64)
     marked = significant.to_numpy(dtype=bool)
-    ax.imshow(np.where(marked, values, np.nan), cmap="PuOr", vmin=-0.2, vmax=1.2, aspect="auto")
+    image = ax.imshow(np.where(marked, values, np.nan), cmap="PuOr", vmin=-0.2, vmax=1.2, aspect="auto")
     for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
         ax.text(
             column, row, f"{100 * values[row, column]:.0f}", ha="center", va="center", fontsize=SMALLEST,
-            color="black" if marked[row, column] else "#767676",
+            color=ink(image.to_rgba(values[row, column])[:3]) if marked[row, column] else "#767676",
         )  # fmt: skip
     names = [shortened(str(name), 16) for name in effect.index]
     ax.set_yticks(range(len(names)), [f"{name}  {place}" for place, name in enumerate(names, 1)])

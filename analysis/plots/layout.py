@@ -59,10 +59,10 @@ def title(figure: Figure, text: str) -> None:
 
 
 def pictures_of(figure: Figure, count: int, *, inches: float = 1.6, height: float = 1.05) -> list[Axes]:
-    """Axes for small pictures, as many beside each other as the figure is wide."""
+    """Axes for small pictures, as many beside each other as the figure is wide, in rows of about equal length."""
     width = float(figure.get_size_inches()[0])
-    columns = min(count, max(int(width / inches), 1))
-    rows = -(-count // columns)
+    rows = -(-count // max(int(width / inches), 1))
+    columns = -(-count // rows)
     figure.set_size_inches(width, rows * height * width / columns / 1.5 + 0.4)
     axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for ax in axes[count:]:

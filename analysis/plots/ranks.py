@@ -9,7 +9,7 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from nasgauge.analysis.plots.layout import labelled, legend_right
-from nasgauge.analysis.plots.style import SMALLEST, Look, looks
+from nasgauge.analysis.plots.style import SMALLEST, Look, ink, looks
 from nasgauge.analysis.results.names import shortened
 
 Array = NDArray[np.float64]
@@ -79,14 +79,14 @@ def draw_taus(
 def draw_heat(ax: Axes, values: pd.DataFrame) -> None:
     """Correlations as a matrix, each with its number; blank where undefined."""
     grid = values.to_numpy(dtype=np.float64)
-    ax.imshow(grid, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
+    image = ax.imshow(grid, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
     many = grid.shape[1] > 8
     for row, column in zip(*np.nonzero(np.isfinite(grid)), strict=True):
         value = grid[row, column]
         text = f"{value:z.2f}"
         ax.text(
             column, row, text.replace("0.", ".").replace("1.00", "1") if many else text, ha="center", va="center",
-            fontsize=SMALLEST, color="white" if abs(value) > 0.75 else "black",
+            fontsize=SMALLEST, color=ink(image.to_rgba(value)[:3]),
         )  # fmt: skip
     rotation = 90 if sum(len(str(name)) for name in values.columns) > _WIDE else 0
     ax.set_xticks(

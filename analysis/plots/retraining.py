@@ -5,8 +5,10 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 OURS: Final = "#0072B2"
@@ -42,10 +44,10 @@ def draw_bridge(ax: Axes, rows: pd.DataFrame) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(5))
 
 
-def bridge_handles(rows: pd.DataFrame) -> list[Line2D]:
+def bridge_handles(rows: pd.DataFrame) -> list[Artist]:
     """Legend entries of `draw_bridge`, for the marks that occur."""
-    handles = [
-        Line2D([], [], color=THEIRS, lw=5, alpha=0.4, label="95 % prediction interval"),
+    handles: list[Artist] = [
+        Patch(color=THEIRS, alpha=0.4, lw=0, label="95 % prediction interval"),
         _mark("o", OURS, "retrained"),
     ]
     if (rows["inside"] == "no").any():

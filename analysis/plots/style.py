@@ -68,6 +68,17 @@ _SPARE: Final = (
 _SPARE_MARKERS: Final = ("+", "4")
 _DASHES: Final = ("", "6,2", "2,2", "6,2,2,2", "10,3", "6,2,2,2,2,2", "1,1", "12,2,2,2")
 
+
+def ink(colour: Iterable[float]) -> str:
+    """Black or white, whichever has the higher contrast with a colour of channels from 0 to 1 (WCAG 2.2).
+
+    >>> ink((0.9, 0.6, 0.2)), ink((0.35, 0.25, 0.55))
+    ('black', 'white')
+    """
+    red, green, blue = (v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in colour)
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "white"
+
+
 FAINT: Final = "#c4c4c4"
 """Of curves that another panel has in colour."""
 

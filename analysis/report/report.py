@@ -46,6 +46,8 @@ from nasgauge.harness.engines import Local, Lost
 FOLDER: Final = "report"
 PAGE: Final = "report.html"
 
+_REPEATS: Final = {"charge": "a repeated query is charged like any other", "free": "a repeated query is free"}
+
 
 @dataclass(frozen=True)
 class Report:
@@ -182,7 +184,7 @@ def _facts(campaign: Campaign) -> list[tuple[str, str]]:
     facts = [
         ("table", f"{campaign.table}, sha256 {settings.table_sha256[:16]}"),
         ("limits of the table", settings.limits),
-        ("budget", f"{settings.budget} per run; repeated queries: {settings.repeats}"),
+        ("budget", f"{settings.budget} per run; {_REPEATS[settings.repeats]}"),
         ("command", " ".join(["nasgauge", *header.argv[1:]])),
     ]
     for dataset in campaign.datasets:

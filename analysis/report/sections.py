@@ -61,6 +61,8 @@ def curves_section(
         caption = (
             f"Test accuracy of the incumbent, the cell with the highest search metric: {average} over runs with a "
             f"pointwise 95 % {interval} interval; {dataset_name(dataset)}, table {campaign.table}, {_counts(runs_of[dataset])}."
+            + " Highest search metric: of a search that has made every evaluation."
+            * (len(one.references) > 1)
         )
         charts.append(
             Chart(
@@ -295,12 +297,16 @@ def runs_section(campaign: Campaign) -> Section:
             "n": len(campaign.runs[dataset, searcher].seeds) if (dataset, searcher) in campaign.runs else 0,
             "seeds": f"{min(h.seeds[0] for h in headers)}–{max(h.seeds[1] for h in headers)}",
             "files": len(headers),
-            "settings": ", ".join(f"{name}={value}" for name, value in headers[0].settings.items()),
+            "settings": ", ".join(
+                f"{key}={value}" for key, value in headers[0].settings.items() if value != ""
+            ),
             "commit": ", ".join(sorted({h.commit[:12] + "+" * h.commit.endswith("+") for h in headers})),
             "versions": ", ".join(f"{name} {number}" for name, number in headers[0].versions.items()),
             "digest of the first file": headers[0].digest[:12],
         }
-        for (dataset, searcher), headers in campaign.headers.items()
+        for dataset in campaign.settings.datasets
+        for (key, searcher), headers in campaign.headers.items()
+        if key == dataset
     ]
     return Section(
         "provenance",

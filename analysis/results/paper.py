@@ -145,8 +145,9 @@ def ranking_table(campaign: Campaign, ends: Finals, comparisons: pd.DataFrame) -
         "Rank by mean on each dataset, with a compact letter display: searchers that share a letter are not significantly "
         f"different at 5 % (Brunner-Munzel, Holm over the {len(comparisons)} comparisons below). Few runs give long ties."
     )
+    frame = ranking(campaign, ends, comparisons).rename(columns=_heads(campaign.datasets))
     return Table(
-        "ranking", "Ranking with ties grouped", ranking(campaign, ends, comparisons), {"mean rank": 1}, note,
+        "ranking", "Ranking with ties grouped", frame, {"mean rank": 1}, note,
         caption=f"Rank of each searcher by mean test accuracy (table {campaign.table}); a shared letter: not significantly "
         "different at 5 %.",
     )  # fmt: skip

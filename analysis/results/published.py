@@ -147,7 +147,7 @@ def beside(published: Published, campaign: Campaign) -> Table:
         {"GPU s": 2},
         f"{published.note} Ours: {_searched(campaign)}; mean of the last incumbent over n runs, and measured CPU "
         "seconds of the search itself, without training. sd: over runs. status: confirmed figures were read in a copy "
-        "of the paper; †: not or not all of them, the others are quoted from memory.",
+        "of the paper; †: some or all figures of the row are quoted from memory.",
         errors={name: f"{name} error" for name in DATASETS.values()},
         shown=[name for name in rows[0] if not name.endswith(" error")],
         caption=f"{published.source}, beside this campaign (table {campaign.table}): test accuracy, %. †: not confirmed.",

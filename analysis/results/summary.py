@@ -300,8 +300,8 @@ def tables(
                 dict.fromkeys(("iqm", "low", "high"), 3),
                 "n: runs on all datasets. iqm: interquartile mean of scores normalised to 0 for a random cell and 1 "
                 "for the best; 95 % bootstrap interval, stratified by dataset. improvement: probability of "
-                "improvement over `against`, mean of A12 over datasets, with its 95 % interval (Newcombe, combined over "
-                "datasets).",
+                "improvement over the searcher in the column against, mean of A12 over datasets, with its 95 % interval "
+                "(Newcombe, combined over datasets).",
                 errors=dict.fromkeys(("iqm", "low", "high"), "error"),
                 shown=_without(together, "error"),
                 caption=f"Interquartile mean of the normalised score over {len(campaign.datasets)} "

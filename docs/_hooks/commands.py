@@ -73,7 +73,12 @@ def _row(names: str, meaning: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(_plain(text).replace("|", "\\|").split())
+    """Text of a cell of a Markdown table.
+
+    >>> print(_cell("NAS-Bench-201-v1_*.pth or NATS-tss-v1_0-*simple"))
+    NAS-Bench-201-v1_\\*.pth or NATS-tss-v1_0-\\*simple
+    """
+    return " ".join(re.sub(r"([|*])", r"\\\1", _plain(text)).split())
 
 
 def _plain(text: str) -> str:

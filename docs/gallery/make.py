@@ -15,17 +15,22 @@ CAPTIONS = {
     "the exact random-search curve and the best cell.",
     "regret-cifar10": "Mean regret against queries: percentage points below the best cell, on a log axis.",
     "top-cifar10": "Mean test accuracy of the 1, 5 and 25 best cells found so far by the search metric, against queries.",
-    "profile": "Performance profile: share of runs whose final normalised score exceeds a threshold.",
-    "iqm": "Interquartile mean of the final normalised scores.",
-    "operations-cifar10": "Operations on each edge of the final incumbents.",
+    "profile": "Performance profile: share of runs whose final normalised score (0: mean of all cells, 1: the best "
+    "cell) is above a threshold, with a 95 % band.",
+    "iqm": "Interquartile mean of the final normalised scores, with its 95 % interval.",
+    "operations-cifar10": "Operations on each edge of the final incumbents; an edge leads from one of the four nodes of "
+    "a cell to a later one.",
     "tau-cifar10": "Kendall's tau of zero-cost proxies with test accuracy over one cell of each structural class, mean of "
     "all draws; FLOPs and parameters are baselines.",
-    "ranks-cifar10-rank-sum": "Rank sum of TE-NAS against test accuracy.",
-    "ranks-cifar10-kappa": "Condition number of the neural tangent kernel against test accuracy.",
-    "ranks-cifar10-regions": "Number of linear regions against test accuracy.",
+    "ranks-cifar10-rank-sum": "Rank sum of TE-NAS against test accuracy: a point for each structural class, 100 is the best "
+    "score; yellow where points lie close together, and the least accurate cells lie below the axis.",
+    "ranks-cifar10-kappa": "Condition number of the neural tangent kernel against test accuracy, likewise; 100 is the "
+    "lowest number.",
+    "ranks-cifar10-regions": "Number of linear regions against test accuracy, likewise; 100 is the highest number.",
     "tau-between": "Kendall's tau between pairs of proxies.",
     "preference-cifar10": "Shares of operations in the best 10 % of cells, by accuracy and by each proxy.",
-    "pruning-released-paper-settings-seed-0": "A TE-NAS search: the supernet and its remaining operations after each round.",
+    "pruning-released-paper-settings-seed-0": "A TE-NAS search: the supernet and its remaining operations "
+    "after each round, dotted: those just removed; kappa and number of regions before the next round.",
     "bridge-accuracy": "Retraining check: cells trained for 12 epochs against the table `nb201`, with 95 % prediction intervals.",
     "bridge-curves-cifar10-valid-12": "Learning curves of these trainings and of the official records.",
 }

@@ -18,6 +18,12 @@ function tone(hex) {
   const share = theme() === "dark" ? Math.max(0, 0.62 - bright) : 0;
   return "#" + [r, g, b].map((v) => Math.round(v + (255 - v) * share).toString(16).padStart(2, "0")).join("");
 }
+const mixed = (one, other, share) => channels(one).map((v, i) => v + (channels(other)[i] - v) * share);
+// Black or white, whichever has the higher contrast with a colour (WCAG 2.2).
+function readable(rgb) {
+  const [r, g, b] = rgb.map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";
+}
 const faded = (hex, alpha) => `rgba(${channels(hex).join(",")},${alpha})`;
 const narrow = () => root.clientWidth < 640;
 const short = (text, most) => (text.length <= most ? text : `${text.slice(0, most / 2)}…${text.slice(1 - most / 2)}`);
@@ -26,13 +32,13 @@ const dashes = (dash) => (dash ? dash.split(",").map((n) => n + "px").join(",") 
 function layout(extra) {
   const lettered = { itemclick: false, itemdoubleclick: false };
   const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--soft"), automargin: true };
-  const { xaxis, yaxis, ...rest } = extra;
+  const { xaxis, yaxis, legend, margin, ...rest } = extra;
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: colour("--ink"), size: narrow() ? 11 : 12.5, family: "system-ui, sans-serif" },
-    margin: { l: 50, r: 12, t: 8, b: 40 }, hovermode: "closest",
+    margin: { l: 50, r: 12, t: 8, b: 40, ...margin }, hovermode: "closest",
     hoverlabel: { bgcolor: colour("--paper"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
-    legend: { orientation: "h", y: -0.18, yanchor: "top", x: 0, font: { size: narrow() ? 10.5 : 12 }, ...lettered },
+    legend: { orientation: "h", y: -0.18, yanchor: "top", x: 0, font: { size: narrow() ? 10.5 : 12 }, ...lettered, ...legend },
     xaxis: { ...axis, ...xaxis }, yaxis: { ...axis, ...yaxis }, ...rest,
   };
 }
@@ -153,7 +159,8 @@ const DRAW = {
       type: "bar", orientation: "h", x: share, y: chart.edges, name, marker: { color: fill, line: { width: 0 } },
       hovertemplate: `%{y}, ${name}: %{x:.0%}<extra></extra>`,
     }));
-    return { traces, height: 300, layout: layout({ barmode: "stack", bargap: 0.25, xaxis: { tickformat: ".0%", range: [0, 1] }, yaxis: { autorange: "reversed", type: "category" } }) };
+    const xaxis = { title: { text: "share of the cells", standoff: 6 }, tickformat: ".0%", range: [0, 1] };
+    return { traces, height: 320, layout: layout({ legend: { traceorder: "normal" }, barmode: "stack", bargap: 0.25, margin: { r: 24 }, xaxis, yaxis: { autorange: "reversed", type: "category" } }) };
   },
   density(chart) {
     const traces = [{ type: "heatmap", x: chart.x, y: chart.y, z: chart.cells.map((row) => row.map((n) => Math.log1p(n))), colorscale: chart.scale[theme()], showscale: false, hovertemplate: "%{customdata} cells<extra></extra>", customdata: chart.cells }];
@@ -168,34 +175,42 @@ const DRAW = {
     const digits = (v) => (v === null || crowded ? "" : small && Math.abs(v) < 0.995 ? v.toFixed(2).replace("0.", ".") : v.toFixed(small && Math.abs(v) === 1 ? 0 : 2));
     const label = (names, places) => places.map((i) => short(names[i], narrow() ? 14 : 24));
     const x = columns.map(String), y = rows.map(String);
+    const [low, middle, high] = ["#b35806", theme() === "dark" ? "#22262b" : "#f4f4f4", "#2166ac"];
     const traces = [{
-      type: "heatmap", x, y, z: of(chart.z), zmin: -1, zmax: 1, colorscale: [[0, "#b35806"], [0.5, theme() === "dark" ? "#22262b" : "#f4f4f4"], [1, "#2166ac"]],
-      text: of(chart.text ?? chart.z).map((row) => row.map(digits)), texttemplate: "%{text}", textfont: { size: small ? 9 : 11 }, hoverongaps: false,
+      type: "heatmap", x, y, z: of(chart.z), zmin: -1, zmax: 1, colorscale: [[0, low], [0.5, middle], [1, high]], hoverongaps: false,
       customdata: rows.map((row) => columns.map((column) => `${chart.y[row]}, ${chart.x[column]}: ${(chart.text ?? chart.z)[row][column]?.toFixed(3)}`)),
       showscale: false, hovertemplate: "%{customdata}<extra></extra>", xgap: 1, ygap: 1,
     }];
-    if (chart.text) {  // numbers of cells without a colour
-      const plain = [], ink = colour("--soft");
-      rows.forEach((row, i) => columns.forEach((column, j) => {
-        if (chart.z[row][column] === null && chart.text[row][column] !== null)
-          plain.push({ x: x[j], y: y[i], text: digits(chart.text[row][column]), showarrow: false, font: { size: small ? 9 : 11, color: ink } });
-      }));
-      traces.annotations = plain;
-    }
+    const texts = chart.text ?? chart.z, annotations = [];
+    rows.forEach((row, i) => columns.forEach((column, j) => {
+      const z = chart.z[row][column];
+      const ink = z === null ? colour("--soft") : readable(mixed(middle, z < 0 ? low : high, Math.min(1, Math.abs(z))));
+      const text = digits(texts[row][column]);
+      if (text) annotations.push({ x: x[j], y: y[i], text, showarrow: false, font: { size: small ? 9 : 11, color: ink } });
+    }));
     const axis = (names, places) => ({ type: "category", showgrid: false, tickmode: "array", tickvals: places.map(String), ticktext: label(names, places) });
     return {
       traces, height: 130 + 26 * rows.length,
-      layout: layout({ annotations: traces.annotations ?? [], xaxis: { ...axis(chart.x, columns), tickangle: columns.length > 3 ? -60 : 0 }, yaxis: { ...axis(chart.y, rows), autorange: "reversed" } }),
+      layout: layout({ annotations, xaxis: { ...axis(chart.x, columns), tickangle: columns.length > 3 ? -60 : 0 }, yaxis: { ...axis(chart.y, rows), autorange: "reversed" } }),
     };
   },
 };
 
-// Room for the legend is added below the axes instead of taken from them.
-function sized(made, width) {
-  const names = made.traces.filter((trace) => trace.showlegend !== false && trace.name).map((trace) => trace.name);
-  const widest = Math.max(0, ...names.map((name) => name.length)) * 6.6 + 48;
-  const rows = made.traces.length > 1 && names.length > 1 ? Math.ceil(names.length / Math.max(1, Math.floor((width - 60) / widest))) : 0;
-  return (made.height ?? (narrow() ? 280 : 330)) + 19 * rows + 20;
+// Room for the legend is added below the axes instead of taken from them, so that figures side by side have axes of one height.
+// Entries that belong to a group follow one another, others stand in columns.
+const pen = document.createElement("canvas").getContext("2d");
+function legendHeight(made, width) {
+  const named = made.traces.filter((trace) => trace.showlegend !== false && trace.name);
+  if (made.traces.length < 2 || named.length < 2) return 0;
+  pen.font = `${made.layout.legend.font.size}px ${made.layout.font.family}`;
+  const wide = named.map((trace) => pen.measureText(trace.name).width + 46);
+  const grouped = named.some((trace) => trace.legendgroup);
+  let rows = 1, at = 0;
+  for (const next of grouped ? wide : wide.map(() => Math.max(...wide))) {
+    if (at && at + next > width) { rows++; at = 0; }
+    at += next;
+  }
+  return rows * (grouped ? 29 : 19);
 }
 
 function draw(chart, element = document.getElementById(chart.name), height = null) {
@@ -206,9 +221,13 @@ function draw(chart, element = document.getElementById(chart.name), height = nul
     return;
   }
   if (!element.classList.contains("js-plotly-plot")) element.textContent = "";
-  const tall = height ?? sized(made, element.clientWidth);
+  const below = legendHeight(made, element.clientWidth - 80);
+  const tall = height ?? (made.height ?? (narrow() ? 280 : 330)) + 20 + below;
   element.style.height = `${tall}px`;
-  made.layout.legend.y = -58 / Math.max(tall - 100, 120);
+  if (below) {
+    made.layout.margin.b = 60 + below;
+    made.layout.legend.y = -56 / Math.max(tall - made.layout.margin.t - made.layout.margin.b, 100);
+  }
   made.layout.height = tall;
   Plotly.react(element, made.traces, made.layout, { responsive: true, displaylogo: false, displayModeBar: false });
   element.removeAllListeners("plotly_hover");
