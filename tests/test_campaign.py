@@ -120,6 +120,26 @@ def test_a_header_says_how_to_get_the_file_again(settings: Settings, toy_file: P
     assert digests(tmp_path / "again").popitem()[1] == header.digest
 
 
+def test_a_header_names_the_packages_that_its_searcher_uses_and_no_other(
+    toy_file: Path, tmp_path: Path
+) -> None:
+    for package in ("optuna", "sklearn"):
+        pytest.importorskip(package)
+    uses = {
+        "random": set[str](),
+        "tpe": {"optuna"},
+        "tpe:warm=flops:warm_cells=2": {"optuna"},
+        "smbo:explore=none:surrogate=forest": {"scikit-learn"},
+        "smbo": set[str](),
+    }
+    rules = Rules(budget=Budget(14))
+    list(Campaign.on_table(tmp_path, [*uses], toy_file, seeds=1, rules=rules).run(workers=1))
+    always = {"python", "nasgauge", "numpy", "pyarrow", "joblib"}
+    for record in records_of(tmp_path)[0]:
+        assert set(record.header.versions) == always | uses[record.header.searcher]
+        assert all(version[0].isdecimal() for version in record.header.versions.values())
+
+
 def test_resume_makes_just_what_is_missing(toy_file: Path, tmp_path: Path) -> None:
     whole = finish(tmp_path, toy_file, 1)
     kept = tmp_path / Unit("random", "toy", 0, 9).file

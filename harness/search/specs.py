@@ -80,6 +80,8 @@ class Spec:
     folders: Folders = field(compare=False, repr=False)
     # a pickle is read in order: the folders are on the path before the class is looked up
     factory: Factory = field(compare=False, repr=False)
+    packages: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Those that the searcher says it uses, as `nasgauge.harness.search.runner.Searcher`."""
 
     @classmethod
     def of(cls, searcher: "Searchable", **options: object) -> "Spec":
@@ -131,7 +133,8 @@ class Spec:
         spec = replace(self, options=tuple(sorted(options.items())))
         try:
             with time_limit(TIME_LIMIT, lambda: None):
-                spec._made(NB201(), np.random.default_rng(0))
+                made = spec._made(NB201(), np.random.default_rng(0))
+                packages = tuple(getattr(made, "packages", ()))
         except NasgaugeError:
             raise
         except (Exception, SystemExit, Hangs) as error:
@@ -144,7 +147,7 @@ class Spec:
                 f"searcher {self.name} takes no objective beside accuracy, for it has no minimise and tell_costs; "
                 "choose nsga2, or give a constraint"
             )
-        return spec
+        return replace(spec, packages=packages)
 
     def __str__(self) -> str:
         return ":".join([self.name, *(f"{key}={value}" for key, value in self.options)])

@@ -16,6 +16,7 @@ from nasgauge.data.sealed import measured_file
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.storage import Store
 from nasgauge.data.tables import AccuracyTable, DamagedTable
+from nasgauge.harness.records.provenance import versions
 from nasgauge.harness.records.results import Settings, Unit
 from nasgauge.harness.records.steps import Evaluation, Header, Step, gather, write
 from nasgauge.harness.records.todo import remove
@@ -42,7 +43,8 @@ class Place:
 
     store: Store
     provenance: Mapping[str, object]
-    """The fields `argv`, `commit`, `host` and `versions` of a header; a worker's own host replaces it."""
+    """The fields `argv`, `commit`, `host` and `versions` of a header; a worker's own host replaces it, and the versions of
+    what its searcher uses are added."""
     machine: "Machine | None" = None
     """Of a campaign on real training."""
     time_limit: float = 0.0
@@ -90,8 +92,9 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
         path = place.store.folder / replace(unit, last=last).file
         if not done or path == before:
             break
+        about: dict[str, Any] = dict(place.provenance)
         header = Header.model_validate(
-            dict(place.provenance)
+            about
             | dict(evaluator.header)
             | {
                 "dataset": unit.dataset,
@@ -100,6 +103,7 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
                 "budget": settings.budget,
                 "repeats": settings.repeats,
                 "seeds": (unit.first, last),
+                "versions": about.get("versions", {}) | versions(*spec.packages),
                 "host": platform.node(),
                 "elapsed": time.perf_counter() - start,
             }

@@ -124,6 +124,8 @@ class WarmStart(Generic[C]):
         self._due: deque[tuple[C, float | None]] = deque()  # asked for, with what is known of it
         self.least: int = getattr(searcher, "least", 0) + len(self._first)
         """Evaluations that it makes before it chooses any."""
+        self.packages: tuple[str, ...] = getattr(searcher, "packages", ())
+        """Those that the searcher uses."""
 
     def ask(self) -> list[C]:
         """The cells of the warm start; then what the searcher asks for."""
