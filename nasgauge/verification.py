@@ -1,7 +1,7 @@
 """Check a results folder: every checksum, and that units which are run again give the same."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -22,6 +22,7 @@ from nasgauge.harness.records.results import (
     settings_of,
     unit_of,
 )
+from nasgauge.harness.records.steps import SOURCE
 from nasgauge.harness.records.trainings import DamagedTraining
 from nasgauge.harness.search.failures import Failure
 from nasgauge.harness.search.oracle import SearchMetric, Table
@@ -158,7 +159,7 @@ def _run_again(
         def again(one: _Stored) -> str:
             """What is otherwise; empty if nothing is."""
             try:
-                spec = Spec.parse(one.unit.searcher)
+                spec = replace(Spec.parse(one.unit.searcher), source=str(one.options.get(SOURCE, "")))
                 if spec.settings() != one.options:
                     return f"{spec} has other options today than when it was run"
                 result = run_unit(place, settings, one.unit, spec)

@@ -69,6 +69,8 @@ def test_a_folder_from_before_a_default_changed_is_not_mixed(
     assert missing(tmp_path, settings, {"evolution": then}) == []
     with pytest.raises(OtherCampaign, match=r"which today is .*population=12"):
         missing(tmp_path, settings, {"evolution": then | {"population": 12}})
+    unnamed = {"evolution": then | {"warm_sha256": "0" * 64}}  # the file is from before sources were named
+    assert missing(tmp_path, settings, unnamed) == []
 
 
 def test_nothing_is_written_before_a_campaign_runs(tmp_path: Path, toy_file: Path) -> None:

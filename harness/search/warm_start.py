@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import nasgauge.harness
-from nasgauge.harness.search.history import UnknownWarmStart, past
+from nasgauge.harness.search.history import UnknownWarmStart, digest_of, past
 from nasgauge.spaces.cells import all_cells
 from nasgauge.spaces.ranks import last
 
@@ -88,7 +88,7 @@ class WarmStart(Generic[C]):
 
     `FOLDER@DATASET` in its place: of one run in a results folder on that dataset, drawn from `rng` among all runs of all
     searchers there, the `cells` with the highest search metric, and `pool` plays no part. All seconds of that run are charged
-    as `search_seconds`; its queries are not counted.
+    as `search_seconds`; its queries are not counted. `source` is the digest that all runs there must have; empty for any.
 
     REINFORCE, Optuna's searchers and Nevergrad learn only from cells that they asked for; a warm start makes their queries
     and leaves their policy as it was.
@@ -113,7 +113,15 @@ class WarmStart(Generic[C]):
         cells: int = 10,
         pool: int = 1000,
         allowed: NDArray[np.bool_] | None = None,
+        source: str = "",
     ) -> None:
+        self.source: str = digest_of(past(proxy)) if "@" in proxy else ""
+        """SHA-256 of the earlier runs; empty for a proxy."""
+        if source not in ("", self.source):
+            raise UnknownWarmStart(
+                f"the runs of {proxy} changed since (checksum {source[:12]}, now {self.source[:12]}); restore those "
+                "runs, or begin again"
+            )
         ranks, seconds = (_of_run if "@" in proxy else _of_pool)(space, rng, proxy, cells, pool, allowed)
         self.searcher = searcher
         self._first: list[Any] = [all_cells()[rank] for rank in ranks.tolist()]
