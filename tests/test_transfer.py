@@ -168,11 +168,11 @@ def test_runs_that_changed_since_are_refused_and_all_else_is_not(folder: Path, t
 
     began = Spec.parse(text)
     ng.bench(["random"], dataset="cifar10", seeds=6, budget=30, out=source, workers=1, progress=False)
-    for again in (lambda: searched(4), lambda: searched(3)):
+    for seeds in (4, 3):
         with pytest.raises(
             ng.NasgaugeError, match=rf"from runs that changed since \(checksum {digest[:12]}, now"
         ):
-            again()
+            searched(seeds)
     with pytest.raises(
         InvalidOption, match=rf"cifar10 changed since \(checksum {digest[:12]}, now .*begin again"
     ):

@@ -44,8 +44,8 @@ def missing(
             raise OtherCampaign(f"result file {where} belongs to another campaign ({why}); move it elsewhere")
         if header.budget != settings.budget or unit.searcher not in searchers:
             continue
-        if made := _otherwise(header.settings, searchers[unit.searcher]):
-            raise OtherCampaign(f"{where} was made by {unit.searcher} {made}")
+        if how := _otherwise(header.settings, searchers[unit.searcher]):
+            raise OtherCampaign(f"{where} was made by {unit.searcher} {how}")
         done.setdefault((unit.searcher, unit.dataset), set()).update(range(unit.first, unit.last + 1))
     todo = []
     for unit in plan(settings, searchers):
