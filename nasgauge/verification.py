@@ -12,16 +12,8 @@ from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.storage import Store
 from nasgauge.harness.engines import Engine, Local, Lost
 from nasgauge.harness.records import trainings
-from nasgauge.harness.records.results import (
-    TRAINED,
-    Settings,
-    Unit,
-    each_record,
-    read_unit,
-    references_of,
-    settings_of,
-    unit_of,
-)
+from nasgauge.harness.records.folders import each_record, read_unit
+from nasgauge.harness.records.results import TRAINED, Settings, Unit, references_of, settings_of, unit_of
 from nasgauge.harness.records.steps import SOURCE
 from nasgauge.harness.records.trainings import DamagedTraining
 from nasgauge.harness.search.failures import Failure
@@ -138,10 +130,10 @@ def _read_all(folder: Path, verdict: Verdict) -> Iterator[_Stored]:
     for _, record in each_record(folder, verdict.problems):
         header = record.header
         unit = unit_of(header)
-        seeds = seen.setdefault((unit.searcher, unit.dataset), set())
-        if again := seeds & set(range(unit.first, unit.last + 1)):
+        seeds = seen.setdefault(unit.kind, set())
+        if again := seeds & set(unit.seeds):
             verdict.problems.append(f"result file {unit.file} repeats {len(again)} seeds of another file")
-        seeds |= set(range(unit.first, unit.last + 1))
+        seeds |= set(unit.seeds)
         if record.lost and record.lost not in verdict.problems:
             verdict.problems.append(record.lost)
         verdict.files += 1

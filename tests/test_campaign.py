@@ -13,8 +13,9 @@ import pytest
 
 from nasgauge.data.atomic import PARTIAL
 from nasgauge.data.storage import Store
-from nasgauge.data.tables import DamagedTable
+from nasgauge.data.tables import AccuracyTable, DamagedTable
 from nasgauge.harness.records.claims import claim
+from nasgauge.harness.records.folders import records_of
 from nasgauge.harness.records.results import (
     SETTINGS_FILE,
     Curve,
@@ -23,8 +24,8 @@ from nasgauge.harness.records.results import (
     Settings,
     Unit,
     plan,
-    records_of,
     settings_of,
+    stranger,
     write_json,
 )
 from nasgauge.harness.records.steps import DamagedRecord, read
@@ -242,6 +243,16 @@ def test_a_table_that_changed_since_is_refused(settings: Settings, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_table_that_is_replaced_is_opened_again_for_another_campaign(
+    toy: AccuracyTable, tmp_path: Path
+) -> None:
+    """A process keeps a table open, and a notebook runs many campaigns."""
+    for better in (0, 1):
+        changed = {column: values + better for column, values in toy.columns.items()}
+        replace(toy, columns=changed).save(tmp_path / "mine.npz")
+        assert len(finish(tmp_path / str(better), tmp_path / "mine.npz", workers=1)) == 6
+
+
 def test_files_of_another_table_are_left_out_and_named(toy_file: Path, tmp_path: Path) -> None:
     list(campaign_in(tmp_path, toy_file, seeds=1).run(workers=1))
     write_json(tmp_path / SETTINGS_FILE, settings_of(tmp_path).model_copy(update={"table_sha256": "0"}))
@@ -275,6 +286,23 @@ def test_files_made_by_other_rules_are_not_mixed(
     with pytest.raises(OtherCampaign, match=f"{name} belongs to another campaign .{why}.; move it"):
         made("one", rules, range(12)).missing()
     assert len(verify(tmp_path / "one").problems) == (rules.metric != "" or other.repeats == "free")
+
+
+def test_a_file_of_another_epoch_of_the_same_training_is_not_mixed(
+    settings: Settings, toy_file: Path, tmp_path: Path
+) -> None:
+    finish(tmp_path, toy_file, workers=1)
+    (header, *_) = (record.header for record in records_of(tmp_path)[0])
+
+    def why(metric: str, epoch: str) -> str:
+        found = header.model_copy(update={"metric": f"toy/200/valid/mean/accuracy{epoch}"})
+        return stranger(found, settings.model_copy(update={"metric": metric}))
+
+    for epoch in (", epoch 1", ", epoch 1, after 1 to 12 epochs, continued"):
+        assert why("200@1/valid/mean", epoch) == ""
+    assert why("200/valid/mean", ", after 12, 200 epochs, trained anew") == ""
+    for metric in ("200@1/valid/mean", "200/valid/mean"):
+        assert why(metric, ", epoch 12") == "search metric toy/200/valid/mean/accuracy, epoch 12"
 
 
 def test_a_budget_of_epochs_below_one_query_is_refused(tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from nasgauge.analysis.results.campaign import load
 from nasgauge.data.atomic import PARTIAL
 from nasgauge.data.sealed import MEASURED
 from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.folders import read_unit, records_of
 from nasgauge.harness.records.lock import HOLDER, FolderInUse, locked
 from nasgauge.harness.records.packing import pack_folder
-from nasgauge.harness.records.results import OtherCampaign, read_unit, records_of, references_of
+from nasgauge.harness.records.results import OtherCampaign, references_of
 from nasgauge.harness.records.steps import DamagedRecord, read, write
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget

@@ -10,8 +10,8 @@ import nasgauge as ng
 from nasgauge.analysis.results.transfer import BEST
 from nasgauge.cli import app
 from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.folders import records_of
 from nasgauge.harness.records.packing import pack_folder
-from nasgauge.harness.records.results import records_of
 from nasgauge.harness.search.history import past
 from nasgauge.harness.search.specs import InvalidOption, Spec
 from nasgauge.spaces.cells import Cell

@@ -7,16 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from nasgauge.data.sealed import measured_file
+from nasgauge.harness.records.folders import headers_of
 from nasgauge.harness.records.packed import PACKED
-from nasgauge.harness.records.results import (
-    OtherCampaign,
-    Settings,
-    Unit,
-    headers_of,
-    plan,
-    stranger,
-    unit_of,
-)
+from nasgauge.harness.records.results import OtherCampaign, Settings, Unit, plan, stranger, unit_of
 from nasgauge.harness.records.steps import SOURCE
 
 
@@ -46,11 +39,11 @@ def missing(
             continue
         if how := _otherwise(header.settings, searchers[unit.searcher]):
             raise OtherCampaign(f"{where} was made by {unit.searcher} {how}")
-        done.setdefault((unit.searcher, unit.dataset), set()).update(range(unit.first, unit.last + 1))
+        done.setdefault(unit.kind, set()).update(unit.seeds)
     todo = []
     for unit in plan(settings, searchers):
-        made = done.get((unit.searcher, unit.dataset), ())
-        left = [seed for seed in range(unit.first, unit.last + 1) if seed not in made]
+        made = done.get(unit.kind, ())
+        left = [seed for seed in unit.seeds if seed not in made]
         todo += [replace(unit, first=first, last=last) for first, last in stretches(left)]
     return todo
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nasgauge.harness.records.results import each_record
+from nasgauge.harness.records.folders import each_record
 from nasgauge.harness.records.steps import Steps
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.checksums import checksum
