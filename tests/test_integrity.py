@@ -220,6 +220,19 @@ def test_a_second_campaign_is_refused_and_a_crash_leaves_no_lock(copy: Path, toy
     assert not any(partial.exists() for partial in partials)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a folder in use is removed on POSIX systems alone")
+def test_a_folder_that_is_removed_while_it_is_held_hides_no_other_error(tmp_path: Path) -> None:
+    def fail() -> None:
+        with locked(tmp_path / "out"):
+            shutil.rmtree(tmp_path / "out")
+            raise KeyError("what went wrong")
+
+    with pytest.raises(KeyError, match="what went wrong"):
+        fail()
+    with locked(tmp_path / "out"):
+        assert (tmp_path / "out").is_dir()
+
+
 def test_of_two_campaigns_that_begin_at_once_one_is_refused(toy_file: Path, tmp_path: Path) -> None:
     """Ten times: threads that wait for each other and then claim with different budgets."""
     from concurrent.futures import ThreadPoolExecutor
