@@ -19,9 +19,9 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         self.transform = v2.Compose(
             [
                 v2.RandomHorizontalFlip(),
-                v2.RandomCrop(splits.side, padding=splits.padding),
+                v2.RandomCrop(splits.side, padding=splits.preparation.padding),
                 v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(splits.mean, splits.deviation),
+                v2.Normalize(splits.preparation.mean, splits.preparation.deviation),
             ]
         )
 

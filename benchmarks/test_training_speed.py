@@ -51,7 +51,7 @@ def network(cell: str) -> torch.nn.Module:
 def ours(cell: str, splits: Splits, precision: str) -> Callable[[], None]:
     loaded = LoadedSplits(splits, Machine(device="cpu", precision=precision, threads=CORES))
     recipe = replace(RECIPES["nb201-12"], epochs=100)
-    feed = Augmenter(loaded.train, recipe, padding=splits.padding)
+    feed = Augmenter(loaded.train, recipe, padding=splits.preparation.padding)
     epochs = Training(network(cell), recipe, feed, {}, loaded.fabric, seed=0).epochs()
 
     def epoch() -> None:
@@ -86,7 +86,7 @@ def test_images_a_second(benchmark: Any, cell: str, splits: Splits) -> None:
 def test_augmentation_is_a_small_part_of_a_step(benchmark: Any, splits: Splits) -> None:
     """Goal: under 5 % of the fastest cell's step."""
     loaded = LoadedSplits(splits, Machine(device="cpu", precision="bf16", threads=CORES))
-    feed = Augmenter(loaded.train, RECIPES["nb201-12"], padding=splits.padding)
+    feed = Augmenter(loaded.train, RECIPES["nb201-12"], padding=splits.preparation.padding)
     epoch = ours(CELLS["smallest"], splits, "bf16")
     epoch()
     start = time.perf_counter()

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.harness.records.claims import check_comparable, claim, claimed, joined
+from nasgauge.harness.records.folders import every_record
 from nasgauge.harness.records.results import (
     TRAINED,
     OtherCampaign,
     Settings,
     Unit,
-    every_record,
     references_of,
     settings_of,
 )

@@ -1,7 +1,7 @@
 """Check a results folder: every checksum, and that units which are run again give the same."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -12,16 +12,9 @@ from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.storage import Store
 from nasgauge.harness.engines import Engine, Local, Lost
 from nasgauge.harness.records import trainings
-from nasgauge.harness.records.results import (
-    TRAINED,
-    Settings,
-    Unit,
-    each_record,
-    read_unit,
-    references_of,
-    settings_of,
-    unit_of,
-)
+from nasgauge.harness.records.folders import each_record, read_unit
+from nasgauge.harness.records.results import TRAINED, Settings, Unit, references_of, settings_of, unit_of
+from nasgauge.harness.records.steps import SOURCE
 from nasgauge.harness.records.trainings import DamagedTraining
 from nasgauge.harness.search.failures import Failure
 from nasgauge.harness.search.oracle import SearchMetric, Table
@@ -137,10 +130,10 @@ def _read_all(folder: Path, verdict: Verdict) -> Iterator[_Stored]:
     for _, record in each_record(folder, verdict.problems):
         header = record.header
         unit = unit_of(header)
-        seeds = seen.setdefault((unit.searcher, unit.dataset), set())
-        if again := seeds & set(range(unit.first, unit.last + 1)):
+        seeds = seen.setdefault(unit.kind, set())
+        if again := seeds & set(unit.seeds):
             verdict.problems.append(f"result file {unit.file} repeats {len(again)} seeds of another file")
-        seeds |= set(range(unit.first, unit.last + 1))
+        seeds |= set(unit.seeds)
         if record.lost and record.lost not in verdict.problems:
             verdict.problems.append(record.lost)
         verdict.files += 1
@@ -158,7 +151,7 @@ def _run_again(
         def again(one: _Stored) -> str:
             """What is otherwise; empty if nothing is."""
             try:
-                spec = Spec.parse(one.unit.searcher)
+                spec = replace(Spec.parse(one.unit.searcher), source=str(one.options.get(SOURCE, "")))
                 if spec.settings() != one.options:
                     return f"{spec} has other options today than when it was run"
                 result = run_unit(place, settings, one.unit, spec)

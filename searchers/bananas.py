@@ -63,6 +63,7 @@ class Bananas(Generic[C]):
         self.candidates = candidates
         self.parents = parents
         self.ranking = Ranking(space, rng, surrogate, explore=explore, kappa=kappa)
+        self.packages = self.ranking.packages
         self._asked: set[str] = set()
 
     def ask(self) -> list[C]:

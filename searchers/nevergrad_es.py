@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any, Final, Generic, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Nevergrad(Generic[C]):
 
     Raises MissingExtra if Nevergrad is not installed, ValueError for another strategy.
     """
+
+    packages: ClassVar = ("nevergrad",)
 
     def __init__(
         self,

@@ -100,6 +100,7 @@ class PNAS(Generic[C]):
             raise ValueError("the cells of this space do not grow; choose a searcher that is not progressive")
         self.progression = progression or space.progressions[0]
         self.ranking = Ranking(space, rng, surrogate, explore=explore, kappa=kappa, tokens=_CODES[tokens])
+        self.packages = self.ranking.packages
         neural = [name for name, kind in SURROGATES.items() if kind.code == "tokens"]
         if (tokens, schedule) != ("paths", "cosine") and surrogate not in neural:
             name = self.ranking.predictor.name

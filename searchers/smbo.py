@@ -58,6 +58,7 @@ class SMBO(Generic[C]):
         self.batch = batch
         self.candidates = candidates
         self.ranking = Ranking(space, rng, surrogate, explore=explore, kappa=kappa)
+        self.packages = self.ranking.packages
         self._asked: set[str] = set()
 
     def ask(self) -> list[C]:

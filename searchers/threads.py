@@ -1,7 +1,21 @@
-"""Threads of PyTorch: what must be the same on any number of cores is computed with one."""
+"""Threads: what must be the same on any number of cores is computed with one."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def products_on_one_thread() -> AbstractContextManager[object]:
+    """NumPy's products on one thread within the block; the libraries are looked for once, which is slow."""
+    limited: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    return limited
 
 
 @contextmanager

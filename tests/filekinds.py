@@ -13,10 +13,11 @@ from nasgauge.data.sealed import measured_file
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.gate import baseline
 from nasgauge.harness.records import trainings
+from nasgauge.harness.records.folders import read_unit
 from nasgauge.harness.records.packed import packed_file, packed_headers, unpacked
 from nasgauge.harness.records.packing import pack_folder
 from nasgauge.harness.records.recipes import RECIPES
-from nasgauge.harness.records.results import read_unit, references_of, settings_of
+from nasgauge.harness.records.results import references_of, settings_of
 from nasgauge.harness.records.steps import DamagedRecord, Record, read_header
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget

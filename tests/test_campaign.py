@@ -13,8 +13,9 @@ import pytest
 
 from nasgauge.data.atomic import PARTIAL
 from nasgauge.data.storage import Store
-from nasgauge.data.tables import DamagedTable
+from nasgauge.data.tables import AccuracyTable, DamagedTable
 from nasgauge.harness.records.claims import claim
+from nasgauge.harness.records.folders import records_of
 from nasgauge.harness.records.results import (
     SETTINGS_FILE,
     Curve,
@@ -23,8 +24,8 @@ from nasgauge.harness.records.results import (
     Settings,
     Unit,
     plan,
-    records_of,
     settings_of,
+    stranger,
     write_json,
 )
 from nasgauge.harness.records.steps import DamagedRecord, read
@@ -69,6 +70,8 @@ def test_a_folder_from_before_a_default_changed_is_not_mixed(
     assert missing(tmp_path, settings, {"evolution": then}) == []
     with pytest.raises(OtherCampaign, match=r"which today is .*population=12"):
         missing(tmp_path, settings, {"evolution": then | {"population": 12}})
+    unnamed = {"evolution": then | {"warm_sha256": "0" * 64}}  # the file is from before sources were named
+    assert missing(tmp_path, settings, unnamed) == []
 
 
 def test_nothing_is_written_before_a_campaign_runs(tmp_path: Path, toy_file: Path) -> None:
@@ -118,6 +121,26 @@ def test_a_header_says_how_to_get_the_file_again(settings: Settings, toy_file: P
     again = Place(store=Store(tmp_path / "again"), provenance=header.model_dump())
     run_unit(again, settings, Unit(header.searcher, header.dataset, *header.seeds), Spec.of(header.searcher))
     assert digests(tmp_path / "again").popitem()[1] == header.digest
+
+
+def test_a_header_names_the_packages_that_its_searcher_uses_and_no_other(
+    toy_file: Path, tmp_path: Path
+) -> None:
+    for package in ("optuna", "sklearn"):
+        pytest.importorskip(package)
+    uses = {
+        "random": set[str](),
+        "tpe": {"optuna"},
+        "tpe:warm=flops:warm_cells=2": {"optuna"},
+        "smbo:explore=none:surrogate=forest": {"scikit-learn"},
+        "smbo": set[str](),
+    }
+    rules = Rules(budget=Budget(14))
+    list(Campaign.on_table(tmp_path, [*uses], toy_file, seeds=1, rules=rules).run(workers=1))
+    always = {"python", "nasgauge", "numpy", "pyarrow", "joblib"}
+    for record in records_of(tmp_path)[0]:
+        assert set(record.header.versions) == always | uses[record.header.searcher]
+        assert all(version[0].isdecimal() for version in record.header.versions.values())
 
 
 def test_resume_makes_just_what_is_missing(toy_file: Path, tmp_path: Path) -> None:
@@ -220,6 +243,16 @@ def test_a_table_that_changed_since_is_refused(settings: Settings, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_table_that_is_replaced_is_opened_again_for_another_campaign(
+    toy: AccuracyTable, tmp_path: Path
+) -> None:
+    """A process keeps a table open, and a notebook runs many campaigns."""
+    for better in (0, 1):
+        changed = {column: values + better for column, values in toy.columns.items()}
+        replace(toy, columns=changed).save(tmp_path / "mine.npz")
+        assert len(finish(tmp_path / str(better), tmp_path / "mine.npz", workers=1)) == 6
+
+
 def test_files_of_another_table_are_left_out_and_named(toy_file: Path, tmp_path: Path) -> None:
     list(campaign_in(tmp_path, toy_file, seeds=1).run(workers=1))
     write_json(tmp_path / SETTINGS_FILE, settings_of(tmp_path).model_copy(update={"table_sha256": "0"}))
@@ -253,6 +286,23 @@ def test_files_made_by_other_rules_are_not_mixed(
     with pytest.raises(OtherCampaign, match=f"{name} belongs to another campaign .{why}.; move it"):
         made("one", rules, range(12)).missing()
     assert len(verify(tmp_path / "one").problems) == (rules.metric != "" or other.repeats == "free")
+
+
+def test_a_file_of_another_epoch_of_the_same_training_is_not_mixed(
+    settings: Settings, toy_file: Path, tmp_path: Path
+) -> None:
+    finish(tmp_path, toy_file, workers=1)
+    (header, *_) = (record.header for record in records_of(tmp_path)[0])
+
+    def why(metric: str, epoch: str) -> str:
+        found = header.model_copy(update={"metric": f"toy/200/valid/mean/accuracy{epoch}"})
+        return stranger(found, settings.model_copy(update={"metric": metric}))
+
+    for epoch in (", epoch 1", ", epoch 1, after 1 to 12 epochs, continued"):
+        assert why("200@1/valid/mean", epoch) == ""
+    assert why("200/valid/mean", ", after 12, 200 epochs, trained anew") == ""
+    for metric in ("200@1/valid/mean", "200/valid/mean"):
+        assert why(metric, ", epoch 12") == "search metric toy/200/valid/mean/accuracy, epoch 12"
 
 
 def test_a_budget_of_epochs_below_one_query_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -327,6 +328,55 @@ def test_other_versions_are_named() -> None:
     check_versions("it", versions())
     with pytest.raises(InvalidEngine, match=r"it has pyarrow 1\.0, here is .*; install the same there"):
         check_versions("it", versions() | {"pyarrow": "1.0"})
+
+
+class _Cluster:
+    """Three workers, or nodes, the last of which has another NumPy."""
+
+    def __init__(self, *, cpus: int = 1) -> None:
+        first, second, third = (digit * 56 for digit in "123")  # as Ray names nodes
+        self.versions = {first: versions(), second: versions(), third: versions() | {"numpy": "1.0"}}
+        self.cpus = {first: 1, second: 1, third: cpus}
+
+    def nodes(self) -> list[dict[str, object]]:
+        return [
+            {"NodeID": name, "Alive": True, "Resources": {"CPU": cpus}} for name, cpus in self.cpus.items()
+        ]
+
+    def get(self, asked: str, timeout: float) -> dict[str, str]:
+        assert timeout
+        return self.versions[asked]
+
+    def remote(self, _function: object) -> "_Cluster":
+        return self
+
+    def options(self, *, scheduling_strategy: Any, **_none: int) -> Any:
+        return SimpleNamespace(remote=lambda: scheduling_strategy.node_id)
+
+    def run(self, _function: object) -> dict[str, dict[str, str]]:
+        return self.versions
+
+    def wait_for_workers(self, count: int, timeout: float) -> None:
+        assert count
+        assert timeout
+
+
+def test_every_node_of_a_ray_cluster_is_asked_for_its_versions() -> None:
+    pytest.importorskip("ray")
+    from nasgauge.harness.engines.ray import Ray, _check
+
+    cluster = _Cluster()
+    with pytest.raises(InvalidEngine, match=r"node 33333333 of the Ray cluster has numpy 1\.0, here is"):
+        _check(cluster, cluster.remote, Ray()._nodes(cluster))
+    without_room = _Cluster(cpus=0)  # such as a head node, on which no task runs
+    _check(without_room, without_room.remote, Ray()._nodes(without_room))
+
+
+def test_every_worker_of_a_dask_cluster_is_asked_for_its_versions() -> None:
+    from nasgauge.harness.engines.dask import _check
+
+    with pytest.raises(InvalidEngine, match=r"worker 3+ of the Dask cluster has numpy 1\.0, here is"):
+        _check(_Cluster())
 
 
 @pytest.mark.parametrize(

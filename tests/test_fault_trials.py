@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasgauge.harness.records.results import records_of
+from nasgauge.harness.records.folders import records_of
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
 from nasgauge.verification import verify

@@ -23,9 +23,9 @@ from nasgauge.conformance.trial import Broken, Trial
 from nasgauge.data.curves import RANK, Curves
 from nasgauge.data.tables import AccuracyTable, Column, NotInTable, View
 from nasgauge.gate.work import describe_one
+from nasgauge.harness.records.folders import records_of
 from nasgauge.harness.records.packed import pack, unpacked
 from nasgauge.harness.records.recipes import recipe_named
-from nasgauge.harness.records.results import records_of
 from nasgauge.harness.records.steps import Evaluation, Step, gather
 from nasgauge.harness.search.campaign import Campaign, InvalidCampaign
 from nasgauge.harness.search.failures import SearcherFailed

@@ -13,9 +13,10 @@ from test_campaign import campaign_in, digests
 
 from nasgauge.analysis.results.campaign import load
 from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.folders import records_of
 from nasgauge.harness.records.packing import pack_folder
-from nasgauge.harness.records.results import OtherCampaign, Settings, records_of, references_of, settings_of
-from nasgauge.harness.records.steps import Steps, read, write
+from nasgauge.harness.records.results import OtherCampaign, Settings, references_of, settings_of
+from nasgauge.harness.records.steps import DamagedRecord, Steps, read, write
 from nasgauge.harness.search import units
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.failures import UnitsFailed
@@ -151,6 +152,20 @@ def test_runs_of_a_smaller_budget_are_left_out_until_they_are_run_again(
     records, notes = records_of(tmp_path)
     assert sum(record.header.seeds[1] - record.header.seeds[0] + 1 for record in records) == 6
     assert notes == []
+
+
+def test_packed_runs_of_a_smaller_budget_give_way_once_they_are_run_again(
+    toy_file: Path, tmp_path: Path
+) -> None:
+    list(on_toy(tmp_path, toy_file, ["random"], 5, 4).run(workers=1))
+    pack_folder(tmp_path)
+    list(on_toy(tmp_path, toy_file, ["random"], 9, 2).run(workers=1))
+    with pytest.raises(DamagedRecord, match=r"5 queries instead of 9 .* run random again with seeds 0 to 3"):
+        pack_folder(tmp_path)
+    list(on_toy(tmp_path, toy_file, ["random"], 9, 4).run(workers=1))
+    assert verify(tmp_path).problems == []
+    assert pack_folder(tmp_path) == 2
+    assert [record.header.budget for record in records_of(tmp_path)[0]] == ["9 queries"] * 2
 
 
 def test_a_budget_beyond_the_reference_s_random_curve_makes_a_longer_one(

@@ -19,9 +19,10 @@ from nasgauge.analysis.results.campaign import load
 from nasgauge.data.atomic import PARTIAL
 from nasgauge.data.sealed import MEASURED
 from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.folders import read_unit, records_of
 from nasgauge.harness.records.lock import HOLDER, FolderInUse, locked
 from nasgauge.harness.records.packing import pack_folder
-from nasgauge.harness.records.results import OtherCampaign, Unit, read_unit, records_of, references_of
+from nasgauge.harness.records.results import OtherCampaign, Unit, references_of
 from nasgauge.harness.records.steps import DamagedRecord, read, write
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
@@ -217,6 +218,19 @@ def test_a_second_campaign_is_refused_and_a_crash_leaves_no_lock(copy: Path, toy
         other.wait()
     assert len(list(campaign(copy, toy_file, "evolution").run(workers=1))) == 2
     assert not any(partial.exists() for partial in partials)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder in use is removed on POSIX systems alone")
+def test_a_folder_that_is_removed_while_it_is_held_hides_no_other_error(tmp_path: Path) -> None:
+    def fail() -> None:
+        with locked(tmp_path / "out"):
+            shutil.rmtree(tmp_path / "out")
+            raise KeyError("what went wrong")
+
+    with pytest.raises(KeyError, match="what went wrong"):
+        fail()
+    with locked(tmp_path / "out"):
+        assert (tmp_path / "out").is_dir()
 
 
 def test_of_two_campaigns_that_begin_at_once_one_is_refused(toy_file: Path, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from nasgauge.cli import app
 from nasgauge.data.curves import RANK, Curves, curves_path
 from nasgauge.data.tables import AccuracyTable, Column, DamagedTable
-from nasgauge.harness.records.results import OtherCampaign, records_of, settings_of
+from nasgauge.harness.records.folders import records_of
+from nasgauge.harness.records.results import OtherCampaign, settings_of
 from nasgauge.harness.search.campaign import Campaign, Rules
 from nasgauge.harness.search.runner import Budget
-from nasgauge.harness.search.units import _curves
 from nasgauge.spaces.cells import N_CELLS
 from nasgauge.verification import verify
 
@@ -109,7 +109,6 @@ def test_a_unit_of_other_curves_is_left_out_of_the_folder(table: Path) -> None:
     other = (folder / unit).read_bytes()
     shutil.rmtree(folder)
     curves(slope=2.0).save(curves_path(table))
-    _curves.cache_clear()
     list(campaign(table).run(workers=1))
     (folder / unit).write_bytes(other)
     (folder / "measured" / unit).unlink()

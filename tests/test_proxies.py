@@ -24,7 +24,7 @@ from nasgauge.harness.proxies import Batch, Proxy, proxies
 from nasgauge.harness.proxies.activations import distinct, epe_nas, naswot, relu_codes, zen, zen_running
 from nasgauge.harness.proxies.batch import Passes
 from nasgauge.harness.proxies.gradients import fisher, grad_norm, grasp, l2_norm, plain, snip, synflow, zico
-from nasgauge.harness.proxies.score_files import Recipe, UnfitScores, gather, read, shipped
+from nasgauge.harness.proxies.score_files import Recipe, Score, UnfitScores, gather, read, shipped, write
 from nasgauge.harness.proxies.scores import (
     NO_PATH,
     Scorer,
@@ -449,6 +449,20 @@ def test_scores_of_another_recipe_are_refused_with_both_recipes(scorer: Scorer, 
         gather(tmp_path / "nowhere", tmp_path / "all.parquet")
     with pytest.raises(UnfitScores, match="draws must be at least 1, not 0"):
         Recipe(draws=0)
+
+
+def test_a_file_of_scores_says_on_which_device_they_were_computed(tmp_path: Path) -> None:
+    """One that says nothing, as all before, is of a CPU; the scores of two devices are not joined."""
+    score = Score(0, "snip", 0, 0, 1.5, "", 0.1)
+    for device in ("cpu", "cuda"):
+        (tmp_path / device).mkdir()
+        write(tmp_path / device / "part-00000.parquet", [score], Recipe(device=device))
+        assert read(tmp_path / device / "part-00000.parquet")[0].device == device
+    assert b'"device"' not in (tmp_path / "cpu" / "part-00000.parquet").read_bytes()
+    assert shipped()[0].device == "cpu"
+    assert Scorer(FAST, open_images(), device="meta").recipe.device == "meta"
+    with pytest.raises(UnfitScores, match=r"was made with device='cpu', .* with device='cuda'"):
+        gather(tmp_path, tmp_path / "all.parquet")
 
 
 def test_the_mean_of_condition_numbers_is_geometric(scorer: Scorer) -> None:

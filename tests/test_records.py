@@ -1,5 +1,6 @@
 """A result file holds every step and says how to get it again; a damaged one is refused."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from nasgauge.data.atomic import replacing
 from nasgauge.data.sealed import MEASURED
 from nasgauge.harness.records.steps import (
     DamagedRecord,
@@ -175,3 +177,28 @@ def test_an_altered_figure_is_noticed(tmp_path: Path) -> None:
     pq.write_table(better.replace_schema_metadata(table.schema.metadata), path)
     with pytest.raises(DamagedRecord, match="was altered"):
         read(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are opened on POSIX systems alone")
+def test_a_file_and_then_its_name_are_brought_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, brought = tmp_path / "a.json", list[tuple[int, bool]]()
+    monkeypatch.setattr(os, "fsync", lambda file: brought.append((os.fstat(file).st_ino, path.exists())))
+    with replacing(path) as file:
+        file.write(b"{}")
+    assert brought == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are opened on POSIX systems alone")
+def test_a_file_system_that_cannot_do_so_for_folders_has_the_file_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_files(file: int) -> None:
+        if os.path.isdir(f"/dev/fd/{file}"):
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    with replacing(tmp_path / "a.json") as file:
+        file.write(b"{}")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"{}"]

@@ -172,8 +172,8 @@ def test_imagenet_has_to_be_given_once(
     splits = open_splits("ImageNet16-120", tmp_path / "small")
     assert splits.valid is not None
     assert (len(splits.train), len(splits.valid), len(splits.test)) == (1200, 60, 60)
-    assert (splits.classes, splits.side, splits.padding) == (120, 16, 2)
-    assert splits.mean == pytest.approx((0.48110, 0.45749, 0.40788), abs=1e-5)
+    assert (splits.classes, splits.side, splits.preparation.padding) == (120, 16, 2)
+    assert splits.preparation.mean == pytest.approx((0.48110, 0.45749, 0.40788), abs=1e-5)
     for path in (tmp_path / "small").iterdir():
         path.unlink()
     assert np.array_equal(open_splits("ImageNet16-120").train.pixels, splits.train.pixels)
@@ -310,7 +310,7 @@ def test_cifar10_is_halved_for_validation_and_whole_for_the_test(
     places = halves("cifar10-valid", 500)
     assert np.array_equal(halved.valid.pixels, sample.pixels[places.second])
     assert np.array_equal(halved.test.pixels, sample.pixels[500:])
-    assert (halved.classes, halved.side, halved.padding) == (10, 32, 4)
+    assert (halved.classes, halved.side, halved.preparation.padding) == (10, 32, 4)
 
 
 def test_cifar10_in_another_order_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,8 +330,8 @@ def test_test_sets_of_the_other_two_are_halved(
     splits = open_splits("cifar100", tmp_path / "small")
     assert splits.valid is not None
     assert (len(splits.train), len(splits.valid), len(splits.test)) == (200, 50, 50)
-    assert splits.mean == pytest.approx((0.50706, 0.48667, 0.44078), abs=1e-5)
-    assert (splits.classes, splits.padding, splits.origin) == (100, 4, "seeded")
+    assert splits.preparation.mean == pytest.approx((0.50706, 0.48667, 0.44078), abs=1e-5)
+    assert (splits.classes, splits.preparation.padding, splits.origin) == (100, 4, "seeded")
     for path in (tmp_path / "small").rglob("t*"):
         path.unlink()
     again = open_splits("cifar100")  # kept in the cache
@@ -360,6 +360,14 @@ def test_the_made_up_set_is_always_the_same() -> None:
     assert np.bincount(splits.train.labels).min() >= 51
 
 
+def test_every_part_is_prepared_as_the_training_images() -> None:
+    """The statistics are those of the made-up training images, not CIFAR-10's."""
+    splits = open_splits("made-up")
+    assert splits.valid is not None
+    assert {part.preparation for part in (splits.train, splits.valid, splits.test)} == {splits.preparation}
+    assert splits.preparation.mean == tuple((splits.train.pixels.mean((0, 2, 3)) / 255).tolist())
+
+
 def test_the_made_up_set_can_be_learnt() -> None:
     """A small network, 8 passes: most test images right, though a tenth would be by chance."""
     splits = open_splits("made-up")
@@ -369,7 +377,9 @@ def test_the_made_up_set_can_be_learnt() -> None:
 
 def learn(splits: Splits, passes: int) -> float:
     def tensors(images: ImageSet) -> tuple[torch.Tensor, torch.Tensor]:
-        mean, deviation = (torch.tensor(c).view(1, 3, 1, 1) for c in (splits.mean, splits.deviation))
+        mean, deviation = (
+            torch.tensor(c).view(1, 3, 1, 1) for c in (splits.preparation.mean, splits.preparation.deviation)
+        )
         return (torch.from_numpy(images.pixels) / 255 - mean) / deviation, torch.from_numpy(images.labels)
 
     with torch.random.fork_rng():

@@ -10,11 +10,14 @@ import nasgauge as ng
 from nasgauge.analysis.results.transfer import BEST
 from nasgauge.cli import app
 from nasgauge.data.tables import AccuracyTable
+from nasgauge.harness.records.folders import records_of
+from nasgauge.harness.records.packing import pack_folder
 from nasgauge.harness.search.history import past
 from nasgauge.harness.search.specs import InvalidOption, Spec
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.nb201 import NB201
 from nasgauge.transfer import NoTransfer
+from nasgauge.verification import verify
 
 DATASETS = ["cifar10", "cifar100"]
 
@@ -144,3 +147,44 @@ def test_a_source_that_is_damaged_or_the_results_themselves_is_refused(folder: P
     next(copy.glob("*.parquet")).rename(copy / "random@cifar10@00100-00109.parquet")
     with pytest.raises(InvalidOption, match=r"the runs of .* are not whole: result file .* is a copy of"):
         Spec.parse(text)
+
+
+def test_runs_that_changed_since_are_refused_and_all_else_is_not(folder: Path, tmp_path: Path) -> None:
+    source, out = Path(shutil.copytree(folder, tmp_path / "source")), tmp_path / "out"
+    text = f"random:warm={source}@cifar10:warm_cells=4"
+
+    def searched(seeds: int) -> ng.Results:
+        return ng.bench([text], dataset="cifar100", seeds=seeds, budget=6, out=out, workers=1, progress=False)
+
+    searched(2)
+    (header,) = (record.header for record in records_of(out)[0])
+    digest = str(header.settings["warm_sha256"])
+    assert len(digest) == 64
+    pack_folder(source)  # the same runs in another file
+    ng.bench(["local"], dataset="ImageNet16-120", seeds=1, budget=30, out=source, workers=1, progress=False)
+    searched(3)
+    assert {record.header.settings["warm_sha256"] for record in records_of(out)[0]} == {digest}
+    assert verify(out, rerun=2).problems == []
+
+    began = Spec.parse(text)
+    ng.bench(["random"], dataset="cifar10", seeds=6, budget=30, out=source, workers=1, progress=False)
+    for seeds in (4, 3):
+        with pytest.raises(
+            ng.NasgaugeError, match=rf"from runs that changed since \(checksum {digest[:12]}, now"
+        ):
+            searched(seeds)
+    with pytest.raises(
+        InvalidOption, match=rf"cifar10 changed since \(checksum {digest[:12]}, now .*begin again"
+    ):
+        began.make(NB201(), np.random.default_rng(0))
+    (problem,) = set(verify(out, rerun=1).problems)
+    assert "changed since" in problem
+
+
+def test_the_digest_of_a_source_is_a_setting_and_no_option(folder: Path) -> None:
+    spec = Spec.parse(f"random:warm={folder}@cifar10")
+    assert "warm_sha256" in spec.settings()
+    assert Spec.parse(str(spec)).settings() == spec.settings()
+    assert "warm_sha256" not in Spec.of(spec, warm="naswot").settings()
+    with pytest.raises(InvalidOption, match="has no option 'warm_sha256'"):
+        Spec.of(spec, warm_sha256="0")

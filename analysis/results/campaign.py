@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from nasgauge.analysis.statistics.curves import Runs, align
-from nasgauge.harness.records.results import Reference, Settings, each_record, references_of, settings_of
+from nasgauge.harness.records.folders import each_record
+from nasgauge.harness.records.results import Reference, Settings, references_of, settings_of
 from nasgauge.harness.records.steps import Header, Record, Steps
 from nasgauge.spaces.errors import NasgaugeError
 

@@ -17,7 +17,8 @@ from nasgauge.analysis.statistics.efficiency import (
     top_means,
 )
 from nasgauge.analysis.statistics.runs import bootstrap_mean
-from nasgauge.harness.records.results import Curve, Settings, records_of
+from nasgauge.harness.records.folders import records_of
+from nasgauge.harness.records.results import Curve, Settings
 from nasgauge.harness.records.steps import Steps
 from nasgauge.spaces.errors import NasgaugeError
 

@@ -1,7 +1,7 @@
 """The data sets of NAS-Bench-201 with their train, validation and test splits (Dong and Yang, 2020, section 2.2)."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from nasgauge.data.images.cifar10 import open_cifar10
 from nasgauge.data.images.downsampled import downsampled_file, left_out, open_downsampled
 from nasgauge.data.images.folders import find_tree
-from nasgauge.data.images.image_set import Colour, ImageSet, ImagesUnavailable, Preparation, Split
+from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Preparation, Split
 from nasgauge.data.images.made_up import CLASSES, made_up
 from nasgauge.data.images.published import CIFAR100, IMAGENET16, PublishedSet
 from nasgauge.data.index_lists import Origin, halves
@@ -25,7 +25,7 @@ MADE_UP_SIZES: Final = (512, 256, 256)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Splits:
-    """A data set with its training, validation and test images and their preprocessing.
+    """A data set with its training, validation and test images.
 
     Raises ImagesUnavailable if a label is not below `classes`.
 
@@ -40,12 +40,6 @@ class Splits:
     """None for `cifar10`, which trains on all 50,000 images."""
     test: ImageSet
     classes: int
-    mean: Colour
-    """Mean of each channel, for images in [0, 1]."""
-    deviation: Colour
-    """Standard deviation of each channel, for images in [0, 1]."""
-    padding: int
-    """Black pixels added on each side before a random crop."""
     origin: Origin
     """`official` for the published index lists, `seeded` for splits of the same sizes drawn from a seed."""
     skipped: tuple[str, ...] = ()
@@ -58,6 +52,11 @@ class Splits:
                     f"{self.name} has {self.classes} classes, but labels from {part.labels.min()} to "
                     f"{part.labels.max()}"
                 )
+
+    @property
+    def preparation(self) -> Preparation:
+        """How all of its images are normalised and cropped: as the training images."""
+        return self.train.preparation
 
     @property
     def side(self) -> int:
@@ -110,7 +109,6 @@ def _cifar10(dataset: str, folder: Path | None) -> Splits:
         valid=valid,
         test=test,
         classes=10,
-        **asdict(train.preparation),
         origin=origin,
     )
 
@@ -144,22 +142,14 @@ def _halved_test(
         valid=test.take(parts.first),
         test=test.take(parts.second),
         classes=published.classes,
-        **asdict(published.preparation),
         origin=parts.origin,
     )
 
 
 def _made_up() -> Splits:
     rngs = np.random.default_rng(0).spawn(len(MADE_UP_SIZES))
-    train, valid, test = (made_up(count, rng) for count, rng in zip(MADE_UP_SIZES, rngs, strict=True))
-    mean = train.pixels.mean((0, 2, 3)).tolist()
-    deviation = train.pixels.std((0, 2, 3)).tolist()
-    return Splits(
-        name="made-up",
-        train=train,
-        valid=valid,
-        test=test,
-        classes=CLASSES,
-        **asdict(Preparation.of_bytes(mean, deviation)),
-        origin="seeded",
-    )
+    drawn = [made_up(count, rng) for count, rng in zip(MADE_UP_SIZES, rngs, strict=True)]
+    pixels = drawn[0].pixels
+    how = Preparation.of_bytes(pixels.mean((0, 2, 3)).tolist(), pixels.std((0, 2, 3)).tolist())
+    train, valid, test = (replace(images, preparation=how) for images in drawn)
+    return Splits(name="made-up", train=train, valid=valid, test=test, classes=CLASSES, origin="seeded")

@@ -17,7 +17,8 @@ R = TypeVar("R")
 class Dask:
     """Tasks on a Dask cluster; one whose worker ends runs again on another.
 
-    Raises InvalidEngine, when work begins, if the cluster cannot be reached or has other versions.
+    Raises InvalidEngine, when work begins, if the cluster cannot be reached or one of its workers has other versions;
+    those that join later are not asked.
     """
 
     address: str = ""
@@ -30,8 +31,7 @@ class Dask:
         distributed: Any = import_module("distributed")  # partly without types
         with ExitStack() as stack:
             client = self._connect(stack)
-            check = client.submit(versions, pure=False).result(timeout=120)
-            check_versions("the Dask cluster", check)
+            _check(client)
             window = max(2 * sum(client.nthreads().values()), 2)
             waiting, running = iter(tasks), distributed.as_completed(loop=client.loop)
             tasks_of: dict[str, T] = {}
@@ -68,3 +68,16 @@ class Dask:
                 f"there is no Dask scheduler at {self.address} ({error}); give the address of one that runs, or "
                 "leave it out for a cluster on this machine"
             ) from error
+
+
+def _check(client: Any) -> None:
+    """Ask every worker that is there for its versions."""
+    try:
+        client.wait_for_workers(1, timeout=120)
+        found: dict[str, dict[str, str]] = client.run(versions)
+    except Exception as error:  # such as a package that is missing there
+        raise InvalidEngine(
+            f"the Dask cluster cannot run nasgauge: {type(error).__name__}: {error}"
+        ) from error
+    for worker, theirs in found.items():
+        check_versions(f"worker {worker} of the Dask cluster", theirs)

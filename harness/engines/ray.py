@@ -19,7 +19,7 @@ RETRIES = 2
 class Ray:
     """Tasks on a Ray cluster. Each asks for `cpus` and `gpus`; one whose node dies runs again on another.
 
-    Raises InvalidEngine, when work begins, if the cluster cannot be reached or has other versions.
+    Raises InvalidEngine, when work begins, if the cluster cannot be reached or one of its nodes has other versions.
     """
 
     address: str = ""
@@ -39,7 +39,7 @@ class Ray:
         try:
             remote: Any = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=RETRIES)
             call, shared = remote(_call), ray.put(function)
-            _check(ray, remote(versions))
+            _check(ray, remote, self._nodes(ray))
             cores: float = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call] # its own has no types
             window = max(2 * int(cores), 2)
             waiting, running = iter(tasks), dict[Any, T]()
@@ -53,6 +53,13 @@ class Ray:
         finally:
             if ours:
                 ray.shutdown()
+
+    def _nodes(self, ray: Any) -> list[str]:
+        """The nodes that tasks can run on."""
+        found = [(node["NodeID"], node["Resources"]) for node in ray.nodes() if node["Alive"]]
+        return [
+            node for node, has in found if has.get("CPU", 0) >= self.cpus and has.get("GPU", 0) >= self.gpus
+        ]
 
     def _connect(self, ray: Any) -> None:
         host, _, port = self.address.removeprefix("ray://").rpartition(":")
@@ -78,12 +85,24 @@ def _call(function: Callable[[T], R], task: T) -> R:
     return function(task)
 
 
-def _check(ray: Any, ask: Any) -> None:
-    try:
-        theirs = ray.get(ask.remote(), timeout=120)
-    except Exception as error:  # such as a package that is missing there
-        raise InvalidEngine(f"the Ray cluster cannot run nasgauge: {_line(error)}") from error
-    check_versions("the Ray cluster", theirs)
+def _check(ray: Any, remote: Any, nodes: list[str]) -> None:
+    """Ask every node for its versions; one of the whole cluster, where none that is there yet has room for a task."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    where = {
+        f"node {node[:8]} of the Ray cluster": NodeAffinitySchedulingStrategy(node, soft=False)
+        for node in nodes
+    }
+    asked = {
+        name: remote(versions).options(num_cpus=0, num_gpus=0, scheduling_strategy=on).remote()
+        for name, on in where.items()
+    } or {"the Ray cluster": remote(versions).remote()}
+    for name, answer in asked.items():
+        try:
+            theirs = ray.get(answer, timeout=120)
+        except Exception as error:  # such as a package that is missing there
+            raise InvalidEngine(f"{name} cannot run nasgauge: {_line(error)}") from error
+        check_versions(name, theirs)
 
 
 def _result(ray: Any, done: Any) -> Any:

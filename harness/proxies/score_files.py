@@ -20,6 +20,7 @@ LARGEST: Final = float(np.finfo(np.float32).max)
 """The largest score that a file can hold; a larger one becomes infinite."""
 
 _META: Final = b"nasgauge-scores"
+_USUAL: Final = ("device", "cpu")  # of files that name none
 
 
 class UnfitScores(NasgaugeError, ValueError):
@@ -43,6 +44,8 @@ class Recipe:
     """Name or folder of the images, as for `nasgauge.data.images.open_images`."""
     images_md5: str = ""
     """Their checksum, see `ImageSet.md5`; empty if it was not computed."""
+    device: str = "cpu"
+    """Type of the device that they are computed on, which a file names unless it is this one."""
     seed: int = 0
     draws: int = 1
     """Draws of weights, and of the batch; each draw of one is combined with each of the other."""
@@ -187,7 +190,8 @@ def write(path: Path, scores: Iterable[Score], recipe: Recipe) -> None:
     rows = [(*score[:-1], round(score.seconds, 3), recipe.of(score.proxy)) for score in ordered]
     columns = zip(*rows, strict=True)
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
-    about = {"recipe": asdict(recipe), "torch": torch.__version__}
+    named = {name: value for name, value in asdict(recipe).items() if (name, value) != _USUAL}
+    about = {"recipe": named, "torch": torch.__version__}
     write_table(path, table, _META, about)
 
 
@@ -198,7 +202,7 @@ def read(path: Path) -> tuple[Recipe, list[Score]]:
     """
     try:
         table, about = read_table(path, _META)
-        settings = about["recipe"]
+        settings = dict([_USUAL]) | about["recipe"]
         if unlike := settings.keys() ^ asdict(Recipe()).keys():
             raise UnfitScores(
                 f"{path} was made by another version: its recipe and this version's ({Recipe()}) differ in "

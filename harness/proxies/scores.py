@@ -96,8 +96,8 @@ class Scorer:
         named: Mapping[str, Proxy] | None = None,
     ) -> None:
         self.named = proxies() if named is None else named
-        self.recipe = recipe
         self.device = exact_float32(torch.device(device))
+        self.recipe = replace(recipe, device=self.device.type)
         self._classes = images.classes
         self._workspace = Workspace()
         times = range(max(recipe.repeats, recipe.draws))

@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -45,10 +45,11 @@ def locked(folder: Path) -> Iterator[None]:
         holder.write_text(json.dumps(who), encoding="utf-8")
         yield
     finally:
-        holder.unlink(missing_ok=True)
-        if [path.name for path in folder.iterdir()] == [LOCK]:  # nothing came of it
-            (folder / LOCK).unlink(missing_ok=True)
-            folder.rmdir()
+        with suppress(OSError):  # the folder was removed meanwhile, or another process began in it just now
+            holder.unlink(missing_ok=True)
+            if [path.name for path in folder.iterdir()] == [LOCK]:  # nothing came of it
+                (folder / LOCK).unlink(missing_ok=True)
+                folder.rmdir()
         lock.release()
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from nasgauge.harness.records.folders import each_record
 from nasgauge.harness.records.lock import locked
 from nasgauge.harness.records.packed import PACKED, pack, packed_file
-from nasgauge.harness.records.results import each_record, settings_of
+from nasgauge.harness.records.results import settings_of
 from nasgauge.harness.records.steps import DamagedRecord, Record
 from nasgauge.harness.records.todo import remove, superseded
 

@@ -4,6 +4,8 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 
@@ -13,13 +15,33 @@ def provenance(*packages: str) -> dict[str, object]:
     >>> sorted(provenance("numpy"))
     ['argv', 'commit', 'host', 'versions']
     """
-    versions = {"python": platform.python_version()}
-    for package in ("nasgauge", *packages):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
-            versions[package] = "not installed"
-    return {"argv": tuple(sys.argv), "commit": _commit(), "host": platform.node(), "versions": versions}
+    found = {"python": platform.python_version(), **versions("nasgauge", *packages)}
+    return {"argv": tuple(sys.argv), "commit": _commit(), "host": platform.node(), "versions": found}
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of packages, which are named as they are installed or as they are imported; nothing is imported.
+
+    >>> versions("numpy") == versions("numpy", "numpy"), versions("no_package")
+    (True, {'no_package': 'not installed'})
+    """
+    return dict(map(_version, packages))
+
+
+@cache
+def _version(package: str) -> tuple[str, str]:
+    try:
+        return package, importlib.metadata.version(package)
+    except (
+        importlib.metadata.PackageNotFoundError
+    ):  # imported by another name, or a checkout that is not installed
+        names = _distributions().get(package)
+    return (names[0], importlib.metadata.version(names[0])) if names else (package, "not installed")
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()  # takes seconds
 
 
 def processor() -> str:

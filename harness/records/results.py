@@ -10,11 +10,10 @@
 All of them carry a checksum of their content. The folder is the only bridge from searches to analysis: a report needs no table.
 """
 
-import heapq
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from operator import not_
 from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
@@ -22,9 +21,8 @@ from typing import Final, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nasgauge.data.atomic import replacing
-from nasgauge.harness.records.packed import packed_file, packed_headers, unpacked
 from nasgauge.harness.records.recipes import Recipe
-from nasgauge.harness.records.steps import DamagedRecord, Header, Record, read, read_header
+from nasgauge.harness.records.steps import Header
 from nasgauge.spaces.checksums import opened, part_of_name, sealed
 from nasgauge.spaces.errors import NasgaugeError, reason
 
@@ -146,9 +144,19 @@ class Unit:
     last: int
 
     @property
+    def kind(self) -> tuple[str, str]:
+        """The searcher and the dataset."""
+        return self.searcher, self.dataset
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of its runs."""
+        return range(self.first, self.last + 1)
+
+    @property
     def runs(self) -> int:
         """How many runs it has."""
-        return self.last - self.first + 1
+        return len(self.seeds)
 
     @property
     def file(self) -> str:
@@ -195,44 +203,6 @@ def known_references(folder: Path) -> dict[str, Reference]:
     return references_of(folder) if (folder / REFERENCE_FILE).exists() else {}
 
 
-def headers_of(folder: Path) -> Iterator[tuple[Path, Header]]:
-    """The header of each unit that has a result, and the file in which it is; what is there is checked.
-
-    Raises DamagedRecord.
-    """
-    if (pack := packed_file(folder)).exists():
-        yield from ((pack, header) for header in packed_headers(pack))
-    for path in sorted(folder.glob("*.parquet")):
-        yield path, read_header(path, partial(_check_name, path))
-
-
-def records_of(folder: Path) -> tuple[list[Record], list[str]]:
-    """All result files of a folder's campaign in order of their names, and a line for each file left out.
-
-    A damaged file is left out, and one of another campaign. Raises OtherCampaign.
-    """
-    left_out: list[str] = []
-    return [record for _, record in each_record(folder, left_out)], left_out
-
-
-def each_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
-    """As `records_of`, one file at a time; lines about files left out are appended to `left_out`."""
-    settings = settings_of(folder)
-    for path, record in every_record(folder, left_out):
-        header = record.header
-        if why := stranger(header, settings):
-            left_out.append(
-                f"result file {path} belongs to another campaign ({why}) and is left out; move it elsewhere"
-            )
-        elif header.budget != settings.budget:
-            left_out.append(
-                f"result file {path} has a budget of {header.budget} instead of {settings.budget} and is left out; "
-                f"run {header.searcher} again with seeds {header.seeds[0]} to {header.seeds[1]}"
-            )
-        else:
-            yield path, record
-
-
 def stranger(header: Header, settings: Settings) -> str:
     """In what a result file differs from the campaign of its folder, whatever the budget; empty if it is of that campaign."""
     if (header.table_sha256, header.curves_sha256) != (settings.table_sha256, settings.curves_sha256):
@@ -242,56 +212,14 @@ def stranger(header: Header, settings: Settings) -> str:
         return f"repeats {header.repeats}"
     training, _, rest = settings.metric.partition("/")
     run, _, epoch = training.partition("@")
-    fits = f"/{run}/{rest}/" in header.metric and (not epoch or f", epoch {epoch}" in header.metric)
+    at = re.search(r", epoch (\d+)", header.metric)
+    fits = f"/{run}/{rest}/" in header.metric and (at[1] if at else "") == epoch
     return "" if fits or not settings.metric else f"search metric {header.metric}"
-
-
-def every_record(folder: Path, left_out: list[str]) -> Iterator[tuple[Path, Record]]:
-    """The records of all units in order of their names, whether they are packed or not, of any table and budget.
-
-    Lines about damaged files, which are left out, are appended to `left_out`.
-    """
-
-    def packed() -> Iterator[tuple[Path, Record]]:
-        if (pack := packed_file(folder)).exists():
-            try:
-                yield from ((pack, record) for record in unpacked(pack))
-            except DamagedRecord as error:
-                left_out.append(str(error))
-
-    def files() -> Iterator[tuple[Path, Record]]:
-        for path in sorted(folder.glob("*.parquet")):
-            try:
-                yield path, read_unit(path)
-            except DamagedRecord as error:
-                left_out.append(str(error))
-
-    return heapq.merge(packed(), files(), key=lambda found: unit_of(found[1].header).file)
-
-
-def read_unit(path: Path) -> Record:
-    """Read the result file of a unit, and check that it stands under that unit's name and holds its seeds.
-
-    Raises DamagedRecord.
-    """
-    record = read(path, partial(_check_name, path))
-    (first, last), seeds = record.header.seeds, record.steps.seed
-    if seeds.size and not first <= seeds.min() <= seeds.max() <= last:
-        raise DamagedRecord(
-            f"result file {path} holds other seeds than {first} to {last}; remove it and run the campaign again"
-        )
-    return record
 
 
 def unit_of(header: Header) -> Unit:
     """The unit that a result file holds."""
     return Unit(header.searcher, header.dataset, *header.seeds)
-
-
-def _check_name(path: Path, header: Header) -> None:
-    own = unit_of(header).file
-    if path.name != own:
-        raise DamagedRecord(f"result file {path} is a copy of {own}; remove it, or give it that name")
 
 
 class References(BaseModel):

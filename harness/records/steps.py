@@ -37,6 +37,8 @@ COLUMNS: Final = (
     "seed", "query", "validation", "test", "epochs", "seconds", "charged", "overhead", "answer",
 )  # fmt: skip
 """Of `Steps`, without the cells and `fidelity`, which files have only of searchers that choose it."""
+SOURCE: Final = "warm_sha256"
+"""Among the settings of a searcher, the digest of the earlier runs that its warm start is from."""
 
 
 class DamagedRecord(NasgaugeError, ValueError):
@@ -123,7 +125,7 @@ class Header(BaseModel):
     searcher: str
     """Name and options that differ from the defaults, as in `evolution:population=50`."""
     settings: dict[str, int | float | str | bool]
-    """All options of the searcher."""
+    """All options of the searcher; `warm_sha256` is a digest of the earlier runs that its warm start is from."""
     budget: str
     """What a run may spend, as text: `200 queries`."""
     repeats: str

@@ -7,16 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from nasgauge.data.sealed import measured_file
+from nasgauge.harness.records.folders import headers_of
 from nasgauge.harness.records.packed import PACKED
-from nasgauge.harness.records.results import (
-    OtherCampaign,
-    Settings,
-    Unit,
-    headers_of,
-    plan,
-    stranger,
-    unit_of,
-)
+from nasgauge.harness.records.results import OtherCampaign, Settings, Unit, plan, stranger, unit_of
+from nasgauge.harness.records.steps import SOURCE
 
 
 def missing(
@@ -28,8 +22,8 @@ def missing(
     """The units of a campaign that have no result yet; what is there is checked.
 
     A unit of which some seeds were run before is cut to those that were not; runs of a smaller budget are to be
-    run again. `searchers` are the options of each searcher as they are today: a file may be from before a
-    default changed. `metrics` are the search metrics of datasets, as headers begin with them.
+    run again. `searchers` are the settings of each searcher as they are today: a file may be from before a
+    default changed, or the source of a warm start. `metrics` are the search metrics of datasets, as headers begin with them.
 
     Raises DamagedRecord, OtherCampaign.
     """
@@ -43,21 +37,29 @@ def missing(
             raise OtherCampaign(f"result file {where} belongs to another campaign ({why}); move it elsewhere")
         if header.budget != settings.budget or unit.searcher not in searchers:
             continue
-        if header.settings != searchers[unit.searcher]:
-            then, now = header.settings, searchers[unit.searcher]
-            changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
-            raise OtherCampaign(
-                f"{where} was made by {unit.searcher} with "
-                f"{', '.join(f'{name}={then.get(name)}' for name in changed)}, which today is "
-                f"{', '.join(f'{name}={now.get(name)}' for name in changed)}; give another folder, or these options"
-            )
-        done.setdefault((unit.searcher, unit.dataset), set()).update(range(unit.first, unit.last + 1))
+        if how := _otherwise(header.settings, searchers[unit.searcher]):
+            raise OtherCampaign(f"{where} was made by {unit.searcher} {how}")
+        done.setdefault(unit.kind, set()).update(unit.seeds)
     todo = []
     for unit in plan(settings, searchers):
-        made = done.get((unit.searcher, unit.dataset), ())
-        left = [seed for seed in range(unit.first, unit.last + 1) if seed not in made]
+        made = done.get(unit.kind, ())
+        left = [seed for seed in unit.seeds if seed not in made]
         todo += [replace(unit, first=first, last=last) for first, last in stretches(left)]
     return todo
+
+
+def _otherwise(then: Mapping[str, object], now: Mapping[str, object]) -> str:
+    """How a searcher ran then, and what to do, if its settings are others now; a file from before may not name its source."""
+    changed = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+    if SOURCE in changed and SOURCE not in then:
+        changed.remove(SOURCE)
+    if changed == [SOURCE]:
+        return (
+            f"from runs that changed since (checksum {str(then[SOURCE])[:12]}, now {str(now.get(SOURCE))[:12]}); "
+            "give another folder, or restore those runs"
+        )
+    was, today = (", ".join(f"{name}={side.get(name)}" for name in changed) for side in (then, now))
+    return f"with {was}, which today is {today}; give another folder, or these options" if changed else ""
 
 
 def superseded(folder: Path, budget: str) -> list[Path]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nasgauge.harness.records.results import each_record
+from nasgauge.harness.records.folders import each_record
 from nasgauge.harness.records.steps import Steps
 from nasgauge.spaces.cells import Cell
+from nasgauge.spaces.checksums import checksum
 from nasgauge.spaces.errors import NasgaugeError
 
 
@@ -38,6 +39,17 @@ def check_source(text: str, folder: Path) -> None:
         raise UnknownWarmStart(
             f"a warm start from {source} cannot be kept in that folder; give another folder for the results"
         )
+
+
+@cache
+def digest_of(runs: tuple[Past, ...]) -> str:
+    """SHA-256 of runs in their order, however they are distributed over files.
+
+    >>> digest_of((Past(np.array([7, 3]), 0.5),))[:8], digest_of((Past(np.array([3, 7]), 0.5),))[:8]
+    ('c339a224', 'ca6cdfc1')
+    """
+    lengths, seconds = zip(*((len(run.ranks_N), round(run.seconds, 3)) for run in runs), strict=True)
+    return checksum({"cells": lengths, "seconds": seconds}, (run.ranks_N.astype(np.int64) for run in runs))
 
 
 def past(text: str) -> tuple[Past, ...]:

@@ -26,7 +26,7 @@ STALL: Final = 10_000
 class Searcher(Protocol[C]):
     """An algorithm that chooses cells.
 
-    Four more attributes are optional:
+    Five more attributes are optional:
 
     - `recommend()` returns the evaluated cell that the searcher recommends, or None for the incumbent, the
       evaluated cell with the best search metric. It is called after every evaluation.
@@ -37,6 +37,7 @@ class Searcher(Protocol[C]):
       measured time is recorded (`Step.overhead`) and not charged.
     - `absent` is True of a searcher that may ask for nothing at all, as beyond its stored searches. The run is then
       absent; otherwise it is reported as failed.
+    - `packages` are the names of packages, beside NumPy, on which its choices depend. Their versions are recorded.
     """
 
     def ask(self) -> Sequence[C]:

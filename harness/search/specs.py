@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nasgauge.data.figures import figures, met
 from nasgauge.data.plugins import load
+from nasgauge.harness.records.steps import SOURCE
 from nasgauge.harness.search.failures import TIME_LIMIT, Hangs, SearcherFailed, reason_of, time_limit
 from nasgauge.harness.search.lookup import (
     CellSearcher,
@@ -80,6 +81,10 @@ class Spec:
     folders: Folders = field(compare=False, repr=False)
     # a pickle is read in order: the folders are on the path before the class is looked up
     factory: Factory = field(compare=False, repr=False)
+    packages: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Those that the searcher says it uses, as `nasgauge.harness.search.runner.Searcher`."""
+    source: str = field(default="", compare=False, repr=False)
+    """SHA-256 of the earlier runs that a warm start is from; empty if it is from none."""
 
     @classmethod
     def of(cls, searcher: "Searchable", **options: object) -> "Spec":
@@ -121,17 +126,18 @@ class Spec:
 
     def _with(self, given: Mapping[str, object]) -> "Spec":
         """The same searcher with further options, which are tried."""
-        own, shared = self.settings(), _WARM | _AIMS
+        own, shared = self._own() | dict(self.options), _WARM | _AIMS
         shown = f"{', '.join(own) or 'none'}, and {', '.join(shared)}"
         options = dict(self.options) | _read(f"searcher {self.name}", given, shared | own, shown)
         if "warm" not in options and (idle := sorted(options.keys() & _WARM.keys() - self._own().keys())):
             raise InvalidOption(
                 f"searcher {self.name}: {', '.join(idle)} needs a proxy, warm=naswot for example"
             )
-        spec = replace(self, options=tuple(sorted(options.items())))
+        spec = replace(self, options=tuple(sorted(options.items())), source="")
         try:
             with time_limit(TIME_LIMIT, lambda: None):
-                spec._made(NB201(), np.random.default_rng(0))
+                made = spec._made(NB201(), np.random.default_rng(0))
+                packages = tuple(getattr(made, "packages", ()))
         except NasgaugeError:
             raise
         except (Exception, SystemExit, Hangs) as error:
@@ -144,15 +150,15 @@ class Spec:
                 f"searcher {self.name} takes no objective beside accuracy, for it has no minimise and tell_costs; "
                 "choose nsga2, or give a constraint"
             )
-        return spec
+        return replace(spec, packages=packages, source=made.source if isinstance(made, WarmStart) else "")
 
     def __str__(self) -> str:
         return ":".join([self.name, *(f"{key}={value}" for key, value in self.options)])
 
     def settings(self) -> dict[str, Option]:
-        """Every option of the searcher with its value; those of a warm start only if it has one."""
+        """Every option of the searcher with its value; those of a warm start, and what it is from, only if it has one."""
         warm = _WARM if "warm" in dict(self.options) else {}
-        return self._own() | warm | dict(self.options)
+        return self._own() | warm | dict(self.options) | ({SOURCE: self.source} if self.source else {})
 
     def _own(self) -> dict[str, Option]:
         """The options that the searcher declares, with their defaults."""
@@ -218,7 +224,14 @@ class Spec:
                 return searcher  # type: ignore[no-any-return]  # of whichever protocol
             proxy, cells, pool = (_WARM | warm).values()
             return WarmStart(
-                searcher, space, rng, proxy=str(proxy), cells=int(cells), pool=int(pool), allowed=allowed
+                searcher,
+                space,
+                rng,
+                proxy=str(proxy),
+                cells=int(cells),
+                pool=int(pool),
+                allowed=allowed,
+                source=self.source,
             )
         except ValueError as error:
             raise InvalidOption(f"searcher {self.name}: {error}") from error

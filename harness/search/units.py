@@ -16,6 +16,7 @@ from nasgauge.data.sealed import measured_file
 from nasgauge.data.sources import open_curves, open_table
 from nasgauge.data.storage import Store
 from nasgauge.data.tables import AccuracyTable, DamagedTable
+from nasgauge.harness.records.provenance import versions
 from nasgauge.harness.records.results import Settings, Unit
 from nasgauge.harness.records.steps import Evaluation, Header, Step, gather, write
 from nasgauge.harness.records.todo import remove
@@ -42,7 +43,8 @@ class Place:
 
     store: Store
     provenance: Mapping[str, object]
-    """The fields `argv`, `commit`, `host` and `versions` of a header; a worker's own host replaces it."""
+    """The fields `argv`, `commit`, `host` and `versions` of a header; a worker's own host replaces it, and the versions of
+    what its searcher uses are added."""
     machine: "Machine | None" = None
     """Of a campaign on real training."""
     time_limit: float = 0.0
@@ -77,7 +79,7 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
     done: list[tuple[int, list[Step[Any]]]] = []
     runs, clock = _runs(place, settings, unit, spec, evaluator), start
     failure: Failure | None = None
-    for seed in range(unit.first, unit.last + 1):
+    for seed in unit.seeds:
         try:
             done.append(_checked(next(runs), settings))
         except KeyboardInterrupt:
@@ -90,8 +92,9 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
         path = place.store.folder / replace(unit, last=last).file
         if not done or path == before:
             break
+        about: dict[str, Any] = dict(place.provenance)
         header = Header.model_validate(
-            dict(place.provenance)
+            about
             | dict(evaluator.header)
             | {
                 "dataset": unit.dataset,
@@ -100,6 +103,7 @@ def run_unit(place: Place, settings: Settings, unit: Unit, spec: Spec) -> Unit |
                 "budget": settings.budget,
                 "repeats": settings.repeats,
                 "seeds": (unit.first, last),
+                "versions": about.get("versions", {}) | versions(*spec.packages),
                 "host": platform.node(),
                 "elapsed": time.perf_counter() - start,
             }
@@ -138,7 +142,7 @@ def _runs(
         text: str = space.canonical(cell)
         return text
 
-    for seed in range(unit.first, unit.last + 1):
+    for seed in unit.seeds:
         searcher_rng, oracle_rng = generators(seed)
         steps: list[Step[Any]] = []
         oracle = evaluator.for_run(oracle_rng)
@@ -199,9 +203,9 @@ class _Evaluator(NamedTuple):
 
 
 def _table_evaluator(folder: Path, settings: Settings, dataset: str, spec: Spec) -> _Evaluator:
-    name = settings.table_in(folder)
-    table, curves = _table(name), _curves(name)
-    chosen = name, dataset, settings.metric, settings.search_on
+    opened = settings.table_in(folder), settings.table_sha256, settings.curves_sha256
+    table, curves = _opened(*opened)
+    chosen = opened, dataset, settings.metric, settings.search_on
     ladder = _ladder(*chosen) if spec.asks_epochs else None
     oracle = ladder.full if ladder else _oracle(*chosen)
     header = {
@@ -242,22 +246,18 @@ def _training_evaluator(place: Place, settings: Settings, dataset: str) -> _Eval
 
 
 @lru_cache(maxsize=4)
-def _table(name: str) -> AccuracyTable:
-    return open_table(name)
-
-
-@lru_cache(maxsize=4)
-def _curves(name: str) -> Curves | None:
-    return open_curves(name)
+def _opened(name: str, _sha256: str, _curves_sha256: str) -> tuple[AccuracyTable, Curves | None]:
+    """A table and its learning curves; files that were replaced for another campaign have other checksums."""
+    return open_table(name), open_curves(name)
 
 
 @lru_cache(maxsize=16)
-def _oracle(name: str, dataset: str, metric: str, search_on: str) -> Table:
-    chosen = SearchMetric.parse(metric) if metric else None
-    return Table(_table(name), dataset, metric=chosen, curves=_curves(name), search_on=search_on)
+def _oracle(opened: tuple[str, str, str], dataset: str, metric: str, search_on: str) -> Table:
+    chosen, (table, curves) = SearchMetric.parse(metric) if metric else None, _opened(*opened)
+    return Table(table, dataset, metric=chosen, curves=curves, search_on=search_on)
 
 
 @lru_cache(maxsize=16)
-def _ladder(name: str, dataset: str, metric: str, search_on: str) -> Ladder:
-    chosen = SearchMetric.parse(metric) if metric else None
-    return Ladder(_table(name), dataset, metric=chosen, curves=_curves(name), search_on=search_on)
+def _ladder(opened: tuple[str, str, str], dataset: str, metric: str, search_on: str) -> Ladder:
+    chosen, (table, curves) = SearchMetric.parse(metric) if metric else None, _opened(*opened)
+    return Ladder(table, dataset, metric=chosen, curves=curves, search_on=search_on)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import nasgauge.harness
-from nasgauge.harness.search.history import UnknownWarmStart, past
+from nasgauge.harness.search.history import UnknownWarmStart, digest_of, past
 from nasgauge.spaces.cells import all_cells
 from nasgauge.spaces.ranks import last
 
@@ -81,14 +81,15 @@ class WarmStart(Generic[C]):
     The proxy scores `pool` cells, drawn from `rng` without replacement among the cells of the space that have shipped
     scores, which are the first of each structural class; all of these if there are fewer. The best `cells` of them are
     queried. The searcher is then told of these in ascending order of accuracy, before its first `ask`, and goes on from
-    there. Such a cell is not queried again when the searcher first asks for it.
+    there. Such a cell is not queried again when the searcher first asks for it, and is told once more: it counts twice in
+    the fits of PNAS, SMBO, BANANAS and NPENAS, unlike all others.
 
     `proxy` is the name of a proxy, or several joined with `+`, which are combined by the sum of their ranks. The
     seconds of scoring the whole pool are charged as `search_seconds`.
 
     `FOLDER@DATASET` in its place: of one run in a results folder on that dataset, drawn from `rng` among all runs of all
     searchers there, the `cells` with the highest search metric, and `pool` plays no part. All seconds of that run are charged
-    as `search_seconds`; its queries are not counted.
+    as `search_seconds`; its queries are not counted. `source` is the digest that all runs there must have; empty for any.
 
     REINFORCE, Optuna's searchers and Nevergrad learn only from cells that they asked for; a warm start makes their queries
     and leaves their policy as it was.
@@ -113,7 +114,15 @@ class WarmStart(Generic[C]):
         cells: int = 10,
         pool: int = 1000,
         allowed: NDArray[np.bool_] | None = None,
+        source: str = "",
     ) -> None:
+        self.source: str = digest_of(past(proxy)) if "@" in proxy else ""
+        """SHA-256 of the earlier runs; empty for a proxy."""
+        if source not in ("", self.source):
+            raise UnknownWarmStart(
+                f"the runs of {proxy} changed since (checksum {source[:12]}, now {self.source[:12]}); restore those "
+                "runs, or begin again"
+            )
         ranks, seconds = (_of_run if "@" in proxy else _of_pool)(space, rng, proxy, cells, pool, allowed)
         self.searcher = searcher
         self._first: list[Any] = [all_cells()[rank] for rank in ranks.tolist()]
@@ -124,6 +133,8 @@ class WarmStart(Generic[C]):
         self._due: deque[tuple[C, float | None]] = deque()  # asked for, with what is known of it
         self.least: int = getattr(searcher, "least", 0) + len(self._first)
         """Evaluations that it makes before it chooses any."""
+        self.packages: tuple[str, ...] = getattr(searcher, "packages", ())
+        """Those that the searcher uses."""
 
     def ask(self) -> list[C]:
         """The cells of the warm start; then what the searcher asks for."""

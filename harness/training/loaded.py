@@ -125,17 +125,15 @@ class LoadedSplits:
 
     def feed(self, recipe: Recipe) -> Augmenter:
         """The training images, with flips and padded crops."""
-        return Augmenter(self.train, recipe, padding=self._splits.padding)
+        return Augmenter(self.train, recipe, padding=self._splits.preparation.padding)
 
     def held_out(self, recipe: Recipe) -> Mapping[HeldOut, HeldOutImages]:  # noqa: ARG002 - the same for all
         """The images for evaluation."""
         return self._held_out
 
     def _put(self, part: str) -> DeviceImages:
-        images, device = getattr(self._splits, part), self.fabric.device
-        return DeviceImages.put(
-            images.pixels, images.labels, self._splits.mean, self._splits.deviation, device
-        )
+        images, how = getattr(self._splits, part), self._splits.preparation
+        return DeviceImages.put(images.pixels, images.labels, how.mean, how.deviation, self.fabric.device)
 
 
 class LoadedFolders:

@@ -87,13 +87,14 @@ class Training:
     >>> from nasgauge.harness.training.feeding import Augmenter, DeviceImages, weights_generator
     >>> from nasgauge.harness.training.machine import Machine
     >>> splits, fabric = open_splits("made-up"), Machine(device="cpu", precision="32").fabric()
+    >>> how = splits.preparation
     >>> images, valid = (
-    ...     DeviceImages.put(part.pixels, part.labels, splits.mean, splits.deviation, fabric.device)
+    ...     DeviceImages.put(part.pixels, part.labels, how.mean, how.deviation, fabric.device)
     ...     for part in (splits.train, splits.valid)
     ... )
     >>> recipe = Recipe(name="example", epochs=1, images=64, channels=2, cells=1)
     >>> network = build((("skip_connect",),) * 6, Skeleton(channels=2, cells=1), weights_generator(0))
-    >>> feed = Augmenter(images, recipe, padding=splits.padding)
+    >>> feed = Augmenter(images, recipe, padding=how.padding)
     >>> training = Training(network, recipe, feed, {"valid": valid}, fabric, seed=0)
     >>> [metrics.epoch for metrics in training.epochs()]
     [1]

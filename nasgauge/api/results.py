@@ -17,7 +17,7 @@ from nasgauge.analysis.results.summary import comparison_table, final_table
 from nasgauge.analysis.statistics.curves import Clock, ranked
 from nasgauge.analysis.statistics.recommendations import Rule
 from nasgauge.api.choices import Average, check_choice
-from nasgauge.harness.records.results import records_of
+from nasgauge.harness.records.folders import records_of
 from nasgauge.searchers.tenas import SearchFile
 from nasgauge.spaces.architectures import Architecture, architecture
 from nasgauge.spaces.errors import NasgaugeError

@@ -110,9 +110,11 @@ class Predictor(Generic[C]):
         if isinstance(surrogate, str):
             kind = _known(surrogate)
             self.code = tokens if kind.code == "tokens" else kind.code
-            able = kind.members
+            able, package = kind.members, kind.package
         else:
-            able = hasattr(surrogate, "members")
+            able, package = hasattr(surrogate, "members"), type(surrogate).__module__.partition(".")[0]
+        self.packages = (package,)
+        """The package that the surrogate is from, or that it needs."""
         if members and not able:
             names = ", ".join(name for name, kind in SURROGATES.items() if kind.members)
             raise InvalidSurrogate(

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasgauge.searchers.surrogates.networks import Floats, Weights, sigmoid
-from nasgauge.searchers.surrogates.neural import Array, one_thread
+from nasgauge.searchers.surrogates.neural import Array
+from nasgauge.searchers.threads import products_on_one_thread
 from nasgauge.spaces.nb201 import Layout
 
 HIDDEN: Final = 32
@@ -155,7 +156,7 @@ class GraphSurrogate:
         """Train a new network; X is (N, V * (1 + V)), y (N,) in percent."""
         target_N = y.astype(np.float32)
         labels, sums = self._encoded(X)
-        with one_thread():
+        with products_on_one_thread():
             net = self._net = GIN(self.layout.vocabulary, self.rng)
             rates = np.where(net.bias, 2.0, 1.0).astype(np.float32)
             adam = _Adam(net.weights.vector, net.gradients.vector, rates)
@@ -177,7 +178,7 @@ class GraphSurrogate:
     def predict(self, X: Array) -> Array:
         """Accuracies in percent, (N,)."""
         labels, sums = self._encoded(X)
-        with one_thread():
+        with products_on_one_thread():
             found = [
                 self._net.forward(
                     labels[start : start + _CHUNK], sums[start : start + _CHUNK], training=False

@@ -14,13 +14,13 @@ from nasgauge.spaces.nb201 import Layout
 Array = NDArray[np.float64]
 
 
-class OneThread:
-    """A model of scikit-learn, fitted and asked on one thread, so that its figures do not depend on how many there are."""
+class SingleThreaded:
+    """A model of scikit-learn, fitted and asked on one thread of every library, OpenMP's too, which may be loaded with it."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def fit(self, X: Array, y: Array) -> "OneThread":
+    def fit(self, X: Array, y: Array) -> "SingleThreaded":
         """Fit the model."""
         with threadpool_limits(limits=1):
             self.model.fit(X, y)
@@ -61,7 +61,7 @@ class GaussianProcess:
         self.seed = seed
         self.draws = draws
         kernel = ConstantKernel(1.0) * RBF(3.0, (0.3, 100.0)) + WhiteKernel(0.1, (1e-4, 10.0))
-        self.model = OneThread(GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed))
+        self.model = SingleThreaded(GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed))
 
     def fit(self, X: Array, y: Array) -> "GaussianProcess":
         """Fit the kernel by its likelihood."""
@@ -89,7 +89,7 @@ class GaussianProcess:
 
 def boosting(seed: int, layout: Layout) -> Any:  # noqa: ARG001 - reads no tokens
     """Gradient boosting on histograms (scikit-learn)."""
-    return OneThread(
+    return SingleThreaded(
         HistGradientBoostingRegressor(max_iter=100, min_samples_leaf=3, max_leaf_nodes=8, random_state=seed)
     )
 

@@ -8,15 +8,14 @@ Shapes: M members, N cells, B blocks, S slots (tokens of a block).
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from functools import cache, partial
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from nasgauge.searchers.surrogates.networks import Floats, Network, Perceptron, Recurrent, Tokens, sigmoid
+from nasgauge.searchers.threads import products_on_one_thread
 from nasgauge.spaces.nb201 import Layout
 
 Array = NDArray[np.float64]
@@ -59,7 +58,7 @@ class NeuralSurrogate:
     def fit(self, X: Array, y: Array) -> "NeuralSurrogate":
         """Train new networks; X is (N, B * S) tokens, y (N,) in percent."""
         target_N = (y / 100).astype(np.float32)
-        with one_thread():
+        with products_on_one_thread():
             self._net = self.network(self.layout, self.members_, self.rng)
             mean = min(max(float(target_N.mean()), 1e-3), 1 - 1e-3)
             self._net.weights["last bias"][...] = math.log(mean / (1 - mean))
@@ -75,7 +74,7 @@ class NeuralSurrogate:
         """What each member predicts, (M, N) in percent."""
         tokens = self._tokens(X)
         outputs_MN = np.empty((self.members_, len(tokens)), dtype=np.float32)
-        with one_thread():
+        with products_on_one_thread():
             for start in range(0, len(tokens), _CHUNK):
                 chunk = slice(start, start + _CHUNK)
                 outputs_MN[:, chunk] = self._net.forward(self._net.encode(tokens[chunk]))
@@ -153,14 +152,3 @@ def _all_but_one_part(order: NDArray[np.intp], members: int) -> list[NDArray[np.
     if not 1 < members <= len(order):
         return [order] * members
     return [np.delete(order, slice(member, None, members)) for member in range(members)]
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def one_thread() -> AbstractContextManager[object]:
-    """NumPy's products on one thread within the block."""
-    limited: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
-    return limited

@@ -45,6 +45,7 @@ class Ranking(Generic[C]):
         self.explore = explore
         self.kappa = kappa
         self.predictor = Predictor(space, rng, surrogate, code=code, tokens=tokens, members=explore != "none")
+        self.packages = self.predictor.packages
         self.cells: list[C] = []
         self.accuracies: list[float] = []
         self._estimates: dict[C, float] = {}  # the latest prediction for a cell
