@@ -144,7 +144,9 @@ def with_measured(path: Path, pair: Sealed) -> Sealed:
         return pair
     harmless = "remove it: only measured times are lost"
     try:
-        table, about, digest = _read(beside, harmless)
+        table, about, digest = _read(
+            beside, harmless, foreign=harmless
+        )  # nobody else has a file of that name
         measured = {name: table[name].to_numpy() for name in table.column_names}
     except Damaged as error:
         return replace(pair, lost=str(error))
@@ -198,7 +200,7 @@ def parquet(columns: Mapping[str, pa.Array], header: Mapping[str, Any]) -> bytes
     return file.getvalue()
 
 
-def _read(path: Path, remedy: str) -> tuple[pa.Table, dict[str, Any], str]:
+def _read(path: Path, remedy: str, foreign: str = ELSEWHERE) -> tuple[pa.Table, dict[str, Any], str]:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -206,13 +208,13 @@ def _read(path: Path, remedy: str) -> tuple[pa.Table, dict[str, Any], str]:
     try:
         table = pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)
         if _HEADER not in (table.schema.metadata or {}):
-            raise OtherKind(f"{path} is a file of another kind; {ELSEWHERE}")
+            raise OtherKind(f"{path} is a file of another kind; {foreign}")
         header = json.loads(table.schema.metadata[_HEADER])
         header.pop(_BYTES, None)
         return table, header, header.pop("digest")
     except OtherKind:
         raise
     except _DAMAGE as error:
-        if not content.startswith(_PARQUET):
-            raise OtherKind(f"{path} is no parquet file; {ELSEWHERE}") from error
+        if content and not content.startswith(_PARQUET):
+            raise OtherKind(f"{path} is no parquet file; {foreign}") from error
         raise Damaged(f"{path} is damaged ({reason(error)}); {remedy}") from error
