@@ -2,11 +2,19 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Literal, get_args
+
+from nasgauge.spaces.errors import NasgaugeError
 
 Split = Literal["train", "valid", "test", "valtest"]
 Metric = Literal["accuracy", "loss", "seconds", "latency", "parameters"]
-Seed = int | Literal["mean", "single", "random"]
+OfSeeds = Literal["mean", "single", "random"]
+Seed = int | OfSeeds
+
+
+class InvalidColumn(NasgaugeError, ValueError):
+    """A column that its text could not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,24 @@ class Column:
     """Accuracy in percent; loss is cross-entropy; seconds of one pass over the split, which is one training
     epoch for the split `train`; latency in seconds; parameters in millions."""
 
+    def __post_init__(self) -> None:
+        for name, value, words in (
+            ("split", self.split, get_args(Split)),
+            ("metric", self.metric, get_args(Metric)),
+            ("seed", self.seed, () if _is_whole(self.seed) else get_args(OfSeeds)),
+        ):
+            if words and value not in words:
+                number = "a whole number, " if name == "seed" else ""
+                raise InvalidColumn(
+                    f"the {name} of a column is not {value!r}; choose from {number}{', '.join(words)}"
+                )
+        if not self.dataset or "/" in self.dataset:
+            raise InvalidColumn(f"the dataset of a column is not {self.dataset!r}; give a name without /")
+        if self.epochs is not None and not _is_whole(self.epochs):
+            raise InvalidColumn(
+                f"the epochs of a column are not {self.epochs!r}; give a whole number, or None where it is not stated"
+            )
+
     def __str__(self) -> str:
         epochs = "unstated" if self.epochs is None else self.epochs
         return f"{self.dataset}/{epochs}/{self.split}/{self.seed}/{self.metric}"
@@ -40,18 +66,21 @@ class Column:
     def parse(cls, text: str) -> "Column":
         """Parse the text that `str` gives.
 
-        Raises ValueError.
+        Raises ValueError, also as InvalidColumn.
         """
         dataset, epochs, split, seed, metric = text.split("/")
-        if split not in get_args(Split) or metric not in get_args(Metric):
-            raise ValueError(f"{text!r} names no column")
         return cls(
             dataset,
             None if epochs == "unstated" else int(epochs),
-            split,  # type: ignore[arg-type]  # checked above
-            int(seed) if seed.isdecimal() else seed,  # type: ignore[arg-type]  # mean or single
-            metric,  # type: ignore[arg-type]  # checked above
+            split,  # type: ignore[arg-type]  # checked when the column is made
+            int(seed) if seed.isdecimal() else seed,  # type: ignore[arg-type]  # likewise
+            metric,  # type: ignore[arg-type]  # likewise
         )
+
+
+def _is_whole(value: object) -> bool:
+    """Whether a value is a whole number from 0, of Python or of NumPy, that its text gives again."""
+    return isinstance(value, Integral) and str(value).isdecimal()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from nasgauge.spaces.errors import NasgaugeError
 MIRROR_VARIABLE: Final = "NASGAUGE_MIRROR"
 PARTIAL: Final = ".partial"
 CHUNK: Final = 1 << 16
+LONGEST: Final = 86_400.0
+"""The longest timeout, in seconds."""
 
 Progress = Callable[[int], None]
 """Called with the number of bytes received."""
@@ -42,9 +44,11 @@ class _Resuming:
             self._partial.unlink()
             have = 0
         headers = {"User-Agent": "nasgauge"} | ({"Range": f"bytes={have}-"} if have else {})
-        with urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=self._timeout
-        ) as answer:
+        try:
+            request = urllib.request.Request(url, headers=headers)
+        except ValueError as error:
+            raise DownloadFailed(f"{url} is no address; give a mirror such as https://host/folder") from error
+        with urllib.request.urlopen(request, timeout=self._timeout) as answer:
             if have and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
                 have = 0  # the server sends the whole file
             with self._partial.open("ab" if have else "wb") as file:
@@ -76,6 +80,8 @@ def download(
 
     Raises DownloadFailed.
     """
+    if not 0 < timeout <= LONGEST:
+        raise DownloadFailed(f"a timeout of {timeout:g} s is none; give a number up to {LONGEST:g}")
     import pooch  # slow, and in a notebook without ipywidgets it warns when it is imported
 
     pooch.get_logger().setLevel("WARNING")  # we report progress
@@ -86,6 +92,8 @@ def download(
         try:
             pooch.retrieve(address, f"sha256:{sha256}", path.name, path.parent, downloader=downloader)
             return
+        except DownloadFailed:
+            raise
         except ValueError as error:  # how pooch reports a wrong checksum
             partial.unlink(missing_ok=True)
             raise DownloadFailed(

@@ -21,12 +21,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nasgauge.data.atomic import replacing
-from nasgauge.spaces.checksums import BLANK, KEY, checksum, stamped, unaltered
-from nasgauge.spaces.errors import reason
+from nasgauge.spaces.checksums import BLANK, KEY, checksum, stamp_in, stamped, unaltered
+from nasgauge.spaces.errors import ELSEWHERE, reason
 
 MEASURED: Final = "measured"
 """Subfolder of what was measured."""
 _HEADER: Final = b"nasgauge"
+_PARQUET: Final = b"PAR1"  # the first bytes of every parquet file
 
 _BYTES: Final = "bytes"
 """SHA-256 of the bytes of the file of content, in the header of what was measured."""
@@ -38,6 +39,10 @@ Columns = Mapping[str, NDArray[np.generic]]
 
 class Damaged(ValueError):
     """A file that is no such file, or was altered; the message says what is wrong and what to do."""
+
+
+class OtherKind(Damaged):
+    """A file that does not say that it is one of these; the message, too, leaves it to its owner."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,9 @@ def with_measured(path: Path, pair: Sealed) -> Sealed:
         return pair
     harmless = "remove it: only measured times are lost"
     try:
-        table, about, digest = _read(beside, harmless)
+        table, about, digest = _read(
+            beside, harmless, foreign=harmless
+        )  # nobody else has a file of that name
         measured = {name: table[name].to_numpy() for name in table.column_names}
     except Damaged as error:
         return replace(pair, lost=str(error))
@@ -161,7 +168,7 @@ def write_table(path: Path, table: pa.Table, key: bytes, about: Mapping[str, Any
 def read_table(path: Path, key: bytes) -> tuple[pa.Table, dict[str, Any]]:
     """Read a file of `write_table`, and its header.
 
-    Raises Damaged, whose message says what is wrong with the file.
+    Raises Damaged, whose message says what is wrong with the file; OtherKind where it is another one.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -171,13 +178,17 @@ def read_table(path: Path, key: bytes) -> tuple[pa.Table, dict[str, Any]]:
     ([1], {'seed': 1})
     """
     try:
-        table = pq.ParquetFile(io.BytesIO(unaltered(path.read_bytes()))).read(use_threads=False)
+        content = path.read_bytes()
+    except OSError as error:
+        raise OtherKind(reason(error)) from error
+    try:
+        table = pq.ParquetFile(io.BytesIO(unaltered(content))).read(use_threads=False)
         about = json.loads(table.schema.metadata[key])
         del about[KEY]
     except KeyError:
-        raise Damaged("it holds something else") from None
+        raise OtherKind("it holds something else") from None
     except _DAMAGE as error:
-        raise Damaged(reason(error)) from error
+        raise (Damaged if stamp_in(content) else OtherKind)(reason(error)) from error
     return table, about
 
 
@@ -189,11 +200,21 @@ def parquet(columns: Mapping[str, pa.Array], header: Mapping[str, Any]) -> bytes
     return file.getvalue()
 
 
-def _read(path: Path, remedy: str) -> tuple[pa.Table, dict[str, Any], str]:
+def _read(path: Path, remedy: str, foreign: str = ELSEWHERE) -> tuple[pa.Table, dict[str, Any], str]:
     try:
-        table = pq.ParquetFile(io.BytesIO(path.read_bytes())).read(use_threads=False)
+        content = path.read_bytes()
+    except OSError as error:
+        raise OtherKind(f"{path} cannot be read ({reason(error)}); give another path") from error
+    try:
+        table = pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)
+        if _HEADER not in (table.schema.metadata or {}):
+            raise OtherKind(f"{path} is a file of another kind; {foreign}")
         header = json.loads(table.schema.metadata[_HEADER])
         header.pop(_BYTES, None)
         return table, header, header.pop("digest")
+    except OtherKind:
+        raise
     except _DAMAGE as error:
+        if content and not content.startswith(_PARQUET):
+            raise OtherKind(f"{path} is no parquet file; {foreign}") from error
         raise Damaged(f"{path} is damaged ({reason(error)}); {remedy}") from error

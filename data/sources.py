@@ -14,6 +14,7 @@ from nasgauge.data.curves import Curves, curves_path
 from nasgauge.data.importers import CellProgress, bundled_path, import_bundled, import_official
 from nasgauge.data.plugins import declared, load
 from nasgauge.data.published import WrongFile, cache_folder, sha256
+from nasgauge.data.shipped import SHIPPED
 from nasgauge.data.tables import FORMAT, AccuracyTable, DamagedTable
 from nasgauge.spaces.errors import NasgaugeError
 
@@ -116,6 +117,8 @@ def open_curves(table: str | Path, *, whole: bool = False) -> Curves | None:
     With `whole`, all of their file is read and checked. Raises DamagedTable.
     """
     name = str(table)
+    if name in declared("nasgauge.tables"):  # those are imported ones' alone
+        return None
     path = curves_path(Path(name) if name.endswith(".npz") else table_path(name))
     return Curves.load(path, whole=whole) if path.is_file() else None
 
@@ -137,9 +140,11 @@ def keep_official(
 
     Raises WrongFile, ImportFailed.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
-        raise WrongFile(f"{name!r} cannot be a table's name; give letters, digits and - with --name")
-    if name in declared("nasgauge.tables"):
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{,99}", name) or name.endswith(".npz"):
+        raise WrongFile(
+            f"{name!r} cannot be a table's name; give up to 100 letters, digits and - with --name, no .npz at the end"
+        )
+    if name in (*declared("nasgauge.tables"), *SHIPPED):
         raise WrongFile(f"{name!r} is the name of an installed table; give another one with --name")
     kept = table_path(name)
     beside = curves_path(kept)

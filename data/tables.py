@@ -26,7 +26,7 @@ from nasgauge.data.atomic import replacing
 from nasgauge.data.columns import Column, Metric, Seed, Split, View, training_of
 from nasgauge.spaces.cells import N_CELLS, Cell, all_cells
 from nasgauge.spaces.costs import TASKS, multiply_adds, of_every_cell, parameters
-from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.errors import ELSEWHERE, NasgaugeError
 from nasgauge.spaces.nb201 import SPACES
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ __all__ = (
 )
 
 FORMAT: Final = 2
+_FIRST: Final = b"header.npy"  # with this entry every table file begins
 _DAMAGE: Final = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
     zipfile.BadZipFile, zlib.error,
@@ -269,7 +270,7 @@ class AccuracyTable:
                 if header["format"] != FORMAT:
                     raise DamagedTable(
                         f"{path} is a table of format {header['format']}, this version reads {FORMAT}; "
-                        "remove the file and import it again"
+                        "give another one, or import it again"
                     )
                 figures = file["figures"]
                 figures.flags.writeable = False  # a table is a value
@@ -289,6 +290,9 @@ class AccuracyTable:
         except _DAMAGE as error:
             if isinstance(error, DamagedTable):
                 raise
+            opened.seek(0)
+            if _FIRST not in opened.read(len(_FIRST) + 64):
+                raise DamagedTable(f"{path} is not a table of nasgauge; {ELSEWHERE}") from error
             raise DamagedTable(_damaged(path, f"it does not read as a table: {error}")) from error
         if table.sha256 != header["sha256"]:
             raise DamagedTable(_damaged(path, "its contents do not have the checksum that it was saved with"))

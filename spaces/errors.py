@@ -18,6 +18,10 @@ class MissingExtra(NasgaugeError, ImportError):
     """An optional package is not installed; the message says which extra to install."""
 
 
+ELSEWHERE: Final = "give another path, or move it elsewhere"
+"""What to do about a file that stands where one of ours is expected and is none, and so not ours to remove."""
+
+
 def reason(error: Exception) -> str:
     """What went wrong, in a line for a message: without error numbers of the system, and addresses of pydantic.
 

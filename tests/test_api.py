@@ -18,6 +18,7 @@ import nasgauge as ng
 from nasgauge.analysis.statistics.curves import align
 from nasgauge.data.tables import AccuracyTable
 from nasgauge.harness.records.results import OtherCampaign
+from nasgauge.harness.records.seeds import InvalidSeeds
 from nasgauge.harness.records.steps import read, write
 from nasgauge.harness.search.campaign import InvalidCampaign
 from nasgauge.harness.search.specs import UnknownSearcher
@@ -205,7 +206,14 @@ def test_a_folder_is_opened_again(toy: AccuracyTable, tmp_path: Path) -> None:
         ({"searchers": "evolutoin"}, UnknownSearcher, "did you mean"),
         ({"searchers": []}, InvalidCampaign, "no searcher was given"),
         ({"searchers": Path}, UnknownSearcher, "no ask"),
-        ({"seeds": 0}, InvalidCampaign, "seeds 0 run nothing"),
+        ({"seeds": 0}, InvalidSeeds, "seeds 0 run nothing"),
+        (
+            {"seeds": 10**20},
+            InvalidSeeds,
+            "are too many or too large; give at most 1000000, none above 2147483647",
+        ),
+        ({"seeds": range(2**31, 2**31 + 1)}, InvalidSeeds, "none above 2147483647"),
+        ({"budget": 10**20}, ng.NasgaugeError, r"1e\+20 queries is too large; give at most 1e\+15"),
         ({"budget": 0.5}, ng.NasgaugeError, "does not pay for one query"),
         ({"budget": "lots"}, ng.NasgaugeError, "'lots' is not understood"),
         ({"dataset": "cifar11"}, ng.NasgaugeError, "no dataset 'cifar11'"),

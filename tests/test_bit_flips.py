@@ -1,9 +1,12 @@
 """Every kind of file, with each bit of many bytes flipped, cut short, and emptied: refused in a line, or read as it was."""
 
+import io
 from collections.abc import Mapping
 from importlib.util import find_spec
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from filekinds import TORCH, Kind, kinds
 
@@ -69,3 +72,32 @@ def test_a_flipped_bit_is_refused(name: str, made: Mapping[str, Kind]) -> None:
         assert found is None or found == says
     assert kind.read() == says
     print(f"{name}: {trials - harmless} of {trials} refused, the others read as they were")  # noqa: T201
+
+
+FOREIGN = {"text": b"a thesis, in the only copy", "parquet": b"", "npz": b""}
+
+
+@pytest.mark.parametrize("content", FOREIGN)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.torch) if n in TORCH else n
+        for n in ("unit", "training", "table", *TORCH)
+    ],
+)
+def test_a_file_of_another_kind_is_not_advised_to_be_removed(
+    name: str, content: str, made: Mapping[str, Kind]
+) -> None:
+    """It may be someone's own, which a mistyped path named."""
+    kind, whole, foreign = made[name], made[name].path.read_bytes(), io.BytesIO(FOREIGN[content])
+    if content == "parquet":
+        pq.write_table(pa.table({"mine": [1]}), foreign)
+    if content == "npz":
+        np.savez(foreign, mine=np.ones(1))
+    kind.path.write_bytes(foreign.getvalue())
+    try:
+        with pytest.raises(NasgaugeError, match="give another path") as raised:
+            kind.read()
+    finally:
+        kind.path.write_bytes(whole)
+    assert "remove" not in str(raised.value)

@@ -166,6 +166,36 @@ def test_the_version_needs_no_command() -> None:
     assert done.stdout.startswith("nasgauge")
 
 
+@pytest.mark.parametrize("arguments", [("searchers",), ("bench", "--help")])
+def test_output_that_nobody_reads_ends_the_command_quietly(arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", "from nasgauge.cli import main; main()", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait(timeout=120) == 141
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("arguments", [("recipes",), ("bench", "--help"), ("data", "info", "é…")])
+def test_characters_that_the_output_cannot_show_are_replaced(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = nasgauge(*arguments)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (2 if "info" in arguments else 0)
+    assert "?" in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a stream in a shell")
+def test_a_closed_output_is_no_error() -> None:
+    command = f"{sys.executable} -c 'from nasgauge.cli import main; main()' searchers random >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_names_that_look_like_markup_or_escapes_reach_the_terminal_as_text(
     benched: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

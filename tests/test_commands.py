@@ -140,7 +140,15 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (("frobnicate",), "No such command 'frobnicate'; see: "),
         (("search", "random", "--repeats", "no"), "'no' is not one of 'charge', 'free'; see: "),
         (("bench", "--workers", "-7"), "--workers -7 runs nothing; give a number, or -1"),
+        (("check", "random", "--queries", "9999999999999999999"), "is too many; give at most 100000"),
+        (("bench", "--seeds", "9999999999999999999"), "is too many; give a count of at most 1000000"),
         (("bench", "--first-seed", "-1"), "--first-seed -1 is no seed; give a number from 0"),
+        (("bench", "--first-seed", "3000000000"), "is no seed; give a number from 0 to 2147483647"),
+        (("bench", "--budget", "99999999999999999999"), "1e+20 queries is too large; give at most 1e+15"),
+        (
+            ("score", "settings", "--seed", "99999999999999999999"),
+            "should be less than or equal to 2147483647",
+        ),
         (
             ("search", "random", "--recipe", "tiny"),
             "--recipe does nothing where cells are looked up; leave it out",

@@ -15,7 +15,7 @@ import pytest
 
 from nasgauge.cli.bench import DEFAULT_SEARCHERS
 from nasgauge.data import DEFAULT_TABLE
-from nasgauge.harness.engines import HERE, Engine, InvalidEngine, Lost, engine_named
+from nasgauge.harness.engines import HERE, Engine, InvalidEngine, Local, Lost, engine_named
 from nasgauge.harness.engines.base import check_versions, versions
 from nasgauge.harness.records.results import Unit
 from nasgauge.harness.search.campaign import Campaign, Rules
@@ -386,12 +386,27 @@ def test_every_worker_of_a_dask_cluster_is_asked_for_its_versions() -> None:
         ("local", {"address": "x"}, "engine local has no option 'address'; its options: workers, memory"),
         ("local", {"workers": "two"}, "workers takes a value like -1, not 'two'"),
         ("local", {"workers": "0"}, "0 workers run nothing"),
+        ("local", {"workers": "9999999"}, "9999999 workers are more than this machine takes; give at most"),
     ],
 )
 def test_engines_that_cannot_be_are_one_line(name: str, options: dict[str, str], says: str) -> None:
     with pytest.raises(InvalidEngine) as raised:
         engine_named(name, options)
     assert says in str(raised.value)
+
+
+def test_there_are_no_more_processes_than_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting them takes longer than most tasks."""
+    asked = []
+    original = Local._executor
+
+    def executor(self: Local, count: int) -> Any:
+        asked.append(count)
+        return original(self, count)
+
+    monkeypatch.setattr(Local, "_executor", executor)
+    assert dict(Local(50).run(abs, [-2, 1])) == {-2: 2, 1: 1}
+    assert set(asked) == {2}
 
 
 # --- SLURM

@@ -136,3 +136,21 @@ def test_a_server_that_hangs_is_given_up(server: Server, tmp_path: Path) -> None
 
     assert time.monotonic() - start < 5
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("address", "timeout", "says"),
+    [
+        ("foo/splits.txt", 1.0, "foo/splits.txt is no address; give a mirror such as https://host/folder"),
+        ("http://127.0.0.1:9/x", -1.0, "a timeout of -1 s is none; give a number up to 86400"),
+        ("http://127.0.0.1:9/x", float("nan"), "a timeout of nan s is none"),
+        ("http://127.0.0.1:9/x", 1e30, r"a timeout of 1e\+30 s is none"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_at_once(
+    address: str, timeout: float, says: str, tmp_path: Path
+) -> None:
+    """And is not taken for a file with a wrong checksum."""
+    with pytest.raises(DownloadFailed, match=says):
+        download(address, tmp_path / "x", size=1, sha256=SUM, timeout=timeout, pause=0.01)
+    assert not list(tmp_path.iterdir())

@@ -3,16 +3,20 @@
 import csv
 import json
 import pickle
+import re
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from nasgauge.data.columns import Column, InvalidColumn
 from nasgauge.data.importers import EXPORTS, TRAININGS, ImportFailed, import_exports, import_trainings
-from nasgauge.data.published import WrongFile
+from nasgauge.data.published import CACHE_VARIABLE, WrongFile
 from nasgauge.data.shipped import NB201 as SHIPPED
+from nasgauge.data.sources import keep_official, open_curves
 from nasgauge.data.tables import AccuracyTable, DamagedTable
 from nasgauge.spaces.cells import Cell
 from nasgauge.spaces.costs import multiply_adds, parameters
@@ -147,7 +151,7 @@ def test_a_table_of_another_version_is_refused(toy_file: Path, tmp_path: Path) -
     np.savez(tmp_path / "toy.npz", **arrays)
 
     with pytest.raises(
-        DamagedTable, match=r"is a table of format 99, this version reads \d; remove the file"
+        DamagedTable, match=r"is a table of format 99, this version reads \d; give another one"
     ):
         AccuracyTable.load(tmp_path / "toy.npz")
 
@@ -160,3 +164,44 @@ def test_a_file_of_another_version_is_refused_with_its_address(tmp_path: Path) -
         file.check(tmp_path / file.name)
     with pytest.raises(WrongFile, match="there is no file"):
         file.check(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        (
+            ("cifar10", 12, "tset", "mean"),
+            "the split of a column is not 'tset'; choose from train, valid, test",
+        ),
+        (
+            ("cifar10", 12, "test", "mena"),
+            "the seed of a column is not 'mena'; choose from a whole number, mean",
+        ),
+        (("cifar10", 12, "test", True), "the seed of a column is not True"),
+        (
+            ("cifar10", 12, "test", 7, "acuracy"),
+            "the metric of a column is not 'acuracy'; choose from accuracy",
+        ),
+        (("cifar/10", 12, "test", 7), "the dataset of a column is not 'cifar/10'; give a name without /"),
+        (("cifar10", 12.5, "test", 7), "the epochs of a column are not 12.5; give a whole number, or None"),
+    ],
+)
+def test_a_column_that_could_not_be_read_again_is_not_made(fields: Any, says: str) -> None:
+    """Otherwise a table of it would be saved and not be opened."""
+    with pytest.raises(InvalidColumn, match=re.escape(says)):
+        Column(*fields)
+    assert Column.parse(str(Column("cifar10", np.int64(12), "test", np.int64(7)))).seed == 7  # type: ignore[arg-type] # of NumPy, as in many scripts
+
+
+@pytest.mark.parametrize("name", ["hw", "nb201", "mine.npz", "x" * 101])
+def test_a_name_that_would_not_open_an_imported_table_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(WrongFile, match="give"):
+        keep_official(tmp_path / "nothing.pth", name)
+
+
+def test_a_shipped_table_needs_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which it can be said only with an error whether it has learning curves; this name is too long for a folder."""
+    monkeypatch.setenv(CACHE_VARIABLE, "x" * 300)
+    assert open_curves("nb201") is None
+    with pytest.raises(OSError, match="too long"):
+        open_curves("imported")

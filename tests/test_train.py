@@ -10,7 +10,7 @@ import pytest
 
 from nasgauge.cli import main
 from nasgauge.harness.records.steps import read as read_steps
-from nasgauge.harness.records.trainings import read
+from nasgauge.harness.records.trainings import read, write
 from nasgauge.spaces.cells import Cell
 
 pytestmark = pytest.mark.torch
@@ -53,6 +53,21 @@ def test_train_then_train_again_does_nothing(tmp_path: Path) -> None:
     assert files == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
 
 
+@pytest.mark.parametrize("change", [{"splits": "official"}, {"images_sha256": "0" * 64}])
+def test_a_record_of_other_splits_or_images_is_refused_on_every_dataset(
+    tmp_path: Path, change: dict[str, str]
+) -> None:
+    """As after `nasgauge data fetch splits`, when halves are other images than before."""
+    assert train(tmp_path, str(CELL), "--epochs", "1").returncode == 0
+    (path,) = tmp_path.glob("*.parquet")
+    record = read(path)
+    write(path, record.header.model_copy(update=change), record.epochs)
+    refused = train(tmp_path, str(CELL), "--epochs", "1")
+    assert refused.returncode == 2
+    what = "official splits, here they are seeded" if "splits" in change else "other images"
+    assert f"is the record of a training on {what}; give another folder" in refused.stderr
+
+
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     """The record of an epoch fits below the limit, the checkpoint does not."""
     full = train(tmp_path, str(CELL), limit=20_000)
@@ -71,7 +86,8 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     [
         (("|conv~0|",), "malformed cell"),
         ((str(CELL), "--recipe", "tinny"), "did you mean tiny?"),
-        ((str(CELL), "--dataset", "cifar9"), "unknown dataset 'cifar9'"),
+        ((str(CELL), "--dataset", "cifar9"), "unknown dataset 'cifar9'; choose from"),
+        ((str(CELL), "--dataset", "foo"), "ImageNet16-120, imagenet, made-up"),
         ((str(CELL), "--device", "cuda:9"), "no device 'cuda:9'"),
         ((str(CELL), "--precision", "8"), "unknown precision '8'"),
         ((str(CELL), "--seeds", "0"), "--seeds 0 runs nothing; give a count of at least 1"),

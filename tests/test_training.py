@@ -42,7 +42,7 @@ from nasgauge.harness.training import (
     train_unit,
 )
 from nasgauge.harness.training.feeding import Augmenter, DeviceImages, epoch_generator
-from nasgauge.harness.training.loaded import LoadedSplits
+from nasgauge.harness.training.loaded import LoadedSplits, identity_of
 from nasgauge.harness.training.machine import InvalidMachine
 from nasgauge.harness.training.many import machines, train_units
 from nasgauge.harness.training.pools import ConvolvedPool
@@ -432,9 +432,11 @@ def test_a_finished_record_has_weights(
 def test_a_record_of_other_images_is_no_answer(tmp_path: Path, loaded: LoadedSplits) -> None:
     unit = TrainingUnit(CELL, "made-up", replace(QUICK, epochs=1, images=64), 0)
     train_unit(tmp_path, unit, loaded, ABOUT)
-    assert unit.finished(tmp_path, loaded.images_sha256)
+    assert unit.finished(tmp_path, identity_of(loaded))
     with pytest.raises(OtherTraining, match="a training on other images; give another folder"):
-        unit.finished(tmp_path, "0" * 64)
+        unit.finished(tmp_path, identity_of(loaded)._replace(images_sha256="0" * 64))
+    with pytest.raises(OtherTraining, match="on seeded splits, here they are official; give another folder"):
+        unit.finished(tmp_path, identity_of(loaded)._replace(splits="official"))
 
 
 def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path: Path, loaded: LoadedSplits) -> None:

@@ -9,7 +9,7 @@ from nasgauge.data.images.draws import augmented, crops
 from nasgauge.data.images.image_set import DEVIATION, MEAN, ImageSet, ImagesUnavailable, Split
 from nasgauge.data.images.made_up import made_up
 from nasgauge.data.images.opening import SETS, open_images
-from nasgauge.data.images.splits import DATASETS, Dataset, Splits, open_splits
+from nasgauge.data.images.splits import DATASETS, Dataset, Splits, is_kept, open_splits
 
 __all__ = (
     "DATASETS",
@@ -23,6 +23,7 @@ __all__ = (
     "Splits",
     "augmented",
     "crops",
+    "is_kept",
     "made_up",
     "open_images",
     "open_splits",

@@ -67,6 +67,11 @@ def read_folder(folder: Path, split: Split = "train") -> ImageSet:
     raise ImagesUnavailable(f"{folder} holds neither CIFAR-10's python batches nor its PNG batches")
 
 
+def cifar10_file(split: Split) -> Path:
+    """Path of one split in the cache."""
+    return cache_folder() / f"cifar10-{split}.npz"
+
+
 def open_cifar10(split: Split, folder: Path | None = None) -> ImageSet:
     """All of CIFAR-10 in its published order: from `folder`, or downloaded and kept in the cache.
 
@@ -76,14 +81,14 @@ def open_cifar10(split: Split, folder: Path | None = None) -> ImageSet:
         images = read_folder(folder, split)
         _check(images, split)
         return images
-    kept = cache_folder() / f"cifar10-{split}.npz"
+    kept = cifar10_file(split)
     if not kept.is_file():
         with tempfile.TemporaryDirectory() as scratch:
             fetched = _fetch(Path(scratch))
             for part in BATCH_MD5:
                 images = read_folder(fetched, part)
                 _check(images, part)
-                with replacing(cache_folder() / f"cifar10-{part}.npz") as file:
+                with replacing(cifar10_file(part)) as file:
                     np.savez(file, pixels=images.pixels, labels=images.labels)
     with np.load(kept, allow_pickle=False) as arrays:
         return ImageSet("cifar10", arrays["pixels"], arrays["labels"])

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from nasgauge.data.images.cifar10 import open_cifar10
+from nasgauge.data.images.cifar10 import cifar10_file, open_cifar10
 from nasgauge.data.images.downsampled import downsampled_file, left_out, open_downsampled
 from nasgauge.data.images.folders import find_tree
 from nasgauge.data.images.image_set import ImageSet, ImagesUnavailable, Preparation, Split
@@ -94,6 +94,16 @@ cifar100, ImageNet16-120, made-up; did you mean ImageNet16-120?
     near = get_close_matches(dataset, DATASETS, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise ImagesUnavailable(f"unknown dataset {dataset!r}; choose from {', '.join(DATASETS)}{hint}")
+
+
+def is_kept(dataset: str) -> bool:
+    """Whether a data set of `DATASETS` is on this machine, so that `open_splits` needs neither a folder nor a network."""
+    files = {
+        "cifar100": (CIFAR100.kept("train"),),
+        "ImageNet16-120": (IMAGENET16.kept("train"), downsampled_file("train")),
+    }
+    kept = files.get(dataset, (cifar10_file("train"),))
+    return dataset == "made-up" or any(path.is_file() for path in kept)
 
 
 def _cifar10(dataset: str, folder: Path | None) -> Splits:

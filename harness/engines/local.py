@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from nasgauge.harness.engines.base import InvalidEngine, Lost
@@ -25,9 +25,14 @@ _IDLE: Final = 300
 _LEAST_MEMORY: Final = 2 << 30
 
 
+def most_workers() -> int:
+    """The most processes that this machine is asked for: eight a core, or 64."""
+    return max(8 * (os.cpu_count() or 1), 64)
+
+
 @dataclass(frozen=True)
 class Local:
-    """Processes of this machine; -1 is one for each core, 1 is this process itself.
+    """Processes of this machine, no more than tasks; -1 is one for each core, 1 is this process itself.
 
     A process that runs searchers has its share of the machine's memory, so that one that takes more gets a
     MemoryError (`memory`). Processes end within seconds when this one ends, however it ends.
@@ -44,6 +49,11 @@ class Local:
             raise InvalidEngine(
                 f"{self.workers} workers run nothing; give a positive number, or -1 for one a core"
             )
+        if self.workers > most_workers():
+            raise InvalidEngine(
+                f"{self.workers} workers are more than this machine takes; give at most {most_workers()}, or -1 for one "
+                "a core"
+            )
 
     def run(self, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[tuple[T, R | Lost]]:
         """See `Engine`."""
@@ -51,10 +61,12 @@ class Local:
             for task in tasks:
                 yield task, function(task)
             return
-        waiting, suspects = iter(tasks), deque[T]()
+        tasks, suspects = iter(tasks), deque[T]()
         running: dict[Future[R], T] = {}
         lone: Future[R] | None = None
         count = self.workers if self.workers > 0 else os.cpu_count() or 1
+        first = list(islice(tasks, count))
+        count, waiting = min(count, len(first)) or 1, chain(first, tasks)
         executor = self._executor(count)
         try:
             while True:

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from nasgauge.data.sealed import read_table, write_table
-from nasgauge.spaces.errors import NasgaugeError, reason
+from nasgauge.data.sealed import OtherKind, read_table, write_table
+from nasgauge.spaces.errors import ELSEWHERE, NasgaugeError, reason
 
 SHIPPED: Final = Path(__file__).with_name("scores.parquet")
 """The file of scores that is part of the package."""
@@ -213,9 +213,10 @@ def read(path: Path) -> tuple[Recipe, list[Score]]:
     except UnfitScores:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise UnfitScores(
-            f"{path} is not a file of scores ({reason(error)}); remove it, nasgauge score cells --all makes one"
-        ) from error
+        remedy = (
+            ELSEWHERE if isinstance(error, OtherKind) else "remove it, nasgauge score cells --all makes one"
+        )
+        raise UnfitScores(f"{path} is not a file of scores ({reason(error)}); {remedy}") from error
     return recipe, [Score(*row) for row in zip(*columns, strict=True)]
 
 

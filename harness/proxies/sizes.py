@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nasgauge.data.images import ImageSet, augmented, crops
-from nasgauge.data.sealed import read_table, write_table
+from nasgauge.data.sealed import OtherKind, read_table, write_table
 from nasgauge.harness.engines import HERE, Engine, whole
 from nasgauge.harness.network import Network, Skeleton, build, choices_of
 from nasgauge.harness.ntk import Workspace
@@ -24,7 +24,7 @@ from nasgauge.harness.proxies.score_files import UnfitScores
 from nasgauge.harness.proxies.scores import live
 from nasgauge.harness.proxies.tenas import kappa, regions
 from nasgauge.searchers.threads import torch_threads
-from nasgauge.spaces.errors import reason
+from nasgauge.spaces.errors import ELSEWHERE, reason
 from nasgauge.spaces.nb201 import NB201
 
 Proxy = Literal["kappa", "regions"]
@@ -146,9 +146,8 @@ def read(path: Path, plan: Plan | None = None) -> list[Value]:
         table, found = read_table(path, _META)
         columns = [table[name].to_pylist() for name in _SCHEMA.names]
     except (KeyError, ValueError) as error:
-        raise UnfitScores(
-            f"{path} is not a file of kappa and regions ({reason(error)}); remove it, nasgauge score settings makes one"
-        ) from error
+        remedy = ELSEWHERE if isinstance(error, OtherKind) else "remove it, nasgauge score settings makes one"
+        raise UnfitScores(f"{path} is not a file of kappa and regions ({reason(error)}); {remedy}") from error
     if plan is not None and found != _about(plan):
         raise UnfitScores(
             f"{path} was made by {json.dumps(found)}, not by {json.dumps(_about(plan))}; give another file"

@@ -27,7 +27,7 @@ from nasgauge.data.sealed import (
     with_measured,
     write_sealed,
 )
-from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.errors import ELSEWHERE, NasgaugeError
 from nasgauge.spaces.fidelities import At
 
 C = TypeVar("C")
@@ -266,8 +266,8 @@ def read(path: Path, check: Callable[[Header], None] = lambda _header: None) -> 
     >>> read(Path("nothing.parquet"))
     Traceback (most recent call last):
     ...
-    nasgauge.harness.records.steps.DamagedRecord: result file nothing.parquet is damaged (No such file or directory); \
-remove it and run the campaign again, which runs only the missing units
+    nasgauge.harness.records.steps.DamagedRecord: result file nothing.parquet cannot be read (No such file or directory); \
+give another path
     """
     try:
         pair = read_sealed(path, FORMAT, _REMEDY)
@@ -283,7 +283,7 @@ remove it and run the campaign again, which runs only the missing units
     except Damaged as error:
         raise DamagedRecord(f"result file {error}") from error
     except (KeyError, ValidationError) as error:
-        raise DamagedRecord(f"result file {path} is damaged (it holds something else); {_REMEDY}") from error
+        raise DamagedRecord(f"result file {path} holds something else; {ELSEWHERE}") from error
     return Record(header, steps, pair.lost)
 
 
@@ -298,7 +298,7 @@ def read_header(path: Path, check: Callable[[Header], None] = lambda _header: No
     try:
         header = Header.model_validate(quick)
     except ValidationError as error:
-        raise DamagedRecord(f"result file {path} is damaged (it holds something else); {_REMEDY}") from error
+        raise DamagedRecord(f"result file {path} holds something else; {ELSEWHERE}") from error
     check(header)
     return header
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nasgauge.data.sealed import Damaged, Sealed, read_sealed, with_measured, write_sealed
 from nasgauge.harness.records.recipes import Recipe
-from nasgauge.spaces.errors import NasgaugeError
+from nasgauge.spaces.errors import ELSEWHERE, NasgaugeError
 
 FORMAT: Final = 2
 _ABOUT: Final = frozenset({"argv", "commit", "versions", "host"})
@@ -168,8 +168,8 @@ def read(path: Path) -> TrainingRecord:
     >>> read(Path("nothing.parquet"))
     Traceback (most recent call last):
     ...
-    nasgauge.harness.records.trainings.DamagedTraining: nothing.parquet is damaged (No such file or directory); \
-remove it to train this cell again
+    nasgauge.harness.records.trainings.DamagedTraining: nothing.parquet cannot be read (No such file or directory); \
+give another path
     """
     remedy = "remove it to train this cell again"
     try:
@@ -180,7 +180,7 @@ remove it to train this cell again
         fields = [name for name in Epoch._fields if name not in Epoch._field_defaults or name in known]
         columns = [known[name].tolist() for name in fields]
     except (Damaged, ValidationError, KeyError) as error:
-        why = str(error) if isinstance(error, Damaged) else f"{path} is no training record; {remedy}"
+        why = str(error) if isinstance(error, Damaged) else f"{path} is no training record; {ELSEWHERE}"
         raise DamagedTraining(why) from error
     rows = (dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True))
     epochs = tuple(Epoch(**{**row, "epoch": int(row["epoch"])}) for row in rows)

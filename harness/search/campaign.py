@@ -30,6 +30,7 @@ from nasgauge.harness.records.results import (
     plan,
     settings_of,
 )
+from nasgauge.harness.records.seeds import seed_range
 from nasgauge.harness.records.todo import missing, remove, superseded
 from nasgauge.harness.search.failures import TIME_LIMIT
 from nasgauge.harness.search.fidelities import Ladder
@@ -97,10 +98,10 @@ class Campaign:
     ) -> "Campaign":
         """A campaign whose cells are looked up in a table, on all of its datasets by default.
 
-        Raises InvalidCampaign, UnknownSearcher, InvalidOption, InvalidBudget, InvalidMetric, LeakyQuery,
+        Raises InvalidCampaign, InvalidSeeds, UnknownSearcher, InvalidOption, InvalidBudget, InvalidMetric, LeakyQuery,
         NotInTable, and what `open_table` raises.
         """
-        specs, chosen = _specs(searchers, folder), _seeds(seeds)
+        specs, chosen = _specs(searchers, folder), seed_range(seeds)
         opened = open_table(table)
         own = isinstance(table, AccuracyTable) and not opens_by_name(table)
         name = OWN_TABLE if own else opened.name if isinstance(table, AccuracyTable) else str(table)
@@ -160,10 +161,10 @@ class Campaign:
     ) -> "Campaign":
         """A campaign whose cells, of any space, are trained by `recipe`, each once.
 
-        Raises InvalidCampaign, UnknownSearcher, UnknownSpace, InvalidOption, InvalidBudget, NothingToSearchOn,
+        Raises InvalidCampaign, InvalidSeeds, UnknownSearcher, UnknownSpace, InvalidOption, InvalidBudget, NothingToSearchOn,
         ImagesUnavailable.
         """
-        specs, chosen = _specs(searchers, folder), _seeds(seeds)
+        specs, chosen = _specs(searchers, folder), seed_range(seeds)
         if many := [str(spec) for spec in specs if spec.asks_epochs]:
             raise InvalidCampaign(
                 f"{', '.join(many)} asks for several training lengths, a recipe has one; look cells up in a table"
@@ -304,15 +305,6 @@ def _specs(searchers: Iterable[Searchable], folder: Path) -> tuple[Spec, ...]:
     if not specs:
         raise InvalidCampaign("no searcher was given; name at least one, such as random")
     return tuple(specs.values())
-
-
-def _seeds(seeds: int | range) -> range:
-    chosen = range(seeds) if isinstance(seeds, int) else seeds
-    if len(chosen) == 0 or chosen.step != 1 or chosen.start < 0:
-        raise InvalidCampaign(
-            f"seeds {seeds} run nothing; give a count of at least 1, or a range as range(20)"
-        )
-    return chosen
 
 
 def _check_least(

@@ -19,6 +19,8 @@ Repeats = Literal["charge", "free"]
 Clock = Literal["queries", "epochs", "seconds"]
 
 CLOCKS: Final[tuple[Clock, ...]] = ("queries", "epochs", "seconds")
+LARGEST: Final = 1e15
+"""The largest amount of a budget, which its text still gives exactly."""
 STALL: Final = 10_000
 """Free repeats in a row after which a run ends, because the searcher asks for nothing new."""
 
@@ -82,6 +84,10 @@ class Budget:
         if not (math.isfinite(self.amount) and self.amount > 0):
             raise InvalidBudget(
                 f"a budget of {self.amount:g} {self.clock} buys nothing; give a positive number"
+            )
+        if self.amount > LARGEST:
+            raise InvalidBudget(
+                f"a budget of {self.amount:g} {self.clock} is too large; give at most {LARGEST:g}"
             )
 
     @classmethod

@@ -10,8 +10,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from nasgauge.data.atomic import replacing
-from nasgauge.spaces.checksums import BLANK, KEY, stamped, unaltered
-from nasgauge.spaces.errors import NasgaugeError, reason
+from nasgauge.spaces.checksums import BLANK, KEY, stamp_in, stamped, unaltered
+from nasgauge.spaces.errors import ELSEWHERE, NasgaugeError, reason
 
 FORMAT: Final = "4"
 _KEY: Final = "nasgauge"
@@ -56,15 +56,17 @@ give another folder or file, or remove it to train from the start
     """
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise WrongCheckpoint(f"{path} cannot be read ({reason(error)}); give another path") from error
+    try:
         length = int.from_bytes(content[:8], "little")
         about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_KEY])
         version, done = about["format"], int(about["epochs"])
         found = dict(about["identity"]) if version == FORMAT else {}
         tensors = load(unaltered(content)) if version == FORMAT else {}
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
-        raise WrongCheckpoint(
-            f"{path} is not a complete checkpoint ({reason(error)}); remove it to train from the start"
-        ) from error
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        remedy = "remove it to train from the start" if stamp_in(content) else ELSEWHERE
+        raise WrongCheckpoint(f"{path} is not a complete checkpoint ({reason(error)}); {remedy}") from error
     if version != FORMAT:
         raise WrongCheckpoint(
             f"{path} was written by another version of nasgauge (format {version}, not {FORMAT}); remove it and its "

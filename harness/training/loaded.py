@@ -9,13 +9,15 @@ from typing import Final, Protocol
 import numpy as np
 from lightning_fabric import Fabric
 
-from nasgauge.data.images import ImagesUnavailable, Splits, open_splits
+from nasgauge.data.images import ImagesUnavailable, Splits, is_kept, open_splits
 from nasgauge.data.images.folders import ImageFolders, open_folders
+from nasgauge.harness.records.datasets import size_of
 from nasgauge.harness.records.recipes import Recipe
 from nasgauge.harness.training.feeding import Augmenter, DeviceImages, Feed, HeldOutImages
 from nasgauge.harness.training.loop import HeldOut
 from nasgauge.harness.training.machine import Machine
 from nasgauge.harness.training.reading import SIDE, FileFeed, FileImages, Files
+from nasgauge.harness.training.units import DataIdentity
 
 IMAGENET: Final = "imagenet"
 
@@ -57,7 +59,7 @@ class Loaded(Protocol):
 def load(dataset: str, images: Path | None, machine: Machine, *, skip_damaged: bool = False) -> Loaded:
     """Open a data set on a machine: `imagenet` from the ILSVRC-2012 tree `images`, or one that `open_splits` opens.
 
-    Raises ImagesUnavailable, DamagedImages, InvalidBatch, InvalidMachine.
+    Raises UnknownDataset, ImagesUnavailable, DamagedImages, InvalidBatch, InvalidMachine.
 
     >>> load("imagenet", None, Machine(device="cpu"))
     Traceback (most recent call last):
@@ -65,6 +67,7 @@ def load(dataset: str, images: Path | None, machine: Machine, *, skip_damaged: b
     nasgauge.data.images.image_set.ImagesUnavailable: imagenet needs the folder of ILSVRC-2012 that holds train and val; \
 give it with --images
     """
+    size_of(dataset)
     if dataset != IMAGENET:
         return LoadedSplits(open_splits(dataset, images, skip_damaged=skip_damaged), machine)
     if images is None:
@@ -74,14 +77,33 @@ give it with --images
     return LoadedFolders(open_folders(images, skip_damaged=skip_damaged), machine, skip_damaged=skip_damaged)
 
 
-def images_of(dataset: str, images: Path | None, *, skip_damaged: bool = False) -> str:
-    """SHA-256 of the training images of a tree that is given, to tell it from others; empty for the other data sets.
+def identity_here(dataset: str, images: Path | None, *, skip_damaged: bool = False) -> DataIdentity | None:
+    """What a data set is on this machine; None where it would have to be given or downloaded first.
 
     Raises ImagesUnavailable, DamagedImages.
+
+    >>> identity_here("made-up", None).splits
+    'seeded'
     """
-    if dataset != IMAGENET or images is None:
-        return ""
-    return open_folders(images, skip_damaged=skip_damaged).sha256
+    if dataset != IMAGENET:
+        if images is None and not is_kept(dataset):
+            return None
+        splits = open_splits(dataset, images, skip_damaged=skip_damaged)
+        return DataIdentity(splits.origin, _sha256_of(splits))
+    if images is None:
+        return None
+    return DataIdentity(LoadedFolders.origin, open_folders(images, skip_damaged=skip_damaged).sha256)
+
+
+def identity_of(loaded: Loaded) -> DataIdentity:
+    """The same of a data set that is loaded."""
+    return DataIdentity(loaded.origin, loaded.images_sha256)
+
+
+def _sha256_of(splits: Splits) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(splits.train.pixels).data)
+    digest.update(np.ascontiguousarray(splits.train.labels, "<i8").data)
+    return digest.hexdigest()
 
 
 class LoadedSplits:
@@ -110,9 +132,7 @@ class LoadedSplits:
     @cached_property
     def images_sha256(self) -> str:
         """SHA-256 of the training images and labels."""
-        digest = hashlib.sha256(np.ascontiguousarray(self._splits.train.pixels).data)
-        digest.update(np.ascontiguousarray(self._splits.train.labels, "<i8").data)
-        return digest.hexdigest()
+        return _sha256_of(self._splits)
 
     @property
     def classes_id(self) -> str:

@@ -22,7 +22,7 @@ from nasgauge.harness.network import parameters
 from nasgauge.harness.records.trainings import Epoch, TrainingHeader, TrainingRecord, read, write
 from nasgauge.harness.training.checkpoint import load_checkpoint, save_checkpoint, under
 from nasgauge.harness.training.evaluating import by_first, evaluate, on_device
-from nasgauge.harness.training.loaded import Loaded
+from nasgauge.harness.training.loaded import Loaded, identity_of
 from nasgauge.harness.training.loop import HeldOut, Step, Training
 from nasgauge.harness.training.units import OtherTraining, TrainingUnit
 
@@ -91,7 +91,7 @@ def train_unit(
             paths = (record, measured_file(record), checkpoint)
             names = [path.relative_to(store.folder).as_posix() for path in paths]
             by_first(fabric, lambda: store.bring(*names))
-        done = by_first(fabric, lambda: unit.finished(folder, loaded.images_sha256))
+        done = by_first(fabric, lambda: unit.finished(folder, identity_of(loaded)))
         if done is not None:
             on_step(Step(len(done.epochs)))
             return done

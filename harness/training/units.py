@@ -8,6 +8,7 @@ DIR/….weights.safetensors                 the final weights
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import nn
 
@@ -21,6 +22,14 @@ from nasgauge.spaces.errors import NasgaugeError
 
 class OtherTraining(NasgaugeError, ValueError):
     """Raised when a record belongs to another training than the requested one."""
+
+
+class DataIdentity(NamedTuple):
+    """What tells the images of a training, and how they are split, from others of the same name."""
+
+    splits: str
+    """`official` or `seeded`."""
+    images_sha256: str
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,10 @@ class TrainingUnit:
         """Path of the final weights."""
         return folder / f"{self.name}.weights.safetensors"
 
-    def finished(self, folder: Path, images_sha256: str = "") -> TrainingRecord | None:
+    def finished(self, folder: Path, data: DataIdentity | None = None) -> TrainingRecord | None:
         """The training record if it is finished, otherwise None.
 
-        Raises DamagedTraining, and OtherTraining, also for a training on other images than these if they are given.
+        Raises DamagedTraining, and OtherTraining, also for a training on other images or splits than these.
         """
         path = self.record(folder)
         record = read(path) if path.is_file() else None
@@ -67,9 +76,14 @@ class TrainingUnit:
                 f"{path} is the record of {record.header.cell} with {record.header.recipe}, seed "
                 f"{record.header.seed}, on {record.header.dataset}; give another folder"
             )
+        if record is not None and data is not None and data.splits != record.header.splits:
+            raise OtherTraining(
+                f"{path} is the record of a training on {record.header.splits} splits, here they are {data.splits}; "
+                "give another folder"
+            )
         if record is None or not record.finished:
             return None
-        if images_sha256 not in ("", record.header.images_sha256):
+        if data is not None and data.images_sha256 != record.header.images_sha256:
             raise OtherTraining(f"{path} is the record of a training on other images; give another folder")
         return record
 

@@ -104,7 +104,7 @@ def train(
     [1]
     """
     from nasgauge.harness.training import Habits, Machine
-    from nasgauge.harness.training.loaded import images_of
+    from nasgauge.harness.training.loaded import identity_here
     from nasgauge.harness.training.machine import is_first_process
     from nasgauge.harness.training.many import PACKAGES, engine_of_trainings, machines, train_units
 
@@ -115,7 +115,7 @@ def train(
     Store.of(folder, storage).bring()
     source = None if images is None else Path(images)
     begun = any(unit.record(folder).is_file() for unit in units)
-    which = images_of(dataset, source, skip_damaged=skip_damaged) if begun else ""
+    which = identity_here(dataset, source, skip_damaged=skip_damaged) if begun else None
     records = {unit: unit.finished(folder, which) for unit in units}
     todo = [unit for unit, record in records.items() if record is None]
     places = []

@@ -35,6 +35,8 @@ from nasgauge.harness.search.processes import installed_modules_first
 from nasgauge.spaces.errors import extras_explained
 
 _INTERRUPTED: Final = 130
+_UNREAD: Final = 141
+"""As a shell says of a command that ends because nobody reads its output: 128 and the number of SIGPIPE."""
 
 app = typer.Typer(
     name="nasgauge",
@@ -91,11 +93,16 @@ def root(
 
 def main() -> None:
     """Entry point: errors and bad options become a line on stderr and exit code 2, or 1 where a searcher failed."""
+    console.prepare()
     try:
         with installed_modules_first(), extras_explained():
             code = app(prog_name="nasgauge", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):  # rich leaves then, with 1
+            raise
+        sys.exit(_UNREAD)
     except console.expected_errors() as error:
         console.fail(error)
         sys.exit(getattr(error, "exit_code", 2))

@@ -20,7 +20,7 @@ def agreement(
     ] = None,
     out: options.Out = options.RESULTS / "agreement",
     resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=20)] = 200,
-    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
+    seed: Annotated[int, options.seed_option("Random seed of the bootstrap.")] = 0,
 ) -> None:
     """How well zero-cost proxies rank cells by test accuracy, and what they know beyond FLOPs.
 
@@ -84,7 +84,7 @@ def settings(
     ] = 150,
     images: Annotated[str, typer.Option(help=options.IMAGES)] = "sample",
     table: options.Table = DEFAULT_TABLE,
-    seed: Annotated[int, typer.Option(help="Random seed of weights, images and bootstrap.", min=0)] = 0,
+    seed: Annotated[int, options.seed_option("Random seed of weights, images and bootstrap.")] = 0,
     workers: options.Workers = -1,
     engine: options.Engine = "local",
     address: options.Address = "",

@@ -41,7 +41,7 @@ def bridge(
     venue: Annotated[
         str, typer.Option(help="Column width and fonts of a venue, as in nasgauge report.")
     ] = "page",
-    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
+    seed: Annotated[int, options.seed_option("Random seed of the bootstrap.")] = 0,
 ) -> None:
     """Compare trained cells with the table: differences, prediction intervals and Kendall's tau (retraining check).
 

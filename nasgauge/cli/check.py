@@ -1,10 +1,13 @@
 """`nasgauge check`: test a searcher with the conformance kit."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from nasgauge.cli import console
+
+_MOST: Final = 100_000
+"""Evaluations of a test search, each of which is run several times."""
 
 
 def check(
@@ -24,8 +27,9 @@ def check(
 
       nasgauge check my_pkg:MySearcher
     """
-    if queries < 2:
-        raise console.BadOption(f"--queries {queries} is too few; give at least 2")
+    if not 2 <= queries <= _MOST:
+        few = "few; give at least 2" if queries < 2 else f"many; give at most {_MOST}"
+        raise console.BadOption(f"--queries {queries} is too {few}")
     if not time_limit > 0:
         raise console.BadOption(
             f"--time-limit {time_limit:g} is too short; give a positive number of seconds"

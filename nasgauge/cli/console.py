@@ -1,6 +1,8 @@
 """The consoles that the command line prints to, and the errors that it prints as one line."""
 
 import errno
+import io
+import os
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
 
 class BadOption(NasgaugeError, ValueError):
     """A value that an option of the command line does not take."""
+
+
+def prepare() -> None:
+    """Make standard output and error take every text: characters that their encoding lacks become question marks."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed, as by >&-
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for the rest of the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 @cache

@@ -11,6 +11,7 @@ import typer
 
 from nasgauge.cli import console
 from nasgauge.data import DEFAULT_TABLE
+from nasgauge.harness.records.seeds import LAST_SEED, MOST_SEEDS
 
 if TYPE_CHECKING:
     from nasgauge.harness.engines import Engine as AnyEngine
@@ -52,24 +53,37 @@ Searchers = Annotated[
 def _seeds(count: int | None) -> int | None:
     if count is not None and count < 1:
         raise console.BadOption(f"--seeds {count} runs nothing; give a count of at least 1")
+    if count is not None and count > MOST_SEEDS:
+        raise console.BadOption(f"--seeds {count} is too many; give a count of at most {MOST_SEEDS}")
     return count
 
 
 def _first_seed(seed: int | None) -> int | None:
-    if seed is not None and seed < 0:
-        raise console.BadOption(f"--first-seed {seed} is no seed; give a number from 0")
+    if seed is not None and not 0 <= seed <= LAST_SEED:
+        raise console.BadOption(f"--first-seed {seed} is no seed; give a number from 0 to {LAST_SEED}")
     return seed
 
 
 def _workers(count: int) -> int:
     if count == 0 or count < -1:
         raise console.BadOption(f"--workers {count} runs nothing; give a number, or -1 for one a core")
+    from nasgauge.harness.engines.local import most_workers
+
+    if count > (most := most_workers()):
+        raise console.BadOption(
+            f"--workers {count} is more than this machine takes; give at most {most}, or -1 for one a core"
+        )
     return count
 
 
 def seeds_option(help_text: str) -> Any:
     """The option --seeds of a command, of whose work each seed makes one."""
     return typer.Option("--seeds", "-n", help=help_text, callback=_seeds)
+
+
+def seed_option(help_text: str) -> Any:
+    """The option --seed of a command that draws at random."""
+    return typer.Option("--seed", help=help_text, min=0, max=LAST_SEED)
 
 
 def workers_option(help_text: str) -> Any:

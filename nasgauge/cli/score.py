@@ -46,7 +46,7 @@ def predictors(
     cells: Annotated[int, typer.Option(help="Training cells of each size.")] = 256,
     trials: Annotated[int, typer.Option(help="Fits of each surrogate at each size.")] = 10,
     top: Annotated[int, typer.Option(help="K in precision and regret of the top K cells.")] = 25,
-    seed: Annotated[int, typer.Option(help="Random seed.", min=0)] = 0,
+    seed: Annotated[int, options.seed_option("Random seed.")] = 0,
     workers: options.Workers = -1,
     engine: options.Engine = "local",
     address: options.Address = "",
@@ -103,7 +103,7 @@ def efficiency(
     at: Annotated[
         str, typer.Option(help="Numbers of evaluations at which to compare, comma-separated.")
     ] = "50,100,192",
-    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0)] = 0,
+    seed: Annotated[int, options.seed_option("Random seed of the bootstrap.")] = 0,
 ) -> None:
     """Speed-up in evaluations over the baselines at equal accuracy: the protocol of PNAS, Table 2.
 

@@ -11,7 +11,7 @@ from nasgauge.cli import console, options
 def verify(
     folder: Annotated[Path, typer.Argument(help="A results folder of bench or search.")],
     rerun: Annotated[int, typer.Option(help="Randomly chosen units to run again.", min=0)] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of that choice.", min=0)] = 0,
+    seed: Annotated[int, options.seed_option("Seed of that choice.")] = 0,
     trust: Annotated[
         str, typer.Option(help="Searchers module:Class that may be imported and run again, by comma.")
     ] = "",
