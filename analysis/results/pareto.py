@@ -153,7 +153,7 @@ def trade_off_table(found: TradeOff) -> Table:
     name = f"{dataset_name(found.known.dataset)}: accuracy and {found.known.objective.label}"
     note = (
         f"{found.caption}; low, high: 95 % interval of the mean over n runs. Other columns: mean reported accuracy "
-        "of each run's best cell, by search metric, within a limit that 10, 25 and 50 % of all cells keep."
+        "of each run's best cell, by search metric, within a limit that about 10, 25 and 50 % of all cells keep."
     )
     return Table(found.name, name, frame, {"n": 0}, note, ruled=[len(frame) - 1], caption=f"{name}. {note}")
 
