@@ -91,8 +91,8 @@ class NPENAS(Generic[C]):
         return [cells[place] for place in order]
 
     def tell(self, cell: C, accuracy: float) -> None:
-        """Record the evaluation; a cell that failed to train (NaN) is left out."""
-        if math.isfinite(accuracy):
+        """Record the evaluation; a cell that failed to train (NaN) is left out, and so is what is known, from a warm start."""
+        if math.isfinite(accuracy) and (accuracy, cell) not in self._results:
             self._results.append((accuracy, cell))
 
     def _random(self, count: int) -> list[C]:

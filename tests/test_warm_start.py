@@ -1,6 +1,7 @@
 """Searches that begin with the cells that a zero-cost proxy ranks highest."""
 
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,6 +67,24 @@ def test_a_warm_cell_is_answered_once_without_a_query_and_in_order() -> None:
     steps = list(run(started(searcher, cells=2, pool=300), ByRank(), Budget(20)))
     assert [step.cell for step in steps] == [*warm, warm[0], SPACE[7], warm[1], SPACE[8]]
     assert [cell for cell, _ in searcher.told[2:]] == [warm[0], *batch]
+
+
+@pytest.mark.parametrize("name", ["pnas", "smbo", "bananas", "npenas:epochs=2"])
+def test_a_warm_cell_that_is_asked_for_counts_once_in_the_fit(name: str) -> None:
+    rng, _ = generators(0)
+    searcher = Spec.parse(f"{name}:warm=flops:warm_cells=60:warm_pool=60").make(SPACE, rng)
+    assert isinstance(searcher, WarmStart)
+    warm = searcher.ask()
+    for cell in warm:
+        searcher.tell(cell, float(cell.rank))
+    inner: Any = searcher.searcher
+    fit = inner.ranking.cells if hasattr(inner, "ranking") else inner._results
+    assert len(fit) == len(warm) == 60
+    for cell in warm[:5]:  # as when it asks for them itself
+        inner.tell(cell, float(cell.rank))
+    assert len(fit) == 60
+    inner.tell(warm[0], float(warm[0].rank) + 1)  # another training of the cell
+    assert len(fit) == 61
 
 
 def test_the_seconds_of_the_pool_are_charged_once() -> None:

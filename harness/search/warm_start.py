@@ -81,8 +81,7 @@ class WarmStart(Generic[C]):
     The proxy scores `pool` cells, drawn from `rng` without replacement among the cells of the space that have shipped
     scores, which are the first of each structural class; all of these if there are fewer. The best `cells` of them are
     queried. The searcher is then told of these in ascending order of accuracy, before its first `ask`, and goes on from
-    there. Such a cell is not queried again when the searcher first asks for it, and is told once more: it counts twice in
-    the fits of PNAS, SMBO, BANANAS and NPENAS, unlike all others.
+    there. Such a cell is not queried again when the searcher first asks for it; it is told once more.
 
     `proxy` is the name of a proxy, or several joined with `+`, which are combined by the sum of their ranks. The
     seconds of scoring the whole pool are charged as `search_seconds`.

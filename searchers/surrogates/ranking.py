@@ -48,11 +48,17 @@ class Ranking(Generic[C]):
         self.packages = self.predictor.packages
         self.cells: list[C] = []
         self.accuracies: list[float] = []
+        self._told: set[tuple[C, float]] = set()
         self._estimates: dict[C, float] = {}  # the latest prediction for a cell
 
     def tell(self, cell: C, accuracy: float) -> None:
-        """Record an evaluation; a cell that failed to train (NaN) is left out of the fit."""
-        if math.isfinite(accuracy):
+        """Record an evaluation.
+
+        Left out of the fit are a cell that failed to train (NaN), and one that was told before with the same accuracy: a
+        cell of a warm start that the searcher asks for itself.
+        """
+        if math.isfinite(accuracy) and (cell, accuracy) not in self._told:
+            self._told.add((cell, accuracy))
             self.cells.append(cell)
             self.accuracies.append(accuracy)
 
