@@ -47,12 +47,12 @@ class Plan:
     """What is measured of each cell: with each repeat's own weights and images, kappa and regions at each size.
 
     >>> Plan(images_md5="").batches
-    (8, 16, 32)
+    (8, 16, 32, 72)
     """
 
     images_md5: str
-    batches: tuple[int, ...] = (8, 16, 32)
-    """Images per kernel; smaller batches are the first images of larger ones."""
+    batches: tuple[int, ...] = (8, 16, 32, 72)
+    """Images per kernel; smaller batches are the first images of larger ones. The paper has 32, the public code 72."""
     samples: tuple[int, ...] = (500, 1000, 3000, 5000)
     """Crops on which regions are counted; likewise."""
     repeats: int = 3
