@@ -371,7 +371,7 @@ def test_a_batch_that_cannot_be_divided() -> None:
         (("--images", "TREE", "--device", "cuda:9"), "no device 'cuda:9'"),
         (
             ("--images", "TREE", "--evaluate", "missing.safetensors"),
-            "missing.safetensors is not a complete checkpoint",
+            "missing.safetensors cannot be read (No such file or directory)",
         ),
     ],
     ids=["tree", "images", "share", "device", "weights"],

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -232,10 +233,11 @@ def test_a_campaign_that_lost_its_lease_stops(
     next(running)
     fs, path = at(url, LEASE)
     other = json.dumps({"token": "x", "time": time.time(), "host": "other", "process": 7, "command": "bench"})
-    fs.pipe_file(path, other.encode())
-    time.sleep(0.5)
-    fs.pipe_file(path, other.encode())  # a renewal may have been on its way
-    time.sleep(0.5)
+    renewal = next(thread for thread in threading.enumerate() if thread.name.endswith("(renew)"))
+    end = time.monotonic() + 60
+    while renewal.is_alive() and time.monotonic() < end:  # a renewal may be on its way and overwrite it
+        fs.pipe_file(path, other.encode())
+        renewal.join(0.2)
     with pytest.raises(StorageInUse, match=r"by process 7 on other \(bench\)"):
         list(running)
     assert fs.exists(path)  # it is the other one's
