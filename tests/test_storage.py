@@ -229,11 +229,13 @@ def test_a_campaign_that_lost_its_lease_stops(
     url: str, toy_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "BEAT", 0.05)
+    before = threading.enumerate()
     running = iter(campaign(tmp_path / "one", toy_file, url).run(workers=1))
     next(running)
     fs, path = at(url, LEASE)
     other = json.dumps({"token": "x", "time": time.time(), "host": "other", "process": 7, "command": "bench"})
-    renewal = next(thread for thread in threading.enumerate() if thread.name.endswith("(renew)"))
+    started = set(threading.enumerate()).difference(before)
+    renewal = next(thread for thread in started if thread.name.endswith("(renew)"))
     end = time.monotonic() + 60
     while renewal.is_alive() and time.monotonic() < end:  # a renewal may be on its way and overwrite it
         fs.pipe_file(path, other.encode())
