@@ -144,9 +144,8 @@ def with_measured(path: Path, pair: Sealed) -> Sealed:
         return pair
     harmless = "remove it: only measured times are lost"
     try:
-        table, about, digest = _read(
-            beside, harmless, foreign=harmless
-        )  # nobody else has a file of that name
+        # nobody else has a file of that name
+        table, about, digest = _read(beside, harmless, foreign=harmless)
         measured = {name: table[name].to_numpy() for name in table.column_names}
     except Damaged as error:
         return replace(pair, lost=str(error))

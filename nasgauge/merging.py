@@ -17,6 +17,7 @@ from nasgauge.harness.records.results import (
     Unit,
     references_of,
     settings_of,
+    unit_of,
 )
 from nasgauge.harness.records.steps import COLUMNS, DamagedRecord, Record, Steps, write
 from nasgauge.harness.records.todo import stretches
@@ -65,11 +66,11 @@ def _distinct(records: Sequence[tuple[Path, Record]]) -> list[tuple[Unit, Record
     kept: dict[tuple[str, str], dict[int, tuple[Path, Record]]] = {}
     cut = []
     for path, record in records:
-        header = record.header
+        header, unit = record.header, unit_of(record.header)
         who = f"{header.searcher} on {header.dataset}"
-        runs = kept.setdefault((header.searcher, header.dataset), {})
+        runs = kept.setdefault(unit.kind, {})
         fresh = []
-        for seed in range(header.seeds[0], header.seeds[1] + 1):
+        for seed in unit.seeds:
             if seed not in runs:
                 fresh.append(seed)
                 continue
@@ -87,7 +88,7 @@ def _distinct(records: Sequence[tuple[Path, Record]]) -> list[tuple[Unit, Record
         for first, last in stretches(fresh):
             rows = (record.steps.seed >= first) & (record.steps.seed <= last)
             part = Record(header.model_copy(update={"seeds": (first, last)}), _only(record.steps, rows))
-            cut.append((Unit(header.searcher, header.dataset, first, last), part))
+            cut.append((replace(unit, first=first, last=last), part))
     return cut
 
 

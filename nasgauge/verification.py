@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 import numpy as np
 
@@ -20,12 +19,10 @@ from nasgauge.harness.search.failures import Failure
 from nasgauge.harness.search.oracle import SearchMetric, Table
 from nasgauge.harness.search.reference import reference
 from nasgauge.harness.search.runner import Budget
-from nasgauge.harness.search.specs import Option, Spec
+from nasgauge.harness.search.specs import Option, Spec, parts_of
 from nasgauge.harness.search.units import Place, run_unit
 from nasgauge.spaces.checksums import unaltered
 from nasgauge.spaces.errors import NasgaugeError
-
-PLACE: Final = ":"
 
 
 @dataclass(kw_only=True)
@@ -101,7 +98,9 @@ def verify(
     except NasgaugeError as error:
         verdict.problems.append(str(error))
         return verdict
-    known = [one for one in stored if PLACE not in _name(one.unit.searcher) or one.unit.searcher in trusted]
+    known = [
+        one for one in stored if ":" not in parts_of(one.unit.searcher)[0] or one.unit.searcher in trusted
+    ]
     if left := sorted({one.unit.searcher for one in stored} - {one.unit.searcher for one in known}):
         verdict.notes.append(
             f"not run again, because no package declares them: {', '.join(left)}; name them to do so"
@@ -167,12 +166,6 @@ def _run_again(
             problem = problem.reason if isinstance(problem, Lost) else problem
             if problem:
                 verdict.problems.append(f"{one.unit.file} run again: {problem}")
-
-
-def _name(searcher: str) -> str:
-    """The text of a searcher without its options, as `Spec.parse` reads it."""
-    name, *pairs = searcher.strip().split(PLACE)
-    return f"{name}{PLACE}{pairs[0]}" if pairs and "=" not in pairs[0] else name
 
 
 def _oracle(folder: Path, settings: Settings, dataset: str) -> Table:

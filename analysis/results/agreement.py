@@ -132,23 +132,22 @@ def between_draws(redraws: Iterable[NamedTuple]) -> pd.DataFrame:
     found = pd.DataFrame(list(redraws))
     if found.empty:
         return found
-    table = _texts(
-        found.assign(draws=2, value=found["tau"]), "other", list(dict.fromkeys(found["other"]))
-    ).drop(columns="draws")
+    columns = list(dict.fromkeys(found["other"]))
+    table = _texts(found.rename(columns={"tau": "value"}), "other", columns, index=["proxy"])
     table.insert(1, "classes", table["proxy"].map(found.groupby("proxy")["classes"].first()))
     steadiness = table["proxy"].map(found.groupby("proxy")["tau"].min())
-    return table.iloc[np.argsort(-steadiness, kind="stable")].rename(
-        columns=lambda name: _OTHER.get(name, name)
-    )
+    return table.iloc[np.argsort(-steadiness, kind="stable")].rename(columns=_OTHER)
 
 
-def _texts(part: pd.DataFrame, by: str, columns: Sequence[str]) -> pd.DataFrame:
+def _texts(
+    part: pd.DataFrame, by: str, columns: Sequence[str], index: Sequence[str] = ("proxy", "draws")
+) -> pd.DataFrame:
     text = [
         "" if np.isnan(value) else f"{value:.3f}" + ("" if low == high else f" [{low:.3f}, {high:.3f}]")
         for value, low, high in zip(part["value"], part["low"], part["high"], strict=True)
     ]
     wide = part.assign(text=text).pivot_table(
-        index=["proxy", "draws"], columns=by, values="text", aggfunc="first", sort=False
+        index=list(index), columns=by, values="text", aggfunc="first", sort=False
     )
     return wide.reindex(columns=list(columns)).reset_index()
 

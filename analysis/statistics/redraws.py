@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import combinations, product
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -47,12 +47,16 @@ def redraws(proxy: Draws, rng: np.random.Generator, *, count: int = 200) -> Iter
     drawn = [np.arange(cells), *resamples(np.arange(cells), rng, count)]
     pairs = list(combinations(ranks, 2))
     taus = np.array([[kendall(ranks[one][rows], ranks[two][rows]) for one, two in pairs] for rows in drawn])
-    same = np.array([[one[factor] == two[factor] for one, two in pairs] for factor in (0, 1)])
-    kinds: dict[Other, tuple[bool, bool]] = {
-        "images": (True, False), "weights": (False, True), "weights and images": (False, False)
-    }  # fmt: skip
-    for other, shared in kinds.items():
-        alike = (same == np.array(shared)[:, None]).all(axis=0)
+    others = [_other(one, two) for one, two in pairs]
+    for other in get_args(Other):
+        alike = np.array([each == other for each in others])
         value, *again = taus[:, alike].mean(axis=1)
         low, high = np.nanquantile(again, [0.025, 0.975])
         yield Redraw(proxy.name, other, float(value), float(low), float(high), cells, int(alike.sum()))
+
+
+def _other(one: tuple[int, int], two: tuple[int, int]) -> Other:
+    """What is drawn anew between two draws of weights and images, which differ."""
+    if one[0] == two[0]:
+        return "images"
+    return "weights" if one[1] == two[1] else "weights and images"

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ LARGEST: Final = float(np.finfo(np.float32).max)
 """The largest score that a file can hold; a larger one becomes infinite."""
 
 _META: Final = b"nasgauge-scores"
-_USUAL: Final = ("device", "cpu")  # of files that name none
+_USUAL: Final = MappingProxyType({"device": "cpu"})  # of files that name none
 
 
 class UnfitScores(NasgaugeError, ValueError):
@@ -190,7 +191,7 @@ def write(path: Path, scores: Iterable[Score], recipe: Recipe) -> None:
     rows = [(*score[:-1], round(score.seconds, 3), recipe.of(score.proxy)) for score in ordered]
     columns = zip(*rows, strict=True)
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
-    named = {name: value for name, value in asdict(recipe).items() if (name, value) != _USUAL}
+    named = {name: value for name, value in asdict(recipe).items() if (name, value) not in _USUAL.items()}
     about = {"recipe": named, "torch": torch.__version__}
     write_table(path, table, _META, about)
 
@@ -202,7 +203,7 @@ def read(path: Path) -> tuple[Recipe, list[Score]]:
     """
     try:
         table, about = read_table(path, _META)
-        settings = dict([_USUAL]) | about["recipe"]
+        settings = dict(_USUAL) | about["recipe"]
         if unlike := settings.keys() ^ asdict(Recipe()).keys():
             raise UnfitScores(
                 f"{path} was made by another version: its recipe and this version's ({Recipe()}) differ in "

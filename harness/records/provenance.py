@@ -32,10 +32,8 @@ def versions(*packages: str) -> dict[str, str]:
 def _version(package: str) -> tuple[str, str]:
     try:
         return package, importlib.metadata.version(package)
-    except (
-        importlib.metadata.PackageNotFoundError
-    ):  # imported by another name, or a checkout that is not installed
-        names = _distributions().get(package)
+    except importlib.metadata.PackageNotFoundError:
+        names = _distributions().get(package)  # none in a checkout that is not installed
     return (names[0], importlib.metadata.version(names[0])) if names else (package, "not installed")
 
 

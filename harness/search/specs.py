@@ -114,9 +114,7 @@ class Spec:
 
         Raises UnknownSearcher, InvalidOption, SearcherFailed.
         """
-        name, *pairs = text.strip().split(":")
-        if pairs and "=" not in pairs[0]:
-            name = f"{name}:{pairs.pop(0)}"
+        name, pairs = parts_of(text)
         spec = cls._from(name, at_place(name) if ":" in name else named(name))
         return spec._with({key: value for key, _, value in (pair.partition("=") for pair in pairs)})
 
@@ -270,6 +268,16 @@ def open_space(text: str) -> Space[Any]:
     except ValueError as error:
         raise UnknownSpace(f"space {name}: {error}") from error
     return space
+
+
+def parts_of(text: str) -> tuple[str, list[str]]:
+    """The name or the place in the text of a searcher, and its options as text.
+
+    >>> parts_of("my:Searcher:size=3"), parts_of("pnas:beam=8")
+    (('my:Searcher', ['size=3']), ('pnas', ['beam=8']))
+    """
+    name, *pairs = text.strip().split(":")
+    return (f"{name}:{pairs[0]}", pairs[1:]) if pairs and "=" not in pairs[0] else (name, pairs)
 
 
 def text_of(searcher: Searchable) -> str:
